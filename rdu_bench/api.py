@@ -1,0 +1,30 @@
+"""Everything a model, probe or data-set file may import from here, and all it should need."""
+
+from .autoencoder import Autoencoder
+from .data import Card, DataError, Dataset, Entropy, Factor, Split, assign_splits
+from .model import Batch, Block, Code, Model, Row, Terms, flatten, total_rate, transmit
+from .nn.critics import Critic
+from .nn.densities import bernoulli, gaussian, one_hot, product
+from .nn.divergences import mmd, permute_dims, total_correlation
+from .nn.networks import (
+    MLP,
+    Channel,
+    Decoder,
+    Gaussian,
+    Observation,
+    Spec,
+    Trunk,
+    UnitGaussian,
+    Untrunk,
+    beside,
+    mlp,
+)
+from .probe import Head, Probe, ProbeCard, Target
+
+# fmt: off
+__all__ = [
+    "MLP", "Autoencoder", "Batch", "Block", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder",
+    "Entropy", "Factor", "Gaussian", "Head", "Model", "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split",
+    "Target", "Terms", "Trunk", "UnitGaussian", "Untrunk", "assign_splits", "bernoulli", "beside", "flatten",
+    "gaussian", "mlp", "mmd", "one_hot", "permute_dims", "product", "total_correlation", "total_rate", "transmit",
+]

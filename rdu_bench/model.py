@@ -1,0 +1,158 @@
+"""What a model is: a code sent in blocks, and four numbers in nats.
+
+The sender draws a code z ~ q(z|x) block by block and pays KL(q ‖ p) nats for each; the receiver turns it
+into p(x|z).  The trainer sees a model only through `Terms`, the probes only through `Code`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, kl_divergence
+
+
+class Row(NamedTuple):
+    """A model's line in the tables of Tschannen, Bachem & Lucic (2018), arXiv:1812.05069.  Literals only."""
+
+    paper: str  # arXiv id, or OpenReview id
+    title: str = ""  # the model's name as the field writes it
+    objective: str = ""  # what it minimises, in D, R and its own terms
+    base: str = "VAE"  # the loss it starts from: VAE, AE, or what else it predicts
+    R1: str = ""  # regulariser on q(z|x)
+    R2: str = ""  # regulariser on q(z)
+    encoder: str = ""  # H hierarchical, A autoregressive, T sequential
+    decoder: str = ""
+    prior: str = "N"  # N Gaussian, C categorical, M mixture, G graphical model, L learned
+    labels: str = ""  # "", "optional" or "required": class labels seen in training
+    rate: str = "closed-form KL"  # how R_own is computed
+    needs: tuple[str, ...] = ()  # of the data: "labels", "image", "binary"
+
+
+class Batch(NamedTuple):
+    """What one training step sees."""
+
+    x: Tensor  # (B, *shape)
+    y: Tensor  # (B,) int64 task label, -1 where unknown
+    s: Tensor  # (B,) int64 sensitive label, -1 where unknown
+    progress: Tensor  # () fraction of the budget spent, in [0, 1]
+
+
+class Block(NamedTuple):
+    """One part of a code, as it went over the wire."""
+
+    sample: Tensor  # (B, d) what the receiver and the probes get
+    rate: Tensor  # (B,) nats paid for it, given the blocks before it
+    q: Distribution  # where it was drawn from
+    p: Distribution  # what the receiver expected
+    drawn: Tensor  # (B, …) the draw itself: one-hot (B, K) or (B, P, K) for symbols, else the sample
+
+    @property
+    def discrete(self) -> bool:
+        """Whether symbols were sent."""
+        return bool(self.q.support.is_discrete)
+
+    @property
+    def log_ratio(self) -> Tensor:
+        """(B,) nats, log q(z|x) − log p(z) at the draw: the Monte Carlo rate of this block."""
+        return self.q.log_prob(self.drawn) - self.p.log_prob(self.drawn)
+
+
+Code = dict[str, Block]  # in sending order; the names appear in the results
+
+
+class Terms(NamedTuple):
+    """A model on one batch."""
+
+    distortion: Tensor  # (B,) nats, −log p(x|z)
+    rate: Tensor  # (B,) nats, all blocks
+    regularizer: Tensor  # () the model's own λ₁R₁ + λ₂R₂
+    critic_loss: Tensor  # () what its critics minimise
+
+
+_forced: ContextVar[Iterator[Tensor] | None] = ContextVar("_forced", default=None)
+
+
+@contextmanager
+def replay(drawn: list[Tensor]) -> Iterator[None]:
+    """Inside, `transmit` sends these draws, one a call and in order, instead of new ones.
+
+    So log q(z|x') of a code z under another example x' is the sum of its blocks' `q.log_prob(drawn)`.
+    """
+    token = _forced.set(iter(drawn))
+    try:
+        yield
+    finally:
+        _forced.reset(token)
+
+
+def transmit(q: Distribution, p: Distribution) -> Block:
+    """Draw z ~ q and charge KL(q ‖ p), in closed form where torch has one, else log q(z) − log p(z)."""
+    forced = _forced.get()
+    z = q.rsample() if forced is None else next(forced)
+    try:
+        rate = kl_divergence(q, p)
+    except NotImplementedError:
+        rate = q.log_prob(z) - p.log_prob(z)
+    return Block(z.flatten(1), rate, q, p, z)
+
+
+def flatten(code: Code) -> Tensor:
+    """(B, Σd): the whole code side by side, which is the representation the probes are given."""
+    return torch.cat([block.sample for block in code.values()], -1)
+
+
+class Model(nn.Module):
+    """Base of all models; calling one on a batch gives its `Terms`.
+
+    Methods must be pure: randomness only from `torch.rand*`, nothing written to `self`, no Python branch on
+    the value of a tensor.  The trainer relies on it to train every rate target at once.
+    """
+
+    row: Row
+    channel = "native"  # how noise enters: native, trained-noise, posthoc-iso or posthoc-learned
+
+    def encode(self, x: Tensor) -> Code:
+        """Sample a code for x (B, *shape)."""
+        raise NotImplementedError
+
+    def decode(self, code: Code) -> Distribution:
+        """p(x|z) over (B, *shape); models without a decoder leave this out."""
+        raise NotImplementedError
+
+    @property
+    def decodes(self) -> bool:
+        """Whether the model has a decoder of x."""
+        return type(self).decode is not Model.decode
+
+    def distortion(self, batch: Batch, code: Code) -> Tensor:
+        """(B,) nats."""
+        return -self.decode(code).log_prob(batch.x)
+
+    def regularizer(self, batch: Batch, code: Code) -> Tensor:
+        """() nats, added to the loss."""
+        return batch.x.new_zeros(())
+
+    def critic_loss(self, batch: Batch, code: Code) -> Tensor:
+        """() loss of the model's `Critic`s; its gradient must reach nothing else."""
+        return batch.x.new_zeros(())
+
+    def forward(self, batch: Batch) -> Terms:
+        """All that training needs."""
+        code = self.encode(batch.x)
+        return Terms(
+            distortion=self.distortion(batch, code),
+            rate=total_rate(code),
+            regularizer=self.regularizer(batch, code),
+            critic_loss=self.critic_loss(batch, code),
+        )
+
+
+def total_rate(code: Code) -> Tensor:
+    """(B,) nats paid for all blocks of a code."""
+    rates = [block.rate for block in code.values()]
+    return torch.stack(rates).sum(0) if len(rates) > 1 else rates[0]

@@ -1,0 +1,1 @@
+"""Shared parts of models: densities, networks, priors, divergences, critics."""

@@ -1,0 +1,58 @@
+"""Distributions of the survey, as thin makers over `torch.distributions`.  Codes are (B, d), one event dim."""
+
+from __future__ import annotations
+
+import torch
+from torch import Size, Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, Normal, OneHotCategorical
+from torch.distributions.kl import register_kl
+
+
+def gaussian(mean: Tensor, scale: Tensor) -> Distribution:
+    """N(mean, diag scale²) over (B, d), or over (B, *shape) with every axis but the first one event."""
+    events = max(mean.dim() - 1, 1)
+    return Independent(Normal(mean, scale, validate_args=False), events, validate_args=False)
+
+
+def bernoulli(logits: Tensor) -> Distribution:
+    """Independent pixels over (B, *shape)."""
+    return Independent(Bernoulli(logits=logits, validate_args=False), logits.dim() - 1, validate_args=False)
+
+
+def product(a: Distribution, b: Distribution) -> Distribution:
+    """The Gaussian proportional to a(z) b(z): precisions add, means are precision-weighted."""
+    precision = 1 / a.variance + 1 / b.variance
+    return gaussian((a.mean / a.variance + b.mean / b.variance) / precision, precision**-0.5)
+
+
+class OneHot(OneHotCategorical):
+    """A categorical over one-hot vectors (…, K) whose samples carry straight-through Gumbel gradients.
+
+    The sample is exactly one-hot, so the categorical KL is its true rate; only the gradient is relaxed.
+    """
+
+    has_rsample = True
+
+    def rsample(self, sample_shape: Size = torch.Size()) -> Tensor:  # noqa: B008
+        """A one-hot vector per position."""
+        if sample_shape:
+            raise NotImplementedError("OneHot draws one sample a call")
+        gumbel = -torch.log(-torch.log(torch.rand_like(self.logits).clamp(1e-7, 1 - 1e-7)))
+        soft = (self.logits + gumbel).softmax(-1)
+        hard = (soft == soft.amax(-1, keepdim=True)).to(soft)
+        return hard + (soft - soft.detach())
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """(…,) log-mass of one-hot vectors; torch's own looks symbols up by index, which vmap cannot do."""
+        return (value * self.logits).sum(-1)
+
+
+@register_kl(OneHot, OneHot)
+def _(q: OneHot, p: OneHot) -> Tensor:
+    # torch's own rule masks zeros by indexing, which vmap cannot do; finite logits need no mask.
+    return (q.probs * (q.logits - p.logits)).sum(-1)
+
+
+def one_hot(logits: Tensor) -> Distribution:
+    """Categoricals over the last axis of (B, …, K); the axes before it are independent positions."""
+    return Independent(OneHot(logits=logits, validate_args=False), logits.dim() - 2, validate_args=False)

@@ -1,0 +1,176 @@
+"""Encoders x → distribution and decoders z → distribution, sized by the data set and the suite."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import softplus
+
+from .densities import bernoulli, gaussian
+
+
+class Spec(NamedTuple):
+    """What a network must know of a data set and of the suite, the same for every model of a suite."""
+
+    shape: tuple[int, ...]  # of one example
+    examples: int = 0  # in the training set
+    classes: int = 0  # of the task label y; 0 when it is no class
+    groups: int = 0  # of the sensitive label s
+    likelihood: str = "bernoulli"  # or "gaussian"
+    noise: float | None = None  # fixed variance of a Gaussian likelihood; None learns one for all dimensions
+    family: str = "mlp"  # or "conv"
+    hidden: tuple[int, ...] = (256, 256)  # mlp: widths; conv: channels of the stride-2 layers, then one width
+    latent: int = 10  # dimensions of a code unless the model says otherwise
+
+    @property
+    def size(self) -> int:
+        """Numbers in one example."""
+        return torch.Size(self.shape).numel()
+
+
+def beside(*tensors: Tensor) -> Tensor:
+    """(B, …), (B, …), … → (B, sum of sizes)."""
+    return torch.cat([t.flatten(1) for t in tensors], -1) if len(tensors) > 1 else tensors[0].flatten(1)
+
+
+class MLP(nn.Sequential):
+    """Linear layers with ReLU between them and none after the last; several inputs are put side by side."""
+
+    def forward(self, *given: Tensor) -> Tensor:
+        """(B, n) → (B, m)."""
+        return super().forward(beside(*given))
+
+
+def mlp(*sizes: int) -> MLP:
+    """An `MLP` of the given widths, input and output included."""
+    layers: list[nn.Module] = []
+    for n, m in pairwise(sizes):
+        layers += [nn.Linear(n, m), nn.ReLU()]
+    return MLP(*layers[:-1])
+
+
+class Trunk(nn.Module):
+    """x (B, *shape) and, beside it, `given` further numbers → (B, out), in the suite's family."""
+
+    def __init__(self, data: Spec, out: int, given: int = 0):
+        super().__init__()
+        if data.family == "mlp":
+            self.features: nn.Module = nn.Flatten()
+            self.head = mlp(data.size + given, *data.hidden, out)
+            return
+        *channels, width = data.hidden
+        layers: list[nn.Module] = []
+        for n, m in pairwise([data.shape[0], *channels]):
+            layers += [nn.Conv2d(n, m, 4, stride=2, padding=1), nn.ReLU()]
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        with torch.no_grad():
+            flat = self.features(torch.zeros(1, *data.shape)).shape[1]
+        self.head = mlp(flat + given, width, out)
+
+    def forward(self, x: Tensor, *given: Tensor) -> Tensor:
+        """(B, out)."""
+        return self.head(self.features(x), *given)
+
+
+class Untrunk(nn.Module):
+    """z (B, dim) → (B, channels, *shape[1:]): the trunk turned around; `channels` defaults to the data's."""
+
+    def __init__(self, data: Spec, dim: int, channels: int | None = None):
+        super().__init__()
+        self.shape = data.shape if channels is None else (channels, *data.shape[1:])
+        if data.family == "mlp":
+            self.net: nn.Module = mlp(dim, *data.hidden, torch.Size(self.shape).numel())
+            return
+        *widths, dense = data.hidden
+        low = [-(-n // 2 ** len(widths)) for n in data.shape[1:]]
+        layers: list[nn.Module] = [nn.Unflatten(1, (widths[-1], *low))]
+        for n, m in pairwise([*reversed(widths), self.shape[0]]):
+            layers += [nn.ReLU(), nn.ConvTranspose2d(n, m, 4, stride=2, padding=1)]
+        self.net = MLP(mlp(dim, dense, widths[-1] * low[0] * low[1]), *layers)
+
+    def forward(self, *given: Tensor) -> Tensor:
+        """(B, channels, *shape[1:])."""
+        out = self.net(*given)
+        if out.dim() == 2:
+            return out.unflatten(-1, self.shape)
+        return out[:, :, : self.shape[1], : self.shape[2]]
+
+
+class Gaussian(nn.Module):
+    """Whatever `net` (… → (B, 2d)) is given → N(μ, diag s²) over (B, d)."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, *given: Tensor) -> Distribution:
+        """q over (B, d)."""
+        mean, raw = self.net(*given).chunk(2, -1)
+        return gaussian(mean, softplus(raw) + 1e-4)
+
+
+class Channel(nn.Module):
+    """x → N(f(x), diag s²): a deterministic encoder `net` (… → (B, dim)) behind noise of one learned width a dimension.
+
+    Without the noise the rate of a continuous code is unbounded.
+    """
+
+    def __init__(self, net: nn.Module, dim: int):
+        super().__init__()
+        self.net = net
+        self.log_width = nn.Parameter(torch.zeros(dim))
+
+    def forward(self, *given: Tensor) -> Distribution:
+        """q over (B, dim)."""
+        f = self.net(*given)
+        return gaussian(f, self.log_width.exp().expand_as(f))
+
+
+class Observation(nn.Module):
+    """Outputs of a network (B, *shape) → p(x|z), the likelihood of the data set.
+
+    A Gaussian has one variance for all dimensions: the declared one, or one learned.
+    """
+
+    def __init__(self, data: Spec):
+        super().__init__()
+        self.likelihood, self.noise = data.likelihood, data.noise
+        if data.likelihood == "gaussian" and data.noise is None:
+            self.log_scale = nn.Parameter(torch.zeros(()))
+
+    def forward(self, out: Tensor) -> Distribution:
+        """p(x|z) over (B, *shape)."""
+        if self.likelihood == "bernoulli":
+            return bernoulli(out)
+        scale = self.log_scale.exp() if self.noise is None else out.new_tensor(self.noise**0.5)
+        return gaussian(out, scale.expand_as(out))
+
+
+class Decoder(nn.Module):
+    """z (B, dim), several side by side, → p(x|z) over (B, *shape), with the likelihood of the data set."""
+
+    def __init__(self, data: Spec, dim: int):
+        super().__init__()
+        self.net, self.observation = Untrunk(data, dim), Observation(data)
+
+    def forward(self, *given: Tensor) -> Distribution:
+        """p(x|z)."""
+        return self.observation(self.net(*given))
+
+
+class UnitGaussian(nn.Module):
+    """m(z) = N(0, I)."""
+
+    zero: Tensor
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.register_buffer("zero", torch.zeros(dim), persistent=False)
+
+    def forward(self) -> Distribution:
+        """m over (d,)."""
+        return gaussian(self.zero, torch.ones_like(self.zero))
