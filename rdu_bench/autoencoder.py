@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 from torch.distributions import Distribution
 
-from .model import Code, Model, transmit
+from .model import Batch, Code, Model, transmit
 from .nn.networks import Decoder, Gaussian, Spec, Trunk, UnitGaussian
 
 
@@ -27,8 +27,8 @@ class Autoencoder(Model):
         self.decoder = decoder or Decoder(data, self.latent)
         self.prior = prior or UnitGaussian(self.latent)
 
-    def encode(self, x: Tensor) -> Code:
-        return {"z": transmit(self.encoder(x), self.prior())}
+    def encode(self, batch: Batch) -> Code:
+        return {"z": transmit(self.encoder(batch.x), self.prior())}
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z"].sample)

@@ -34,12 +34,18 @@ class Row(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one training step sees."""
+    """What one training step sees; measuring always sees `unlabelled` batches."""
 
     x: Tensor  # (B, *shape)
     y: Tensor  # (B,) int64 task label, -1 where unknown
     s: Tensor  # (B,) int64 sensitive label, -1 where unknown
     progress: Tensor  # () fraction of the budget spent, in [0, 1]
+
+    @classmethod
+    def unlabelled(cls, x: Tensor) -> Batch:
+        """x (B, *shape) with no label known, at the end of training."""
+        unknown = torch.full((len(x),), -1, device=x.device)
+        return cls(x, unknown, unknown, x.new_ones(()))
 
 
 class Block(NamedTuple):
@@ -116,12 +122,12 @@ class Model(nn.Module):
     row: Row
     channel = "native"  # how noise enters: native, trained-noise, posthoc-iso or posthoc-learned
 
-    def encode(self, x: Tensor) -> Code:
-        """Sample a code for x (B, *shape)."""
+    def encode(self, batch: Batch) -> Code:
+        """Sample a code for batch.x; labels may be used where known, and are unknown whenever a model is measured."""
         raise NotImplementedError
 
     def decode(self, code: Code) -> Distribution:
-        """p(x|z) over (B, *shape); models without a decoder leave this out."""
+        """p(x|z) over (B, *shape) from what was sent and nothing else; models without a decoder leave this out."""
         raise NotImplementedError
 
     @property
@@ -143,7 +149,7 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Terms:
         """All that training needs."""
-        code = self.encode(batch.x)
+        code = self.encode(batch)
         return Terms(
             distortion=self.distortion(batch, code),
             rate=total_rate(code),
