@@ -39,7 +39,7 @@ def add_plugins(*roots: str | Path) -> None:
     for root in map(Path, roots):
         if not any((root / kind).is_dir() for kind in KINDS):
             raise FileNotFoundError(
-                f"--plugins {root}: there is no models/, probes/ or datasets/ in it. Put a model file in {root}/models/."
+                f"--plugins {root}: it holds no models/, probes/ or datasets/. Put a model file in {root}/models/."
             )
         known = [r for r in os.environ.get(PLUGINS, "").split(os.pathsep) if r]
         if str(root.resolve()) not in known:

@@ -78,7 +78,7 @@ class Dataset(ABC):
     factors: tuple[Factor, ...] = ()
     task: tuple[str, ...] = ()  # factors whose D_y make the headline; the first, if a class, trains label models
     sensitive: str | None = None
-    entropy: Entropy = Entropy(None, "none")
+    entropy: Entropy = field(default_factory=lambda: Entropy(None, "none"))
     population: Tensor | None = None  # (M, *shape) every equally likely x, when it is finite and known
     splits: dict[str, Split] = field(default_factory=dict)
 
@@ -114,7 +114,8 @@ class Dataset(ABC):
     @property
     def provides(self) -> frozenset[str]:
         """What a model's `Row.needs` may ask for and this data set has."""
-        has = {"labels": self.label is not None, "image": len(self.shape) == 3, "binary": self.likelihood == "bernoulli"}
+        image, binary = len(self.shape) == 3, self.likelihood == "bernoulli"
+        has = {"labels": self.label is not None, "image": image, "binary": binary}
         return frozenset(name for name, there in has.items() if there)
 
     def spec(self, **network: Any) -> Spec:

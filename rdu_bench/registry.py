@@ -39,7 +39,7 @@ def files(kind: str) -> dict[str, Path]:
 
 
 def find(kind: str, name: str) -> Path:
-    """The file of a plug-in; dashes in `name` may stand for underscores.  Raises `LookupError` with the nearest name."""
+    """The file of a plug-in; dashes may stand for underscores.  Raises `LookupError` with the nearest name."""
     known = files(kind)
     wanted = name.replace("-", "_")
     if wanted in known:
@@ -100,9 +100,8 @@ def load(kind: str, name: str) -> Any:
         module = importlib.import_module(f"rdu_bench.{kind}.{path.stem}")
     except Exception as error:
         raise PluginError(f"{path} does not import:\n{traceback.format_exc(limit=-3)}") from error
-    found = [
-        c for c in vars(module).values() if isinstance(c, type) and issubclass(c, base) and c.__module__ == module.__name__
-    ]
+    classes = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
+    found = [c for c in classes if issubclass(c, base)]
     if len(found) != 1:
         names = ", ".join(c.__name__ for c in found) or "none"
         raise PluginError(f"{path} must define exactly one subclass of {base.__name__}, but defines {names}.")
@@ -122,7 +121,7 @@ def dataset(name: str, **params: Any) -> Any:
 
 
 def model(name: str, spec: Any, **params: Any) -> Any:
-    """A new model of a name for a `Spec`.  Raises `LookupError`, `PluginError`, or `TypeError` for unknown parameters."""
+    """A new model of a name for a `Spec`.  Raises `LookupError`, `PluginError`, `TypeError` for unknown parameters."""
     path = find("models", name)
     kind = load("models", path.stem)
     try:
