@@ -121,6 +121,7 @@ class Model(nn.Module):
 
     row: Row
     channel = "native"  # how noise enters: native, trained-noise, posthoc-iso or posthoc-learned
+    labelled: int | None = None  # how many training examples show it their label; None: all
 
     def encode(self, batch: Batch) -> Code:
         """Sample a code for batch.x; labels may be used where known, and are unknown whenever a model is measured."""

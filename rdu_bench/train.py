@@ -1,0 +1,320 @@
+"""Training under a rate constraint: min D + w|σ − R| + what makes a model itself, for one σ or for many at once.
+
+Derivation, gains and tolerances are those of a clamped primal-dual method: max over |β| ≤ w of β(R − σ) is
+w|R − σ|, so dual ascent on a clamped β optimises the absolute value itself, with smooth gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from ._hash import named_seed
+from .data import Dataset, Split, batches
+from .model import Batch, Model, Terms
+from .nn.critics import Critic
+
+FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
+LOOK = 25  # steps between two looks at whether the loss is finite, each of which waits for the device
+UNREACHED = -1  # class label of an example whose label is hidden
+
+Progress = Callable[[int, int], None]  # step, steps
+
+
+class RateTarget:
+    """The multiplier β ∈ [1e-4, w] of the rate, one a cell, that a PI rule on log β steers until R = σ.
+
+    At rest R = σ and β = −dD/dR, the slope of the frontier there.  A σ of NaN stands for w = 1 below its reach,
+    which is the ELBO: β ≡ 1.  β < 0, paying the sender to say more, is left out: such a σ is unreachable.
+    """
+
+    def __init__(self, sigma: Tensor, *, w: float = 100.0, kp: float = 1.0, ki: float = 0.02, log_beta: Tensor | None = None):
+        self.free = sigma.isnan()
+        self.sigma, self.w, self.kp, self.ki = torch.where(self.free, 1.0, sigma), w, kp, ki
+        self.log_beta = torch.zeros_like(sigma) if log_beta is None else log_beta.clone()
+
+    def __call__(self, rate: Tensor) -> Tensor:
+        """(cells,) mean rate of this batch → (cells,) β, without gradient."""
+        error = (rate.detach() / self.sigma - 1).clamp(-1, 1).masked_fill(self.free, 0.0)
+        self.log_beta = (self.log_beta + self.ki * error).clamp(math.log(FLOOR), math.log(self.w))
+        return (self.log_beta + self.kp * error).exp().clamp(max=self.w)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What became of one rate target."""
+
+    sigma: float | None  # nats; None is the ELBO, the w = 1 solution for every σ below its rate
+    w: float
+    beta_end: float  # slope −dD/dR where training stopped
+    R_train: float  # nats, mean over the training set, as if unlabelled
+    rate_err: float | None  # R_train/σ − 1
+    literal_ok: bool  # whether this is also the solution of D + |σ − R|
+    steps: int
+    strategy: str
+    status: str  # ok, rate_missed, unreachable, collapsed or diverged
+    reason: str | None = None
+
+
+class Diverged(ArithmeticError):
+    """The loss of a model is no longer finite."""
+
+
+class Single:
+    """One model and one rate target, trained as any PyTorch module is."""
+
+    def __init__(self, model: Model):
+        self.model = model
+
+    def __call__(self, batch: Batch) -> Terms:
+        """Terms with a leading cell axis of one."""
+        return Terms(*(term[None] for term in self.model(batch)))
+
+    def groups(self, lr: float) -> list[dict[str, Any]]:
+        """Adam parameter groups: the model's own, and its critics'."""
+        return _groups(self.model, dict(self.model.named_parameters()), lr)
+
+
+class Stack:
+    """Copies of a model, one a rate target, trained side by side.
+
+    Every parameter gains a leading cell axis.  Cells share each batch and each draw of noise, so a stack and
+    separate runs agree to rounding, whether the cells are vmapped or taken in turn.
+    """
+
+    def __init__(self, model: Model, cells: int, *, vectorise: bool = True):
+        self.model, self.cells, self.vectorise = model, cells, vectorise
+        self.params = {
+            name: weight.detach().expand(cells, *weight.shape).clone().requires_grad_()
+            for name, weight in model.named_parameters()
+        }
+
+    def __call__(self, batch: Batch) -> Terms:
+        """Terms with a leading cell axis."""
+
+        def terms(params: dict[str, Tensor]) -> Terms:
+            return functional_call(self.model, params, (batch,))
+
+        if self.vectorise:
+            return vmap(terms, randomness="same")(self.params)
+        done: list[Terms] = []
+        for i in range(self.cells):
+            with torch.random.fork_rng(enabled=i + 1 < self.cells):  # the same noise for all
+                done.append(terms({name: weight[i] for name, weight in self.params.items()}))
+        return Terms(*map(torch.stack, zip(*done, strict=True)))
+
+    def groups(self, lr: float) -> list[dict[str, Any]]:
+        """Adam parameter groups: the models' own, and their critics'."""
+        return _groups(self.model, self.params, lr)
+
+    def write(self, i: int, into: Model) -> None:
+        """Copy the i-th cell's weights into a model of the same shape."""
+        with torch.no_grad():
+            for name, weight in into.named_parameters():
+                weight.copy_(self.params[name][i])
+
+
+def _groups(model: Model, params: dict[str, Any], lr: float) -> list[dict[str, Any]]:
+    critics = {
+        f"{path}.{name}" if path else name
+        for path, module in model.named_modules()
+        if isinstance(module, Critic)
+        for name, _ in module.named_parameters()
+    }
+    ours = [p for name, p in params.items() if name not in critics and p.requires_grad]
+    theirs = [p for name, p in params.items() if name in critics]
+    return [{"params": ours, "lr": lr}, *([{"params": theirs, "lr": Critic.lr, "betas": Critic.betas}] if theirs else [])]
+
+
+def labelled(data: Dataset, model: Model, seed: int) -> Split:
+    """The training split with all labels of the task hidden but `model.labelled` of them, equally many of each class."""
+    split, label = data.splits["train"], data.label
+    if label is None or model.labelled is None:
+        return split
+    y = split.factors[label.name]
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(named_seed("labelled", data.name, seed)))
+    known = torch.full_like(y, UNREACHED)
+    for k in range(label.size):
+        kept = order[y[order] == k][: -(-(model.labelled - k) // label.size)]  # the remainder goes to the first classes
+        known[kept] = k
+    return replace(split, factors={**split.factors, label.name: known})
+
+
+def fit(
+    model: Model,
+    data: Dataset,
+    sigma: float | None,
+    *,
+    steps: int,
+    batch: int = 128,
+    lr: float = 2e-3,
+    seed: int = 0,
+    w: float = 100.0,
+    device: str = "cpu",
+    start: Control | None = None,
+    progress: Progress | None = None,
+) -> Control:
+    """Train `model` in place towards rate `sigma` nats; None trains the ELBO.  `start` continues from its β.
+
+    The same seed, device and number of threads give the same weights, bit for bit.  A loss that is not finite
+    ends training with status `diverged`; an exception of the model is passed on.  Raises `ValueError` for a
+    negative or infinite σ.
+    """
+    runner = Single(model.to(device))
+    [control] = _run(
+        runner, data, [sigma], steps=steps, batch=batch, lr=lr, seed=seed, w=w, device=device, start=start, progress=progress
+    )
+    return _judge(model, data, control, "independent" if start is None else "continuation", batch, device, seed)
+
+
+def fit_stack(
+    models: Sequence[Model],
+    data: Dataset,
+    sigmas: Sequence[float | None],
+    *,
+    steps: int,
+    batch: int = 128,
+    lr: float = 2e-3,
+    seed: int = 0,
+    w: float = 100.0,
+    device: str = "cpu",
+    vectorise: bool = True,
+    progress: Progress | None = None,
+) -> list[Control]:
+    """Train copies of `models[0]`, one a rate target, as one network, and write each into its model.
+
+    Equal to as many calls of `fit` up to rounding; a cell that diverges does not touch the others.
+    """
+    stack = Stack(models[0].to(device), len(sigmas), vectorise=vectorise)
+    found = _run(stack, data, sigmas, steps=steps, batch=batch, lr=lr, seed=seed, w=w, device=device, progress=progress)
+    controls = []
+    for i, (model, control) in enumerate(zip(models, found, strict=True)):
+        stack.write(i, model.to(device))
+        controls.append(_judge(model, data, control, "batched", batch, device, seed))
+    return controls
+
+
+def _run(
+    runner: Single | Stack,
+    data: Dataset,
+    sigmas: Sequence[float | None],
+    *,
+    steps: int,
+    batch: int,
+    lr: float,
+    seed: int,
+    w: float,
+    device: str,
+    start: Control | None = None,
+    progress: Progress | None = None,
+) -> list[Control]:
+    for sigma in sigmas:
+        if sigma is not None and not 0 < sigma < math.inf:
+            raise ValueError(f"σ = {sigma}: a rate target is a positive number of nats, or None for the ELBO")
+    at = torch.tensor([math.nan if s is None else s for s in sigmas], device=device)
+    log_beta = torch.full_like(at, math.log(start.beta_end)) if start else None
+    target = RateTarget(at, w=w, ki=0.06 if steps <= 1000 else 0.02, log_beta=log_beta)
+    optimizer = torch.optim.Adam(runner.groups(lr), lr=lr, fused=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / steps)))
+    lost: dict[int, str] = {}
+
+    cuda = [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(named_seed("noise", seed))
+        stream = batches(
+            labelled(data, runner.model, seed),
+            batch,
+            steps,
+            label=data.label.name if data.label else None,
+            sensitive=data.sensitive,
+            seed=named_seed("order", seed),
+            device=device,
+        )
+        runner.model.train()
+        for step, given in enumerate(stream):
+            terms = runner(given)
+            distortion, rate = terms.distortion.mean(-1), terms.rate.mean(-1)  # (cells,)
+            loss = distortion + target(rate) * rate + terms.regularizer + terms.critic_loss
+            optimizer.zero_grad()
+            loss.sum().backward()
+            optimizer.step()
+            schedule.step()
+            if step % LOOK == 0 or step == steps - 1:
+                for i in (~loss.isfinite()).nonzero().flatten().tolist():
+                    lost.setdefault(i, _blame(terms, i, step))
+                if len(lost) == len(sigmas):
+                    break
+                if progress:
+                    progress(step, steps)
+        runner.model.eval()
+
+    beta = target.log_beta.exp().tolist()
+    return [
+        Control(
+            sigma=sigma,
+            w=1.0 if sigma is None else w,
+            beta_end=beta[i],
+            R_train=math.nan,
+            rate_err=None,
+            literal_ok=beta[i] <= 1,
+            steps=steps,
+            strategy="",
+            status="diverged" if i in lost else "ok",
+            reason=lost.get(i),
+        )
+        for i, sigma in enumerate(sigmas)
+    ]
+
+
+def _blame(terms: Terms, cell: int, step: int) -> str:
+    """Which term stopped being finite."""
+    names = [name for name, term in terms._asdict().items() if not bool(term[cell].isfinite().all())]
+    return f"{' and '.join(names) or 'the loss'} not finite at step {step}"
+
+
+@torch.no_grad()
+def mean_rate(model: Model, split: Split, *, batch: int = 1024, device: str = "cpu", seed: int = 0) -> float:
+    """R in nats, the mean over a split of what the model pays for its code when no label is known."""
+    cuda = [torch.device(device)] if device.startswith("cuda") else []
+    total = 0.0
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(named_seed("rate", seed))
+        for x in split.x.split(batch):
+            code = model.encode(Batch.unlabelled(x.to(device)))
+            total += sum(float(block.rate.sum()) for block in code.values())
+    return total / len(split)
+
+
+def _judge(model: Model, data: Dataset, control: Control, strategy: str, batch: int, device: str, seed: int) -> Control:
+    """`control` with the rate on the training set and what to call it."""
+    control = replace(control, strategy=strategy)
+    if control.status == "diverged":
+        return control
+    rate = mean_rate(model, data.splits["train"], device=device, seed=seed)
+    if not math.isfinite(rate):
+        return replace(control, status="diverged", reason="the rate on the training set is not finite")
+    control = replace(control, R_train=rate)
+    if control.sigma is None:
+        return control
+    status, reason = verdict(rate, control.sigma, control.beta_end, control.w)
+    return replace(control, rate_err=rate / control.sigma - 1, status=status, reason=reason)
+
+
+def verdict(rate: float, sigma: float, beta: float, w: float) -> tuple[str, str | None]:
+    """Status and reason of a point that reached `rate` nats when `sigma` were asked, with β at `beta` in the end."""
+    error, tolerance = rate / sigma - 1, 0.01 if sigma >= 2 else 0.02
+    if abs(error) <= tolerance:
+        return "ok", None
+    if beta <= FLOOR * 1.01 and error < 0:
+        return "unreachable", f"more rate does not lower the loss: R = {rate:.2f} nats at β = {beta:.0e}"
+    if beta >= w * 0.99 and error > 0:
+        return "unreachable", f"the slope of the frontier exceeds w = {w:g}: R = {rate:.2f} nats"
+    if error < -0.95:
+        return "collapsed", f"R = {rate:.2f} nats, under 5 % of σ = {sigma:g}"
+    return "rate_missed", f"R = {rate:.2f} nats is {error:+.1%} off σ = {sigma:g} (tolerance {tolerance:.0%})"
