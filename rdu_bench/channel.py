@@ -8,7 +8,6 @@ N(0, I + diag τ²), exact on the training set where the whitened code has unit 
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
 from torch import Tensor, nn
@@ -19,22 +18,27 @@ from .model import Batch, Code, Model, flatten, transmit
 from .nn.densities import gaussian
 
 RELATIVE_FLOOR = 1e-6  # eigenvalues below this fraction of the largest are no dimension of the code
+GAIN = 10.0  # for few numbers with far to go, beside weights that have not
 
 
 class Whitened(Model):
     """A model trained without noise, behind a Gaussian channel on its whitened code; one block `z` (B, d).
 
-    The decoder is the model's own, fed the noisy code turned back.  With `learn`, training moves log τ and the
-    decoder, and leaves f as it is.
+    Dimension j carries r_j nats, which is noise of τ_j = (e^{2 r_j} − 1)^{−½}, and the r_j add up to σ.  With channel
+    `posthoc-iso` they are equal; with `posthoc-learned` training moves their shares and the decoder, never f.  For
+    the ELBO, where σ is None, training moves their sum as well.  The decoder is the model's own, fed the mean of
+    the code given what arrived, z̃/(1 + τ²), turned back.
     """
 
-    def __init__(self, model: Model, split: Split, *, sigma: float, learn: bool):
+    def __init__(self, model: Model, split: Split, sigma: float | None):
         super().__init__()
         self.model = copy.deepcopy(model)
-        self.row = model.row
-        self.channel = "posthoc-learned" if learn else "posthoc-iso"
-        self.device_of = next(model.parameters()).device
-        f = torch.cat([self._f(Batch.unlabelled(x.to(self.device_of))) for x in split.x.split(1024)]).double()
+        self.row, self.channel, self.rate_is_set = model.row, model.channel, sigma is not None
+        learned = model.channel == "posthoc-learned"
+        if not learned:
+            self.model.requires_grad_(False)
+        device = next(model.parameters()).device
+        f = torch.cat([self._f(Batch.unlabelled(x.to(device))) for x in split.x.split(1024)]).double()
         mean = f.mean(0)
         values, vectors = torch.linalg.eigh((f - mean).T @ (f - mean) / len(f))
         kept = values > RELATIVE_FLOOR * values.amax()
@@ -44,21 +48,29 @@ class Whitened(Model):
         self.register_buffer("mean", mean.float())
         self.register_buffer("whiten", (vectors / values.sqrt()).float())
         self.register_buffer("colour", (vectors * values.sqrt()).T.float())
-        start = torch.full((len(values),), math.log(noise_width(sigma, len(values))), device=self.device_of)
-        self.log_tau = nn.Parameter(start, requires_grad=learn)
+        self.sigma = float(len(values)) if sigma is None else sigma
+        self.share = nn.Parameter(torch.zeros(len(values), device=device), requires_grad=learned)
+        self.growth = nn.Parameter(torch.zeros((), device=device), requires_grad=sigma is None)
 
     @torch.no_grad()
     def _f(self, batch: Batch) -> Tensor:
         return flatten(self.model.encode(batch))
 
+    @property
+    def tau(self) -> Tensor:
+        """(d,) standard deviation of the noise, in units of the whitened code."""
+        nats = self.sigma * (GAIN * self.growth).exp() * (GAIN * self.share).softmax(-1)
+        return torch.expm1(2 * nats.clamp(1e-8, 40.0)) ** -0.5
+
     def encode(self, batch: Batch) -> Code:
         u = (self._f(batch) - self.mean) @ self.whiten
-        tau = self.log_tau.exp()
+        tau = self.tau
         return {"z": transmit(gaussian(u, tau.expand_as(u)), gaussian(torch.zeros_like(tau), (1 + tau**2).sqrt()))}
 
     def decode(self, code: Code) -> Distribution:
         block = code["z"]
-        return self.model.decode({"z": block._replace(sample=self.mean + block.sample @ self.colour)})
+        arrived = block.sample / (1 + self.tau**2)
+        return self.model.decode({"z": block._replace(sample=self.mean + arrived @ self.colour)})
 
     @property
     def decodes(self) -> bool:
@@ -68,8 +80,3 @@ class Whitened(Model):
     mean: Tensor
     whiten: Tensor
     colour: Tensor
-
-
-def noise_width(sigma: float, dim: int) -> float:
-    """τ of equal noise in `dim` whitened dimensions whose R_cap is σ nats."""
-    return math.expm1(2 * sigma / dim) ** -0.5

@@ -121,6 +121,7 @@ class Model(nn.Module):
 
     row: Row
     channel = "native"  # how noise enters: native, trained-noise, posthoc-iso or posthoc-learned
+    rate_is_set = False  # whether its construction fixes R, whatever its weights
     labelled: int | None = None  # how many training examples show it their label; None: all
 
     def encode(self, batch: Batch) -> Code:

@@ -22,7 +22,7 @@ from .nn.critics import Critic
 
 FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
 LOOK = 25  # steps between two looks at whether the loss is finite, each of which waits for the device
-UNREACHED = -1  # class label of an example whose label is hidden
+UNKNOWN = -1  # class label of an example whose label is hidden
 
 Progress = Callable[[int, int], None]  # step, steps
 
@@ -34,7 +34,9 @@ class RateTarget:
     which is the ELBO: β ≡ 1.  β < 0, paying the sender to say more, is left out: such a σ is unreachable.
     """
 
-    def __init__(self, sigma: Tensor, *, w: float = 100.0, kp: float = 1.0, ki: float = 0.02, log_beta: Tensor | None = None):
+    def __init__(
+        self, sigma: Tensor, *, w: float = 100.0, kp: float = 1.0, ki: float = 0.02, log_beta: Tensor | None = None
+    ):
         self.free = sigma.isnan()
         self.sigma, self.w, self.kp, self.ki = torch.where(self.free, 1.0, sigma), w, kp, ki
         self.log_beta = torch.zeros_like(sigma) if log_beta is None else log_beta.clone()
@@ -52,18 +54,14 @@ class Control:
 
     sigma: float | None  # nats; None is the ELBO, the w = 1 solution for every σ below its rate
     w: float
-    beta_end: float  # slope −dD/dR where training stopped
+    beta_end: float | None  # slope −dD/dR where training stopped; None where σ needed none
     R_train: float  # nats, mean over the training set, as if unlabelled
     rate_err: float | None  # R_train/σ − 1
-    literal_ok: bool  # whether this is also the solution of D + |σ − R|
+    literal_ok: bool | None  # whether this is also the solution of D + |σ − R|
     steps: int
     strategy: str
     status: str  # ok, rate_missed, unreachable, collapsed or diverged
     reason: str | None = None
-
-
-class Diverged(ArithmeticError):
-    """The loss of a model is no longer finite."""
 
 
 class Single:
@@ -129,17 +127,18 @@ def _groups(model: Model, params: dict[str, Any], lr: float) -> list[dict[str, A
     }
     ours = [p for name, p in params.items() if name not in critics and p.requires_grad]
     theirs = [p for name, p in params.items() if name in critics]
-    return [{"params": ours, "lr": lr}, *([{"params": theirs, "lr": Critic.lr, "betas": Critic.betas}] if theirs else [])]
+    apart = [{"params": theirs, "lr": Critic.lr, "betas": Critic.betas}] if theirs else []
+    return [{"params": ours, "lr": lr}, *apart]
 
 
 def labelled(data: Dataset, model: Model, seed: int) -> Split:
-    """The training split with all labels of the task hidden but `model.labelled` of them, equally many of each class."""
+    """The training split with all but `model.labelled` labels of the task hidden, equally many kept of each class."""
     split, label = data.splits["train"], data.label
     if label is None or model.labelled is None:
         return split
     y = split.factors[label.name]
     order = torch.randperm(len(y), generator=torch.Generator().manual_seed(named_seed("labelled", data.name, seed)))
-    known = torch.full_like(y, UNREACHED)
+    known = torch.full_like(y, UNKNOWN)
     for k in range(label.size):
         kept = order[y[order] == k][: -(-(model.labelled - k) // label.size)]  # the remainder goes to the first classes
         known[kept] = k
@@ -166,11 +165,24 @@ def fit(
     ends training with status `diverged`; an exception of the model is passed on.  Raises `ValueError` for a
     negative or infinite σ.
     """
-    runner = Single(model.to(device))
-    [control] = _run(
-        runner, data, [sigma], steps=steps, batch=batch, lr=lr, seed=seed, w=w, device=device, start=start, progress=progress
-    )
-    return _judge(model, data, control, "independent" if start is None else "continuation", batch, device, seed)
+    _positive(sigma)
+    strategy = "independent" if start is None else "continuation"
+    model.to(device).eval()
+    if any(p.requires_grad for p in model.parameters()):
+        aim = None if model.rate_is_set else sigma
+        how = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "w": w, "device": device}
+        [control] = _run(Single(model), data, [aim], start=start, progress=progress, **how)
+        control = replace(control, sigma=sigma, w=1.0 if sigma is None else w, strategy=strategy)
+    else:
+        control = Control(sigma, w, None, math.nan, None, None, 0, strategy, "ok")
+    if model.rate_is_set:
+        control = replace(control, beta_end=None, literal_ok=None)
+    return _judge(model, data, control, device, seed)
+
+
+def _positive(sigma: float | None) -> None:
+    if sigma is not None and not 0 < sigma < math.inf:
+        raise ValueError(f"σ = {sigma}: a rate target is a positive number of nats, or None for the ELBO")
 
 
 def fit_stack(
@@ -191,12 +203,14 @@ def fit_stack(
 
     Equal to as many calls of `fit` up to rounding; a cell that diverges does not touch the others.
     """
+    for sigma in sigmas:
+        _positive(sigma)
     stack = Stack(models[0].to(device), len(sigmas), vectorise=vectorise)
     found = _run(stack, data, sigmas, steps=steps, batch=batch, lr=lr, seed=seed, w=w, device=device, progress=progress)
     controls = []
     for i, (model, control) in enumerate(zip(models, found, strict=True)):
         stack.write(i, model.to(device))
-        controls.append(_judge(model, data, control, "batched", batch, device, seed))
+        controls.append(_judge(model, data, replace(control, strategy="batched"), device, seed))
     return controls
 
 
@@ -214,11 +228,8 @@ def _run(
     start: Control | None = None,
     progress: Progress | None = None,
 ) -> list[Control]:
-    for sigma in sigmas:
-        if sigma is not None and not 0 < sigma < math.inf:
-            raise ValueError(f"σ = {sigma}: a rate target is a positive number of nats, or None for the ELBO")
     at = torch.tensor([math.nan if s is None else s for s in sigmas], device=device)
-    log_beta = torch.full_like(at, math.log(start.beta_end)) if start else None
+    log_beta = torch.full_like(at, math.log(start.beta_end)) if start and start.beta_end else None
     target = RateTarget(at, w=w, ki=0.06 if steps <= 1000 else 0.02, log_beta=log_beta)
     optimizer = torch.optim.Adam(runner.groups(lr), lr=lr, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / steps)))
@@ -291,9 +302,8 @@ def mean_rate(model: Model, split: Split, *, batch: int = 1024, device: str = "c
     return total / len(split)
 
 
-def _judge(model: Model, data: Dataset, control: Control, strategy: str, batch: int, device: str, seed: int) -> Control:
+def _judge(model: Model, data: Dataset, control: Control, device: str, seed: int) -> Control:
     """`control` with the rate on the training set and what to call it."""
-    control = replace(control, strategy=strategy)
     if control.status == "diverged":
         return control
     rate = mean_rate(model, data.splits["train"], device=device, seed=seed)
@@ -306,14 +316,14 @@ def _judge(model: Model, data: Dataset, control: Control, strategy: str, batch: 
     return replace(control, rate_err=rate / control.sigma - 1, status=status, reason=reason)
 
 
-def verdict(rate: float, sigma: float, beta: float, w: float) -> tuple[str, str | None]:
+def verdict(rate: float, sigma: float, beta: float | None, w: float) -> tuple[str, str | None]:
     """Status and reason of a point that reached `rate` nats when `sigma` were asked, with β at `beta` in the end."""
     error, tolerance = rate / sigma - 1, 0.01 if sigma >= 2 else 0.02
     if abs(error) <= tolerance:
         return "ok", None
-    if beta <= FLOOR * 1.01 and error < 0:
+    if beta is not None and beta <= FLOOR * 1.01 and error < 0:
         return "unreachable", f"more rate does not lower the loss: R = {rate:.2f} nats at β = {beta:.0e}"
-    if beta >= w * 0.99 and error > 0:
+    if beta is not None and beta >= w * 0.99 and error > 0:
         return "unreachable", f"the slope of the frontier exceeds w = {w:g}: R = {rate:.2f} nats"
     if error < -0.95:
         return "collapsed", f"R = {rate:.2f} nats, under 5 % of σ = {sigma:g}"

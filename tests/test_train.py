@@ -1,0 +1,249 @@
+"""Laws of training under a rate constraint."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from rdu_bench import registry
+from rdu_bench.api import Autoencoder, Critic, Row
+from rdu_bench.channel import Whitened
+from rdu_bench.data import Dataset, Factor, Split, named_seed
+from rdu_bench.train import FLOOR, RateTarget, Stack, fit, fit_stack, labelled, mean_rate, verdict
+
+
+class Stripes(Dataset):
+    """Binary images of noisy rows: about 4 bits that matter."""
+
+    def load(self, n: int = 600) -> None:
+        generator = torch.Generator().manual_seed(named_seed("stripes"))
+        rows = torch.rand(n, 4, 1, generator=generator).round()
+        flips = (torch.rand(n, 4, 4, generator=generator) < 0.05).float()
+        x = ((rows + flips) % 2)[:, None]
+        y = rows[:, 0, 0].long()
+        self.name, self.shape, self.task = "stripes", (1, 4, 4), ("top",)
+        self.factors = (Factor("top", 2),)
+        cut = {"train": slice(0, n // 2), "val": slice(n // 2, 3 * n // 4), "test": slice(3 * n // 4, n)}
+        self.splits = {part: Split(x[at], {"top": y[at]}) for part, at in cut.items()}
+
+
+@pytest.fixture(scope="module")
+def data():
+    torch.set_num_threads(1)
+    made = Stripes()
+    made.load()
+    return made
+
+
+def new(data, name="vae", **params):
+    torch.manual_seed(0)
+    return registry.model(name, data.spec(hidden=(32,), latent=4), **params)
+
+
+HOW = {"steps": 400, "batch": 100, "seed": 1}
+
+
+@pytest.mark.parametrize("sigma", [0.7, 2.5])
+def test_the_rate_asked_for_is_the_rate_reached(data, sigma):
+    control = fit(new(data), data, sigma, **HOW)
+    assert control.status == "ok"
+    assert abs(control.R_train / sigma - 1) <= 0.02
+    assert control.rate_err == pytest.approx(control.R_train / sigma - 1)
+
+
+def test_training_again_gives_the_same_bits(data):
+    first, second = new(data), new(data)
+    fit(first, data, 2.0, **HOW)
+    torch.manual_seed(99)  # the caller's generator has no say
+    fit(second, data, 2.0, **HOW)
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_training_leaves_the_callers_generator_alone(data):
+    model = new(data)
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(model, data, 2.0, steps=2)
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("vectorise", [True, False])
+def test_a_stack_equals_separate_runs(data, vectorise):
+    sigmas = [None, 1.0, 3.0]
+    apart = [new(data) for _ in sigmas]
+    controls = [fit(m, data, s, steps=50, batch=100, seed=1) for m, s in zip(apart, sigmas, strict=True)]
+    together = [new(data) for _ in sigmas]
+    found = fit_stack(together, data, sigmas, steps=50, batch=100, seed=1, vectorise=vectorise)
+    for one, other, a, b in zip(apart, together, controls, found, strict=True):
+        for p, q in zip(one.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(p, q, atol=1e-4, rtol=1e-3)
+        assert a.R_train == pytest.approx(b.R_train, rel=1e-3)
+        assert b.strategy == "batched"
+
+
+def test_without_a_target_the_multiplier_is_one():
+    target = RateTarget(torch.tensor([math.nan, 2.0]))
+    for rate in (0.1, 50.0):
+        beta = target(torch.tensor([rate, rate]))
+        assert beta[0] == 1
+    assert beta[1] != 1
+
+
+def test_the_multiplier_stays_within_its_bounds():
+    target = RateTarget(torch.tensor([1.0, 1.0]), w=10)
+    for _ in range(2000):
+        beta = target(torch.tensor([0.0, 9.0]))
+    assert beta[0] >= FLOOR * math.exp(-1) * 0.999
+    assert beta[1] <= 10
+    assert target.log_beta.exp().tolist() == pytest.approx([FLOOR, 10], rel=1e-3)
+
+
+def test_a_warm_start_reaches_its_target_sooner(data):
+    model = new(data)
+    before = fit(model, data, 3.0, **HOW)
+    after = fit(model, data, 2.0, start=before, steps=200, batch=100, seed=1)
+    assert after.status == "ok" and after.strategy == "continuation"
+
+
+class Bursts(Autoencoder):
+    """Loses its head after some steps, at high rates only."""
+
+    row = Row(paper="0000.00000")
+
+    def regularizer(self, batch, code):
+        return torch.where(batch.progress > 0.5, math.nan, 0.0) * code["z"].rate.mean()
+
+
+def test_divergence_is_a_status_with_its_reason(data):
+    control = fit(Bursts(data.spec(hidden=(8,), latent=2)), data, 1.0, steps=100)
+    assert control.status == "diverged"
+    assert "regularizer not finite" in control.reason
+
+
+class OneCellBursts(Autoencoder):
+    """NaN as soon as the rate is above 2 nats."""
+
+    row = Row(paper="0000.00000")
+
+    def regularizer(self, batch, code):
+        return torch.where(code["z"].rate.mean() > 2, math.nan, 0.0)
+
+
+def test_a_diverged_cell_does_not_touch_the_others(data):
+    torch.manual_seed(0)
+    models = [OneCellBursts(data.spec(hidden=(32,), latent=4)) for _ in range(2)]
+    quiet, loud = fit_stack(models, data, [0.5, 4.0], **HOW)
+    assert loud.status == "diverged"
+    assert quiet.status == "ok"
+
+
+def test_a_rate_no_code_can_carry_is_called_unreachable():
+    assert verdict(3.0, 5.0, FLOOR, 100)[0] == "unreachable"
+    assert verdict(3.0, 2.0, 100.0, 100)[0] == "unreachable"
+    assert verdict(0.01, 2.0, 1.0, 100)[0] == "collapsed"
+    assert verdict(2.5, 2.0, 1.0, 100)[0] == "rate_missed"
+    assert verdict(2.019, 2.0, 1.0, 100)[0] == "ok"
+    assert verdict(2.021, 2.0, 1.0, 100)[0] == "rate_missed"
+    assert verdict(1.019, 1.0, 1.0, 100)[0] == "ok"
+
+
+@pytest.mark.parametrize("sigma", [0.0, -1.0, math.inf, math.nan])
+def test_a_target_must_be_a_positive_number(data, sigma):
+    with pytest.raises(ValueError, match="positive number of nats"):
+        fit(new(data), data, sigma, steps=1)
+
+
+def test_labels_are_hidden_evenly_and_for_good(data):
+    model = new(data)
+    assert labelled(data, model, 0) is data.splits["train"]
+    model.labelled = 7
+    seen = labelled(data, model, 0).factors["top"]
+    assert [(seen == k).sum().item() for k in (-1, 0, 1)] == [len(seen) - 7, 4, 3]
+    assert torch.equal(seen, labelled(data, model, 0).factors["top"])
+    known = seen >= 0
+    assert torch.equal(seen[known], data.splits["train"].factors["top"][known])
+
+
+class Silent(Autoencoder):
+    """A deterministic encoder that pays nothing, to be put behind a channel."""
+
+    row = Row(paper="0000.00000", rate="noise channel")
+
+    def __init__(self, data, *, channel="posthoc-iso"):
+        super().__init__(data, encoder=nn.Sequential(nn.Flatten(), nn.Linear(16, 3)), latent=3)
+        self.channel = channel
+
+    def encode(self, batch):
+        from rdu_bench.api import Block, gaussian
+
+        f = self.encoder(batch.x)
+        unit = gaussian(f, torch.ones_like(f))
+        return {"z": Block(f, f.new_zeros(len(f)), unit, unit, f)}
+
+
+@pytest.mark.parametrize("sigma", [0.5, 3.0, 20.0])
+def test_noise_of_the_closed_form_has_the_rate_asked_for(data, sigma):
+    torch.manual_seed(0)
+    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.splits["train"], sigma)
+    assert mean_rate(noisy, data.splits["train"]) == pytest.approx(sigma, rel=1e-4)
+    assert fit(noisy, data, sigma, steps=5).steps == 0
+
+
+def test_equal_noise_is_the_inverse_of_its_rate(data):
+    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.splits["train"], 2.0)
+    torch.testing.assert_close(noisy.tau, torch.full_like(noisy.tau, math.expm1(2 * 2.0 / 3) ** -0.5))
+    assert 0.5 * torch.log1p(noisy.tau**-2).sum().item() == pytest.approx(2.0)
+
+
+def test_the_elbo_of_a_channel_finds_its_own_rate(data):
+    base = Silent(data.spec(hidden=(8,)))
+    fit(base, data, None, steps=300, batch=100)
+    noisy = Whitened(base, data.splits["train"], None)
+    before = noisy.tau.detach().clone()
+    control = fit(noisy, data, None, **HOW)
+    assert control.R_train > 0.05 and not torch.equal(before, noisy.tau)
+    assert noisy.tau.std() < 1e-6
+
+
+def test_learned_noise_moves_its_widths_and_the_decoder_only(data):
+    torch.manual_seed(0)
+    base = Silent(data.spec(hidden=(8,)), channel="posthoc-learned")
+    noisy = Whitened(base, data.splits["train"], 2.0)
+    control = fit(noisy, data, 2.0, **HOW)
+    assert control.status == "ok"
+    assert noisy.tau.std() > 0
+    for a, b in zip(base.encoder.parameters(), noisy.model.encoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+    moved = [
+        not torch.equal(a, b) for a, b in zip(base.decoder.parameters(), noisy.model.decoder.parameters(), strict=True)
+    ]
+    assert all(moved)
+
+
+def test_rescaling_the_encoder_does_not_change_the_channel(data):
+    torch.manual_seed(0)
+    base = Silent(data.spec(hidden=(8,)))
+    first = Whitened(base, data.splits["train"], 2.0)
+    with torch.no_grad():
+        for p in base.encoder[1].parameters():
+            p.mul_(1000)
+    second = Whitened(base, data.splits["train"], 2.0)
+    assert mean_rate(first, data.splits["test"]) == pytest.approx(mean_rate(second, data.splits["test"]), rel=1e-3)
+
+
+def test_critics_have_their_own_learning_rate(data):
+    class Played(Autoencoder):
+        row = Row(paper="0000.00000")
+
+        def __init__(self, spec):
+            super().__init__(spec)
+            self.critic = Critic(self.latent, hidden=8, depth=1)
+
+    model = Played(data.spec(hidden=(8,), latent=2))
+    ours, theirs = Stack(model, 2).groups(1e-3)
+    assert theirs["lr"] == Critic.lr and ours["lr"] == 1e-3
+    assert len(theirs["params"]) == len(list(model.critic.parameters()))
+    assert len(ours["params"]) + len(theirs["params"]) == len(list(model.parameters()))
