@@ -1,3 +1,44 @@
-"""Rate, distortion and usefulness of autoencoders."""
+"""Rate, distortion and usefulness of autoencoders.
+
+    import rdu_bench
+
+    rdu_bench.run("quick")                            # train, freeze, measure, record, report
+    frame = rdu_bench.load_results("results/runs/quick")
+    rdu_bench.frontier(frame)                         # hull frontiers in (R*, D) and (R*, D_y)
+    rdu_bench.Encoder("vae", sigma=8).fit_transform(X)
+
+Everything is in nats.  Names are loaded when they are first used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .analysis import frontier, leaderboard
+    from .encoder import Encoder
+    from .execute import run
+    from .store import load_results
+
+_HOME = {
+    "Encoder": "encoder",
+    "frontier": "analysis",
+    "leaderboard": "analysis",
+    "load_results": "store",
+    "run": "execute",
+}
+
+__all__ = ["Encoder", "frontier", "leaderboard", "load_results", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
