@@ -55,7 +55,7 @@ def test_bad_input_is_named(X, message):
 
 
 def test_a_missed_rate_is_said(digits):
-    with pytest.warns(ConvergenceWarning, match="off σ = 30"):
+    with pytest.warns(ConvergenceWarning, match="σ = 30"):
         Encoder(sigma=30, hidden=(8,), steps=5).fit(digits[0])
 
 
