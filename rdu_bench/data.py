@@ -30,6 +30,7 @@ class Card(NamedTuple):
     task: str  # what y is
     sensitive: str = ""  # what s is
     entropy: str = "none"  # exact, differential, or none: what is known of H(x)
+    provides: tuple[str, ...] = ()  # of "labels", "image", "binary": what a model's `Row.needs` may ask for
     files: str = ""  # what it needs in the data folder; empty when it brings or makes its own
 
 

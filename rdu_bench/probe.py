@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -45,5 +45,7 @@ class Probe(ABC):
     card: ProbeCard
 
     @abstractmethod
-    def fit(self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int) -> list[Head]:
+    def fit(
+        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
+    ) -> list[Head]:
         """One head a target, fitted on `fit` with settings chosen on `val`, for all targets together."""

@@ -1,0 +1,192 @@
+"""Codes drawn from a frozen model, with all that is known of how they were drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from ..model import Batch, Block, Code, Model, flatten, replay
+
+CHUNK = 512  # examples encoded at once
+PAIRS = 2_000_000  # numbers held at once by all-pairs densities
+
+
+@dataclass(frozen=True)
+class Codes:
+    """S draws for each of N examples; log-densities and rates in nats."""
+
+    z: Tensor  # (S, N, d) what probes are given
+    log_q: Tensor  # (S, N) log q(z|x), all blocks
+    log_p: Tensor  # (S, N) log of the model's own marginal at z
+    rate: dict[str, Tensor]  # (S, N) a block, as the model charges it
+    continuous: Tensor  # (S, N, c) continuous draws side by side, c may be 0
+    symbols: Tensor  # (S, N, P) discrete draws by position, P may be 0
+    sizes: tuple[int, ...]  # (P,) alphabets
+    drawn: tuple[Tensor, ...]  # (S, N, …) a block, for replay
+    mean: Tensor  # (N, d') posterior means, class probabilities for symbols
+    distortion: Tensor | None  # (S, N) −log p(x|z) of the model's own decoder
+
+    def __len__(self) -> int:
+        return self.z.shape[1]
+
+
+@torch.no_grad()
+def draw(model: Model, x: Tensor, draws: int, *, device: str = "cpu", decode: bool = True) -> Codes:
+    """`draws` codes for every x (N, *shape)."""
+    return _stack(
+        [_side_by_side([_one(model, part.to(device), decode) for part in x.split(CHUNK)]) for _ in range(draws)]
+    )
+
+
+def _one(model: Model, x: Tensor, decode: bool) -> Codes:
+    code = model.encode(Batch.unlabelled(x))
+    blocks = list(code.values())
+    n = len(x)
+    symbols, sizes = [], []
+    for block in blocks:
+        if block.discrete:
+            hot = block.drawn.reshape(n, -1, block.drawn.shape[-1])
+            symbols.append(hot.argmax(-1))
+            sizes += [hot.shape[-1]] * hot.shape[1]
+    smooth = [block.drawn.flatten(1) for block in blocks if not block.discrete]
+    return Codes(
+        z=flatten(code),
+        log_q=_total([_log(block.q, block.drawn) for block in blocks]),
+        log_p=_total([_log(block.p, block.drawn) for block in blocks]),
+        rate={name: block.rate for name, block in code.items()},
+        continuous=torch.cat(smooth, -1) if smooth else x.new_zeros(n, 0),
+        symbols=torch.cat(symbols, -1) if symbols else torch.zeros(n, 0, dtype=torch.int64, device=x.device),
+        sizes=tuple(sizes),
+        drawn=tuple(block.drawn for block in blocks),
+        mean=torch.cat([_mean(block).flatten(1) for block in blocks], -1),
+        distortion=-model.decode(code).log_prob(x) if decode and model.decodes else None,
+    )
+
+
+def _log(density: Distribution, at: Tensor) -> Tensor:
+    """(B,) log-density; positions that a distribution keeps apart are added up."""
+    return density.log_prob(at).reshape(len(at), -1).sum(-1)
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts).sum(0)
+
+
+def _mean(block: Block) -> Tensor:
+    try:
+        return block.q.mean
+    except NotImplementedError:  # a density without a closed-form mean
+        return block.sample
+
+
+def _side_by_side(parts: list[Codes]) -> Codes:
+    return _merge(parts, torch.cat)
+
+
+def _stack(draws: list[Codes]) -> Codes:
+    merged = _merge(draws, torch.stack)
+    return Codes(**{f.name: getattr(merged, f.name) for f in fields(Codes)} | {"mean": draws[0].mean})
+
+
+def _merge(parts: list[Codes], join) -> Codes:  # type: ignore[no-untyped-def]
+    first = parts[0]
+    merged: dict[str, object] = {}
+    for field in fields(Codes):
+        values = [getattr(part, field.name) for part in parts]
+        if isinstance(values[0], Tensor):
+            merged[field.name] = join(values).cpu()
+        elif field.name == "rate":
+            merged[field.name] = {name: join([v[name] for v in values]).cpu() for name in values[0]}
+        elif field.name == "drawn":
+            merged[field.name] = tuple(join([v[i] for v in values]).cpu() for i in range(len(values[0])))
+        else:
+            merged[field.name] = getattr(first, field.name)
+    return Codes(**merged)  # type: ignore[arg-type]
+
+
+class Posteriors:
+    """q(z|x_m) of M examples, evaluated at any codes: the stuff of aggregate posteriors.
+
+    Where no block depends on the draw of another, densities are those of M stored distributions; otherwise every
+    code is sent again under every example.
+    """
+
+    def __init__(self, model: Model, x: Tensor, device: str = "cpu"):
+        self.model, self.x, self.device = model, x, device
+        self.flat = _independent(model, x[:64].to(device))
+        if self.flat:
+            self.stored = [model.encode(Batch.unlabelled(part.to(device))) for part in x.split(CHUNK)]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def pairs(self, n: int) -> int:
+        """Numbers of work for n codes."""
+        return n * len(self) if self.flat else n * len(self) * 100
+
+    @torch.no_grad()
+    def log_density(self, drawn: tuple[Tensor, ...]) -> Tensor:
+        """(n, M) log q(z_n|x_m) of codes drawn as (n, …) a block."""
+        return torch.cat(list(self._columns(drawn)), 1).cpu()
+
+    @torch.no_grad()
+    def aggregate(self, codes: Codes) -> Tensor:
+        """(S, N) log (1/M) Σ_m q(z|x_m)."""
+        flat = [part.flatten(0, 1) for part in codes.drawn]
+        step = max(1, PAIRS // len(self))
+        out = [
+            self.log_density(tuple(part[i : i + step] for part in flat)).logsumexp(1)
+            for i in range(0, len(flat[0]), step)
+        ]
+        return (torch.cat(out) - torch.tensor(float(len(self))).log()).reshape(codes.log_q.shape)
+
+    def _columns(self, drawn: tuple[Tensor, ...]) -> Iterator[Tensor]:
+        drawn = tuple(part.to(self.device) for part in drawn)
+        if self.flat:
+            for code in self.stored:
+                yield _total([_pairwise(block, at) for block, at in zip(code.values(), drawn, strict=True)])
+            return
+        n = len(drawn[0])
+        step = max(1, CHUNK * 8 // n)
+        for part in self.x.to(self.device).split(step):
+            tiled = [at.repeat(len(part), *[1] * (at.dim() - 1)) for at in drawn]
+            with replay(tiled):
+                code = self.model.encode(Batch.unlabelled(part.repeat_interleave(n, 0)))
+            for block, at in zip(code.values(), tiled, strict=True):
+                if block.drawn is not at:
+                    raise ValueError("the model's code does not follow the draws it is given, so it has no density")
+            total = _total([_log(block.q, block.drawn) for block in code.values()])
+            yield total.reshape(len(part), n).T
+
+
+def _independent(model: Model, x: Tensor) -> bool:
+    """Whether the posteriors stay the same when the draws differ."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        codes: list[Code] = []
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            codes.append(model.encode(Batch.unlabelled(x)))
+    pairs = list(zip(codes[0].values(), codes[1].values(), strict=True))
+    known = all(a.discrete or _is_normal(a.q) for a, _ in pairs)
+    return known and all(torch.equal(_mean(a), _mean(b)) for a, b in pairs)
+
+
+def _is_normal(q: Distribution) -> bool:
+    base = getattr(q, "base_dist", q)
+    return isinstance(base, torch.distributions.Normal)
+
+
+def _pairwise(block: Block, at: Tensor) -> Tensor:
+    """(n, m) log q(at_n|x_m) of one block."""
+    if block.discrete:
+        hot = at.flatten(1)
+        logits = getattr(block.q, "base_dist", block.q).logits
+        return hot @ logits.flatten(1).T
+    mean, scale = block.q.mean.flatten(1).double(), block.q.stddev.flatten(1).double()
+    z, w = at.flatten(1).double(), scale**-2
+    quadratic = z.square() @ w.T - 2 * z @ (mean * w).T + (mean.square() * w).sum(-1)
+    return (-0.5 * quadratic - (scale.log() + 0.9189385332046727).sum(-1)).float()
