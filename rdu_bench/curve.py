@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from . import provenance, registry
 from ._hash import named_seed
@@ -43,7 +44,12 @@ def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) 
     wanted = [sigma for sigma in curve.sigmas if not store.has(curve.key(sigma))]
     if not wanted:
         return
-    torch.set_num_threads(curve.threads)
+    with threadpool_limits(curve.threads):
+        torch.set_num_threads(curve.threads)
+        _run(curve, store, wanted, progress)
+
+
+def _run(curve: Curve, store: Store, wanted: list[float | None], progress: Report) -> None:
     started = time.time()
     try:
         data = registry.dataset(curve.dataset, **curve.dataset_params)
@@ -58,6 +64,13 @@ def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) 
         if trained.sigma in wanted:
             _measure(curve, store, trained, data, spec, about, started, progress)
             started = time.time()
+
+
+def give_up(curve: Curve, store: Store, error: BaseException, progress: Report = lambda _: None) -> None:
+    """Record `error` at every point of a curve that has no record."""
+    for sigma in curve.sigmas:
+        if not store.has(curve.key(sigma)):
+            _write(curve, store, Trained(sigma, None, None, 0.0, error), {}, time.time(), progress)
 
 
 def _new(curve: Curve, data: Dataset, spec: Spec) -> Model:

@@ -66,7 +66,9 @@ class Store:
                 _replace(path.with_suffix(".safetensors"), save(dict(vectors)))
             _replace(path, text.encode())
         except OSError as error:
-            raise StoreError(error.errno, f"{error.strerror}: cannot write {path}; free some space and run again") from error
+            raise StoreError(
+                error.errno, f"{error.strerror}: cannot write {path}; free some space and run again"
+            ) from error
         return path
 
     def vectors(self, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -98,13 +100,16 @@ class Store:
         return {record["key"] for record in self.records()}
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Held while one process works on a curve, so that two runs on one folder share the work."""
+    def lock(self, name: str, *, wait: bool = True) -> Iterator[None]:
+        """Held while one process works on a curve, so that two runs on one folder share the work.
+
+        Raises `filelock.Timeout` at once when another holds it and `wait` is not set.  Dies with its process.
+        """
         from filelock import FileLock
 
         folder = self.folder / ".locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{_safe(name)}.lock"):
+        with FileLock(folder / f"{_safe(name)}.lock", timeout=-1 if wait else 0):
             yield
 
 

@@ -160,7 +160,9 @@ def read(name: str | Path) -> Suite:
     if path.suffix != ".toml":
         path = HERE / f"{name}.toml"
         if not path.is_file():
-            raise SuiteError(f"there is no suite {str(name)!r}.{_close(str(name), names())} There are {', '.join(names())}.")
+            raise SuiteError(
+                f"there is no suite {str(name)!r}.{_close(str(name), names())} There are {', '.join(names())}."
+            )
     if not path.is_file():
         raise SuiteError(f"suite file {path} does not exist")
     try:

@@ -1,0 +1,53 @@
+"""`rdu-bench new model NAME`: a file that runs, to be changed."""
+
+from __future__ import annotations
+
+import keyword
+from pathlib import Path
+
+from . import registry
+
+MODEL = '''\
+from torch import Tensor
+
+from rdu_bench.api import Autoencoder, Batch, Code, Row, Spec
+
+
+class {title}(Autoencoder):
+    """One line: what sets this model apart.
+
+        L = D + R + penalty · E ‖μ(x)‖²        replace this by your objective
+
+    Authors year (arXiv:0000.00000), eq. 1.
+    """
+
+    row = Row(
+        paper="0000.00000",
+        title="{title}",
+        objective="D + R + penalty · E ‖μ(x)‖²",
+        R1="penalty · E ‖μ(x)‖²",
+    )
+
+    def __init__(self, data: Spec, *, penalty: float = 0.01):
+        super().__init__(data)
+        self.penalty = penalty
+
+    def regularizer(self, batch: Batch, code: Code) -> Tensor:
+        return self.penalty * code["z"].q.mean.square().sum(-1).mean()
+'''
+
+
+def new_model(name: str, folder: Path) -> Path:
+    """Write `folder`/NAME.py and return it.  Raises `ValueError` for a name that cannot be a module's or is taken."""
+    stem = name.replace("-", "_")
+    if not stem.isidentifier() or keyword.iskeyword(stem) or stem.startswith("_") or stem != stem.lower():
+        raise ValueError(f"{name!r} cannot be a model's name: use lower-case letters, digits and _, such as my_vae")
+    known = registry.files("models")
+    if stem in known:
+        raise ValueError(f"there is a model {stem!r} already, {known[stem]}: choose another name")
+    path = folder / f"{stem}.py"
+    if path.exists():
+        raise ValueError(f"{path} exists already: choose another name, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(MODEL.format(title="".join(part.capitalize() for part in stem.split("_"))))
+    return path
