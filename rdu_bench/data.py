@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,6 +19,8 @@ from torch import Tensor
 from ._hash import digest, named_seed
 from .model import Batch
 from .nn.networks import Spec
+
+DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
 
 
 class DataError(ValueError):
@@ -66,8 +72,8 @@ class Split:
 class Dataset(ABC):
     """Base of the one class in each file of datasets/; `load` fills the fields below.
 
-    Factors of class kind count from 0.  `splits` holds train, val and test, fixed by a named seed; no example
-    of test is ever fitted on.
+    Factors of class kind count from 0.  `splits` holds train, val and test, fixed by a named seed: a partition of
+    what was collected, or independent draws from a population that is known.  Nothing is ever fitted on test.
     """
 
     card = Card("", "", "", "")
@@ -84,8 +90,43 @@ class Dataset(ABC):
     splits: dict[str, Split] = field(default_factory=dict)
 
     @abstractmethod
-    def load(self, **params: Any) -> None:
+    def load(self, *args: Any, **params: Any) -> None:
         """Fill the fields; parameters are keyword-only and may be set from a suite file."""
+
+    def make(self, folder: Path, **params: Any) -> Path:
+        """Write the files that `load` reads into `folder`; returns the one written.  For data sets made by rule."""
+        raise DataError(f"{self.name} has nothing to make: {self.card.files or 'it brings its data along'}.")
+
+    def verify(self) -> list[str]:
+        """What is wrong with what was loaded, a sentence each; empty when all is well."""
+        wrong = [f"there is no {part} split" for part in ("train", "val", "test") if not self.splits.get(part)]
+        for part, split in self.splits.items():
+            wrong += [f"{part}: {what}" for what in self._faults(split)]
+        for name in filter(None, [*self.task, self.sensitive]):
+            if name not in [f.name for f in self.factors]:
+                wrong.append(f"{name} is no factor")
+        if self.population is not None and self.entropy != (found := population_entropy(self.population)):
+            wrong.append(f"H(x) is given as {self.entropy.nats}, but the population has {found.nats} nats")
+        return wrong
+
+    def _faults(self, split: Split) -> Iterator[str]:
+        if split.x.dtype != torch.float32 or tuple(split.x.shape[1:]) != self.shape:
+            yield f"x is {split.x.dtype} of shape {tuple(split.x.shape[1:])}, not float32 of {self.shape}"
+        if not split.x.isfinite().all():
+            yield "x holds NaN or infinity"
+        if self.likelihood == "bernoulli" and not ((split.x == 0) | (split.x == 1)).all():
+            yield "x must hold 0 and 1 only for a Bernoulli likelihood"
+        if set(split.factors) != {f.name for f in self.factors}:
+            yield f"it has the factors {sorted(split.factors)}, not {sorted(f.name for f in self.factors)}"
+            return
+        for f in self.factors:
+            y = split.factors[f.name]
+            if len(y) != len(split):
+                yield f"{f.name} has {len(y)} values for {len(split)} examples"
+            elif f.kind == "class" and (y.dtype != torch.int64 or not ((y >= 0) & (y < f.size)).all()):
+                yield f"{f.name} must be int64 from 0 to {f.size - 1}"
+            elif f.kind == "real" and (tuple(y.shape[1:]) != (f.size,) or not y.isfinite().all()):
+                yield f"{f.name} must be {f.size} finite numbers an example"
 
     @property
     def hash(self) -> str:
@@ -96,7 +137,7 @@ class Dataset(ABC):
             for key, tensor in [("x", split.x), *sorted(split.factors.items())]:
                 array = np.ascontiguousarray(tensor.numpy())
                 h.update(f"{part}/{key}/{array.dtype}/{array.shape}".encode())
-                h.update(array)
+                h.update(array.data)
         return h.hexdigest()[:16]
 
     @property
@@ -130,6 +171,127 @@ class Dataset(ABC):
             noise=self.noise,
             **network,
         )
+
+
+@dataclass
+class GroundTruth(Dataset):
+    """A data set whose class factors can be chosen: examples are drawn with given values of them.
+
+    The vocabulary is that of `GroundTruthData` in disentanglement_lib (Locatello et al. 2019, arXiv:1811.12359), so
+    that its metrics run unchanged; observations keep our shape, channels first.
+    """
+
+    pool: Split | None = None  # what observations are drawn from; None: those of test
+
+    @property
+    def num_factors(self) -> int:
+        """How many class factors there are."""
+        return len(self._classes)
+
+    @property
+    def factors_num_values(self) -> list[int]:
+        """Number of values of each."""
+        return [f.size for f in self._classes]
+
+    @property
+    def factor_names(self) -> list[str]:
+        """Name of each, in the order of the columns of `sample_factors`."""
+        return [f.name for f in self._classes]
+
+    @property
+    def observation_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return self.shape
+
+    def sample_factors(self, num: int, random_state: np.random.RandomState | np.random.Generator) -> np.ndarray:
+        """(num, num_factors) int64, uniform and independent of each other."""
+        columns = [random_state.choice(size, num) for size in self.factors_num_values]
+        return np.stack(columns, 1).astype(np.int64)
+
+    def sample_observations_from_factors(
+        self, factors: np.ndarray, random_state: np.random.RandomState | np.random.Generator
+    ) -> np.ndarray:
+        """(num, *shape) float32, each drawn among the examples with its row of `factors` (num, num_factors).
+
+        Raises `DataError` for values out of range and for a combination that no example has.
+        """
+        wanted = np.asarray(factors)
+        sizes = np.array(self.factors_num_values)
+        if wanted.ndim != 2 or wanted.shape[1] != len(sizes) or not np.issubdtype(wanted.dtype, np.integer):
+            raise DataError(f"{self.name}: factors must be integers of shape (num, {len(sizes)}), not {wanted.shape}")
+        bad = ((wanted < 0) | (wanted >= sizes)).any(1)
+        keys, order, x = self._lookup
+        row = np.zeros(len(wanted), dtype=np.int64)
+        if not bad.any():
+            flat = np.ravel_multi_index(tuple(wanted.T), tuple(sizes))
+            first, last = np.searchsorted(keys, flat, "left"), np.searchsorted(keys, flat, "right")
+            bad = first == last
+            row = first + (random_state.choice(2**31, len(wanted)) * (last - first) >> 31)
+        if bad.any():
+            named = dict(zip(self.factor_names, wanted[bad][0].tolist(), strict=True))
+            raise DataError(f"{self.name}: there is no example with {named}; the sizes are {sizes.tolist()}")
+        return x[order[row]]
+
+    def sample(
+        self, num: int, random_state: np.random.RandomState | np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Factors (num, num_factors) and observations (num, *shape) that have them."""
+        factors = self.sample_factors(num, random_state)
+        return factors, self.sample_observations_from_factors(factors, random_state)
+
+    def sample_observations(self, num: int, random_state: np.random.RandomState | np.random.Generator) -> np.ndarray:
+        """(num, *shape) float32."""
+        return self.sample(num, random_state)[1]
+
+    @property
+    def _classes(self) -> list[Factor]:
+        return [f for f in self.factors if f.kind == "class"]
+
+    @cached_property
+    def _lookup(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Combinations as sorted numbers, where each is in the pool, and the pool's x."""
+        pool = self.splits["test"] if self.pool is None else self.pool
+        columns = tuple(pool.factors[name].numpy() for name in self.factor_names)
+        flat = np.ravel_multi_index(columns, tuple(self.factors_num_values))
+        order = np.argsort(flat, kind="stable")
+        return flat[order], order, pool.x.numpy()
+
+
+def population_entropy(population: Tensor) -> Entropy:
+    """H(x) of a draw from M equally likely examples (M, *shape), from hashed counts of the distinct ones.
+
+    With duplicates it is below log M: taking log M would forbid what is possible.
+    """
+    rows = np.ascontiguousarray(population.numpy()).reshape(len(population), -1)
+    found = Counter(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
+    counts = np.array(list(found.values()))
+    return Entropy(float(np.log(len(rows)) - (counts * np.log(counts)).sum() / len(rows)), "exact")
+
+
+def binarise(levels: np.ndarray, top: int, name: str) -> Tensor:
+    """(N, …) float32 of 0 and 1, each 1 with probability levels/top, drawn once by the named seed of `name`.
+
+    `levels` are integers from 0 to `top` ≤ 255.  The first n examples do not depend on how many follow.
+    """
+    draws = np.random.default_rng(named_seed("binarise", name)).integers(0, top, levels.shape, dtype=np.uint8)
+    return torch.from_numpy((levels > draws).astype(np.float32))
+
+
+def data_folder(given: str | None, name: str, needs: str) -> Path:
+    """The data folder: `given`, else the variable RDU_BENCH_DATA.  Raises `DataError` that says what `name` needs."""
+    folder = given or os.environ.get(DATA)
+    if not folder:
+        raise DataError(f"{name} needs {needs}; name the folder that holds them with --data-dir or {DATA}.")
+    if not Path(folder).is_dir():
+        raise DataError(f"{name}: the data folder {folder} does not exist; create it and put there {needs}.")
+    return Path(folder)
+
+
+def check_counts(name: str, **params: Any) -> None:
+    """Raises `DataError` for a parameter that is not a whole number of at least 1."""
+    for key, value in params.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise DataError(f"{name}: {key} is {value!r}; it must be a whole number of at least 1.")
 
 
 def assign_splits(n: int, name: str, fractions: tuple[float, float] = (0.1, 0.2)) -> dict[str, np.ndarray]:
