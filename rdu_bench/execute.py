@@ -180,7 +180,7 @@ def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: in
             dashboard_address=None,
             silence_logs=50,
         )
-    client = Client(cluster or scheduler, set_as_default=False)
+    client = Client(cluster or scheduler)
     try:
         client.subscribe_topic(TOPIC, lambda event: progress.tell(curves[event[1]["curve"]], event[1]))
         folder = str(store.folder.resolve())

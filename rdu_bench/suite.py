@@ -18,7 +18,6 @@ from ._hash import digest
 
 HERE = Path(__file__).parent / "suites"
 PROTOCOL = 1  # raised whenever a number would come out differently; records of two protocols do not compare
-Strategy = Literal["independent", "continuation", "batched"]
 STRATEGY = {"cpu": "independent", "cuda": "batched"}  # fastest within 0.1 BD-nats: tests/benchmarks/strategies.py
 Sigma = Annotated[float, Field(gt=0, lt=1e4)]
 
@@ -76,7 +75,7 @@ class Suite(_Strict):
     version: int = 1
     title: str = ""
     budget: str = "laptop"
-    strategy: Strategy | Literal["auto"] = "auto"
+    strategy: Literal["auto", "independent", "continuation", "batched"] = "auto"
     seeds: int = Field(1, gt=0)
     elbo: bool = True
     heads: tuple[str, ...] = ("linear", "mlp")
