@@ -289,7 +289,7 @@ def test_sensitive_and_task_are_chosen():
         ({"size": 16.0}, "size is 16.0; it must be a whole number"),
         ({"scales": 0}, "scales is 0; it must be a whole number of at least 1"),
         ({"n_test": True}, "n_test is True"),
-        ({"size": 64, "orientations": 40, "positions": 32}, "has 1,509,949,440 pixels; at most"),
+        ({"size": 64, "orientations": 40, "positions": 32}, "has 1,006,632,960 pixels; at most"),
         ({"task": ["color"]}, "no factor 'color'"),
         ({"task": "shape"}, r"must be a list of factors, such as \['shape'\]"),
         ({"task": []}, "must be a list"),
