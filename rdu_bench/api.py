@@ -5,7 +5,8 @@ from .data import Card, DataError, Dataset, Entropy, Factor, Split, assign_split
 from .model import Batch, Block, Code, Model, Row, Terms, flatten, total_rate, transmit
 from .nn.critics import Critic
 from .nn.densities import bernoulli, gaussian, one_hot, product
-from .nn.divergences import mmd, permute_dims, total_correlation
+from .nn.divergences import gaussian_kernel, mmd, multiquadric, permute_dims, total_correlation
+from .nn.masked import WindowedDecoder
 from .nn.networks import (
     MLP,
     Channel,
@@ -19,12 +20,14 @@ from .nn.networks import (
     beside,
     mlp,
 )
+from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
 from .probe import Head, Probe, ProbeCard, Target
 
 # fmt: off
 __all__ = [
-    "MLP", "Autoencoder", "Batch", "Block", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder",
-    "Entropy", "Factor", "Gaussian", "Head", "Model", "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split",
-    "Target", "Terms", "Trunk", "UnitGaussian", "Untrunk", "assign_splits", "bernoulli", "beside", "flatten",
-    "gaussian", "mlp", "mmd", "one_hot", "permute_dims", "product", "total_correlation", "total_rate", "transmit",
+    "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code", "Critic",
+    "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "Head", "Model", "Observation", "Probe",
+    "ProbeCard", "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk",
+    "WindowedDecoder", "assign_splits", "bernoulli", "beside", "flatten", "gaussian", "gaussian_kernel", "mlp", "mmd",
+    "multiquadric", "one_hot", "permute_dims", "product", "total_correlation", "total_rate", "transmit",
 ]
