@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import fnmatch
-import os
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from . import registry
-from ._hash import digest
+from ._hash import canonical, digest
 
 HERE = Path(__file__).parent / "suites"
 PROTOCOL = 1  # raised whenever a number would come out differently; records of two protocols do not compare
 STRATEGY = {"cpu": "independent", "cuda": "batched"}  # fastest within 0.1 BD-nats: tests/benchmarks/strategies.py
-Sigma = Annotated[float, Field(gt=0, lt=1e4)]
+STRATEGIES = ("independent", "continuation", "batched")
+HIGHEST = 1e4  # nats, above any rate that a code of ours can have
+Sigma = Annotated[float, Field(gt=0, lt=HIGHEST)]
 
 
 class SuiteError(ValueError):
@@ -46,26 +49,44 @@ class Budget(_Strict):
     test: int = Field(10_000, gt=1, description="most test points scored")
 
 
-class ModelEntry(_Strict):
+class _Entry(_Strict):
+    name: str
+    params: dict[str, Any] = {}
+
+    @field_validator("params")
+    @classmethod
+    def _sayable(cls, params: dict[str, Any]) -> dict[str, Any]:
+        """Parameters are part of a record's key, so JSON must be able to say them."""
+        try:
+            canonical(params)
+        except (TypeError, ValueError) as error:
+            raise ValueError("must hold finite numbers, strings, lists and tables only") from error
+        return params
+
+
+Entry = TypeVar("Entry", bound=_Entry)
+
+
+class ModelEntry(_Entry):
     """A model of a suite, with its parameters; `variant` tells two entries of one model apart."""
 
-    name: str
     variant: str = ""
-    params: dict[str, Any] = {}
     datasets: tuple[str, ...] = ("*",)
 
 
-class DataEntry(_Strict):
+class DataEntry(_Entry):
     """A data set of a suite, with the networks that all models use on it."""
 
-    name: str
     label: str = ""
-    params: dict[str, Any] = {}
     family: Literal["mlp", "conv"] = "mlp"
-    hidden: tuple[int, ...] = (256, 256)
+    hidden: tuple[Annotated[int, Field(gt=0)], ...] = (256, 256)
     latent: int = Field(10, gt=0)
     sigmas: tuple[Sigma, ...]
     budget: str = ""
+
+
+def _named(entry: Any) -> Any:
+    return {"name": entry} if isinstance(entry, str) else entry
 
 
 class Suite(_Strict):
@@ -79,8 +100,19 @@ class Suite(_Strict):
     seeds: int = Field(1, gt=0)
     elbo: bool = True
     heads: tuple[str, ...] = ("linear", "mlp")
-    models: tuple[ModelEntry | str, ...] = ("*",)
+    models: tuple[Annotated[ModelEntry, BeforeValidator(_named)], ...] = (ModelEntry(name="*"),)
     datasets: tuple[DataEntry, ...]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Suite:
+        """Two entries of one name would share a row of the leaderboard, and their points a line."""
+        models = [f"{m.name} {m.variant}".strip() for m in self.models]
+        labels = [d.label or d.name for d in self.datasets]
+        for names, what, key in ((models, "models", "variant"), (labels, "datasets", "label")):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"{what}: {name} is there twice; give one another {key}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -133,15 +165,17 @@ class Curve:
             "budget": self.budget,
             "strategy": self.strategy,
             "chain": sorted(chain, reverse=True) if self.strategy == "continuation" else [],
-            "heads": list(self.heads),
+            "heads": sorted(self.heads),
             "threads": self.threads,
             "device": self.device.split(":")[0],
-            "plugins": {
-                f"models/{self.model}": registry.plugin_hash("models", self.model),
-                f"datasets/{self.dataset}": registry.plugin_hash("datasets", self.dataset),
-                **{f"probes/{head}": registry.plugin_hash("probes", head) for head in self.heads},
-            },
+            "plugins": self.plugins,
         }
+
+    @cached_property
+    def plugins(self) -> dict[str, str]:
+        """Hashes of the files that make this curve, as they were when it was first asked; it travels with them."""
+        files = [("models", self.model), ("datasets", self.dataset), *(("probes", head) for head in self.heads)]
+        return {f"{kind}/{name}": registry.plugin_hash(kind, name) for kind, name in files}
 
     def key(self, sigma: float | None) -> str:
         """Hash of the spec, 16 hex digits."""
@@ -166,10 +200,10 @@ def read(name: str | Path) -> Suite:
         raise SuiteError(f"suite file {path} does not exist")
     try:
         return Suite.model_validate({"name": path.stem, **tomllib.loads(path.read_text())})
-    except tomllib.TOMLDecodeError as error:
-        raise SuiteError(f"{path}: {error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SuiteError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
-        raise SuiteError(f"{path}:\n" + "\n".join(_words(e) for e in error.errors())) from error
+        raise SuiteError("\n".join(f"{path}: {_words(e)}" for e in error.errors())) from error
 
 
 def budget(name: str) -> dict[str, Any]:
@@ -181,11 +215,16 @@ def budget(name: str) -> dict[str, Any]:
 
 
 def _words(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"] if part not in ("ModelEntry", "str"))
+    """What pydantic found wrong, as one sentence with the key and the value."""
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
     if error["type"] == "extra_forbidden":
-        known = {*Suite.model_fields, *DataEntry.model_fields, *ModelEntry.model_fields}
-        return f"  {where}: there is no such key.{_close(str(error['loc'][-1]), sorted(known))}"
-    return f"  {where} = {error['input']!r}: {error['msg']}"
+        levels: dict[str, type[BaseModel]] = {"models": ModelEntry, "datasets": DataEntry}
+        known = list(levels.get(str(error["loc"][0]) if error["loc"][1:] else "", Suite).model_fields)
+        return f"{where}: there is no such key.{_close(str(error['loc'][-1]), known)} There are {', '.join(known)}."
+    if error["type"] == "missing":
+        return f"{where} is missing"
+    said = error["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{where} = {error['input']!r}: {said}" if where else said
 
 
 def _close(name: str, known: list[str]) -> str:
@@ -206,6 +245,12 @@ def curves(
     threads: int = 1,
 ) -> list[Curve]:
     """Every curve of a suite, narrowed by globs of model and data set names.  Raises `SuiteError` when none is left."""
+    if strategy not in (None, "auto", *STRATEGIES):
+        raise SuiteError(f"--strategy {strategy}: choose {', '.join(STRATEGIES)}")
+    if device.split(":")[0] not in STRATEGY:
+        raise SuiteError(f"--device {device}: choose cpu, cuda or cuda:N")
+    if seeds is not None and seeds < 1:
+        raise SuiteError(f"--seeds {seeds}: give a number of at least 1")
     found = list(_expand(suite, seeds or suite.seeds, budget_name, strategy, device, threads))
     for kind, globs, of in (
         ("model", models, lambda c: (c.model, c.row)),
@@ -218,10 +263,10 @@ def curves(
         if globs:
             found = [c for c in found if any(_matches(name, glob) for name in of(c) for glob in globs)]
     for sigma in sigmas:
-        if not 0 < sigma < 1e4:
-            raise SuiteError(f"--sigma {sigma}: a rate target is a positive number of nats")
+        if not 0 < sigma < HIGHEST:
+            raise SuiteError(f"--sigma {sigma:g}: a rate target is a positive number of nats below {HIGHEST:g}")
     if sigmas:
-        found = [replace(c, sigmas=tuple(sigmas)) for c in found]
+        found = [replace(c, sigmas=tuple(dict.fromkeys(map(float, sigmas)))) for c in found]
     if not found:
         raise SuiteError(f"nothing selected from suite {suite.name!r}")
     return found
@@ -235,15 +280,15 @@ def _expand(
     suite: Suite, seeds: int, budget_name: str | None, strategy: str | None, device: str, threads: int
 ) -> Iterator[Curve]:
     chosen = strategy or suite.strategy
-    for data in suite.datasets:
-        registry.find("datasets", data.name)
-        provides = set(registry.card("datasets", data.name).get("provides", ()))
-        spent = budget(budget_name or data.budget or suite.budget)
-        network = {"family": data.family, "hidden": list(data.hidden), "latent": data.latent}
-        for entry in _entries(suite):
-            if not any(fnmatch.fnmatchcase(data.label or data.name, glob) for glob in entry.datasets):
-                continue
-            if not set(registry.card("models", entry.name).get("needs", ())) <= provides:
+    for head in suite.heads:
+        registry.find("probes", head)
+    data = [_checked("datasets", entry) for entry in suite.datasets]
+    entries = [_checked("models", entry) for entry in _entries(suite)]
+    _usable(suite, entries, data)
+    for at in data:
+        spent = budget(budget_name or at.budget or suite.budget)
+        for entry in entries:
+            if not any(fnmatch.fnmatchcase(at.label or at.name, glob) for glob in entry.datasets) or lacks(entry, at):
                 continue
             for seed in range(seeds):
                 yield Curve(
@@ -252,12 +297,12 @@ def _expand(
                     model=entry.name,
                     variant=entry.variant,
                     params=entry.params,
-                    dataset=data.name,
-                    label=data.label,
-                    dataset_params=data.params,
-                    network=network,
+                    dataset=at.name,
+                    label=at.label,
+                    dataset_params=at.params,
+                    network={"family": at.family, "hidden": list(at.hidden), "latent": at.latent},
                     seed=seed,
-                    sigmas=(*([None] if suite.elbo else []), *data.sigmas),
+                    sigmas=(*([None] if suite.elbo else []), *dict.fromkeys(at.sigmas)),
                     budget=spent,
                     strategy=STRATEGY[device.split(":")[0]] if chosen == "auto" else chosen,
                     heads=suite.heads,
@@ -266,18 +311,58 @@ def _expand(
                 )
 
 
+def lacks(model: ModelEntry, data: DataEntry) -> set[str]:
+    """What a model needs of the data and a data set has not."""
+    provided = registry.card("datasets", data.name).get("provides", ())
+    return set(registry.card("models", model.name).get("needs", ())) - set(provided)
+
+
+def _usable(suite: Suite, entries: Iterable[ModelEntry], data: Sequence[DataEntry]) -> None:
+    """A model that is named, not meant by `*`, must run on some data set of the suite."""
+    named = {registry.find("models", m.name).stem for m in suite.models if m.name != "*"}
+    for entry in entries:
+        missing = [lacks(entry, at) for at in data]
+        if entry.name in named and missing and all(missing):
+            raise SuiteError(
+                f"{entry.name} needs data with {', '.join(sorted(set.union(*missing)))}, "
+                f"which no data set of suite {suite.name!r} has: add one that has, or leave {entry.name} out"
+            )
+
+
+def _checked(kind: str, entry: Entry) -> Entry:
+    """`entry` under its file's name; raises `LookupError` for a name, `SuiteError` for a parameter there is not."""
+    path = registry.find(kind, entry.name)
+    known = _parameters(path, "__init__" if kind == "models" else "load")
+    for name in entry.params:
+        if known is not None and name not in known:
+            takes = ", ".join(known) if known else "no parameters"
+            raise SuiteError(f"{path.stem} takes no {name!r}.{_close(name, known)} It takes {takes}.")
+    return entry.model_copy(update={"name": path.stem})
+
+
+def _parameters(path: Path, method: str) -> list[str] | None:
+    """Keyword-only parameters of a method of the file's class, without importing it; None when they cannot be told."""
+    try:
+        tree = ast.parse(path.read_text())
+    except SyntaxError:
+        return None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef) and any(
+            isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") in ("row", "card") for line in node.body
+        ):
+            for line in node.body:
+                if isinstance(line, ast.FunctionDef) and line.name == method:
+                    return None if line.args.kwarg else [arg.arg for arg in line.args.kwonlyargs]
+    return None
+
+
 def _entries(suite: Suite) -> Iterator[ModelEntry]:
     """Models in order; `*` stands for every model not named otherwise."""
-    named = [ModelEntry(name=m) if isinstance(m, str) else m for m in suite.models]
-    taken = {entry.name for entry in named}
-    for entry in named:
-        if entry.name == "*":
-            yield from (ModelEntry(name=name) for name in registry.files("models") if name not in taken)
-        else:
-            yield entry.model_copy(update={"name": registry.find("models", entry.name).stem})
-
-
-def data_dir() -> Path | None:
-    """The folder of data files: RDU_BENCH_DATA, which `--data-dir` sets."""
-    folder = os.environ.get("RDU_BENCH_DATA")
-    return Path(folder) if folder else None
+    taken = {entry.name.replace("-", "_") for entry in suite.models}
+    for entry in suite.models:
+        if entry.name != "*":
+            yield entry
+            continue
+        for name in registry.files("models"):
+            if name not in taken:
+                yield entry.model_copy(update={"name": name})
