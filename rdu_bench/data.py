@@ -95,7 +95,7 @@ class Dataset(ABC):
 
     def make(self, folder: Path, **params: Any) -> Path:
         """Write the files that `load` reads into `folder`; returns the one written.  For data sets made by rule."""
-        raise DataError(f"{self.name} has nothing to make: {self.card.files or 'it brings its data along'}.")
+        raise DataError(f"{self.card.title} has nothing to make; it needs {self.card.files or 'no files'}.")
 
     def verify(self) -> list[str]:
         """What is wrong with what was loaded, a sentence each; empty when all is well."""

@@ -81,7 +81,7 @@ def test_an_unknown_parameter_is_named(name):
 
 
 def test_data_that_is_bundled_has_nothing_to_make(tmp_path):
-    with pytest.raises(DataError, match="digits has nothing to make"):
+    with pytest.raises(DataError, match="Digits has nothing to make; it needs no files"):
         registry.dataset("digits").make(tmp_path)
 
 
