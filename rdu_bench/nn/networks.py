@@ -127,7 +127,7 @@ class Channel(nn.Module):
     def forward(self, *given: Tensor) -> Distribution:
         """q over (B, dim)."""
         f = self.net(*given)
-        return gaussian(f, self.log_width.exp().expand_as(f))
+        return gaussian(f, (10 * self.log_width).exp().expand_as(f))  # the 10: few numbers with far to go
 
 
 class Observation(nn.Module):

@@ -1,0 +1,32 @@
+from torch import Tensor
+
+from rdu_bench.api import Autoencoder, Batch, Code, Critic, Row, Spec, permute_dims
+
+
+class FactorVAE(Autoencoder):
+    """FactorVAE: penalise what ties the dimensions of the code together, read off samples by a critic.
+
+        L = D + R + γ TC(q(z))        TC(q(z)) = KL(q(z) ‖ ∏_j q(z_j)) ≈ E_q(z)[ log C(z) − log(1 − C(z)) ]
+
+    where C(z) is the probability that z came from q(z) and not from a batch whose every dimension was permuted.
+    Kim & Mnih 2018 (arXiv:1802.05983), eq. 2 and algorithm 2.  Departures: the permuted codes come from the same
+    batch, not a second one (as in disentanglement_lib); both players step at once; the critic is 3 × 256 ReLU, not
+    6 × 1000; γ is the smallest of disentanglement_lib's grid, 10 to 100.
+
+    The critic reads TC low while it lags behind, and below 0 by noise.  β-TCVAE penalises the same TC, estimated
+    from the densities q(z|x) in place of a critic.
+    """
+
+    row = Row(paper="1802.05983", title="FactorVAE", objective="D + R + γ TC(q(z))", R2="TC(q(z))")
+
+    def __init__(self, data: Spec, *, latent: int | None = None, gamma: float = 10.0, width: int = 256, depth: int = 3):
+        super().__init__(data, latent=latent)
+        self.gamma = gamma
+        self.critic = Critic(self.latent, hidden=width, depth=depth)
+
+    def regularizer(self, batch: Batch, code: Code) -> Tensor:
+        return self.gamma * self.critic.ratio(code["z"].sample).mean()
+
+    def critic_loss(self, batch: Batch, code: Code) -> Tensor:
+        z = code["z"].sample
+        return self.critic.loss(z, permute_dims(z))
