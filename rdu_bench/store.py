@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import tempfile
+import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 SCHEMA = 1
 STATUSES = ("ok", "rate_missed", "unreachable", "collapsed", "diverged", "error")
 FAILED = ("diverged", "error")
-REQUIRED = ("schema", "key", "spec", "status", "model", "data", "control", "values", "factors", "times", "provenance")
+TABLES = ("spec", "model", "data", "control", "values", "factors", "times", "provenance")
+REQUIRED = ("schema", "key", "status", *TABLES)
+NAMED = ("suite", "model", "variant", "dataset_label", "seed", "sigma", "strategy")  # what every spec says
+STALE = 3600.0  # seconds after which a temporary file belongs to nobody
 
 
 class StoreError(OSError):
@@ -41,12 +46,12 @@ class Store:
 
     def has(self, key: str) -> bool:
         """Whether a whole record of that key is there."""
-        return any(_read(path) is not None for path in self.root.glob(f"*/*/*-{key}.json"))
+        return any(read_record(path) is not None for path in self.root.glob(f"*/*/*-{key}.json"))
 
     def read(self, key: str) -> dict[str, Any]:
         """The record of a key; raises `KeyError`."""
         for path in self.root.glob(f"*/*/*-{key}.json"):
-            record = _read(path)
+            record = read_record(path)
             if record is not None:
                 return record
         raise KeyError(f"no record {key} in {self.folder}")
@@ -57,31 +62,48 @@ class Store:
         Raises `ValueError` for NaN or infinity anywhere in the record, `StoreError` when the disk is full.
         """
         path = self.path(record["spec"], record["key"])
+        beside = path.with_suffix(".safetensors")
         text = json.dumps(record, allow_nan=False, ensure_ascii=False, indent=1)
-        try:
+        with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             if vectors:
                 from safetensors.numpy import save
 
-                _replace(path.with_suffix(".safetensors"), save(dict(vectors)))
-            _replace(path, text.encode())
-        except OSError as error:
-            raise StoreError(
-                error.errno, f"{error.strerror}: cannot write {path}; free some space and run again"
-            ) from error
+                _replace(beside, save(dict(vectors)))
+            try:
+                _replace(path, text.encode())
+            except OSError:
+                if not path.exists():
+                    beside.unlink(missing_ok=True)
+                raise
         return path
 
     def vectors(self, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The per-test-point vectors of a record, empty where there are none."""
+        """The per-test-point vectors of a record, empty where there are none.
+
+        Raises `ValueError` when their file is damaged.
+        """
+        from safetensors import SafetensorError
         from safetensors.numpy import load
 
         path = self.path(record["spec"], record["key"]).with_suffix(".safetensors")
-        return load(path.read_bytes()) if path.is_file() else {}
+        try:
+            return load(path.read_bytes()) if path.is_file() else {}
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged ({error}); delete it and its record, and run again") from error
 
     def forget(self, key: str) -> None:
-        """Remove a record, so that its point is computed again."""
+        """Remove a record and its vectors, so that its point is computed again."""
         for path in self.root.glob(f"*/*/*-{key}.json"):
             path.unlink(missing_ok=True)
+            path.with_suffix(".safetensors").unlink(missing_ok=True)
+
+    def sweep(self) -> None:
+        """Remove temporary files that a killed run left behind; those of a run that still writes are younger."""
+        for path in self.root.glob("*/*/.*.part"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > STALE:
+                    path.unlink()
 
     def paths(self) -> list[Path]:
         """Files of all records, in a fixed order."""
@@ -89,11 +111,11 @@ class Store:
 
     def records(self) -> list[dict[str, Any]]:
         """All whole records; `broken` lists the others."""
-        return [record for path in self.paths() if (record := _read(path)) is not None]
+        return [record for path in self.paths() if (record := read_record(path)) is not None]
 
     def broken(self) -> list[Path]:
         """Files that are no whole record."""
-        return [path for path in self.paths() if _read(path) is None]
+        return [path for path in self.paths() if read_record(path) is None]
 
     def keys(self) -> set[str]:
         """Keys of all whole records."""
@@ -107,39 +129,64 @@ class Store:
         """
         from filelock import FileLock
 
-        folder = self.folder / ".locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{_safe(name)}.lock", timeout=-1 if wait else 0):
+        path = self.folder / ".locks" / f"{_safe(name)}.lock"
+        lock = FileLock(path, timeout=-1 if wait else 0)
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Inside, trouble of the disk is a `StoreError` that names the file."""
+    try:
+        yield
+    except TimeoutError:  # of a lock: nobody's fault
+        raise
+    except OSError as error:
+        fix = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "mend that"
+        raise StoreError(error.errno, f"cannot write {path}: {error.strerror or error}; {fix} and run again") from error
 
 
 def _replace(path: Path, content: bytes) -> None:
     """Put `content` at `path` in one step, on the disk before it is seen."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(part, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        os.replace(part, path)
     except BaseException:
         with suppress(OSError):
-            os.unlink(name)
+            part.unlink()
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(folder)  # so that the name, too, outlives a power cut
     finally:
         os.close(folder)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def read_record(path: Path) -> dict[str, Any] | None:
     """The record in a file, or None when it is not a whole one."""
     try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError):
+        record = json.loads(path.read_text(), parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and all(name in record for name in REQUIRED) else None
+    if not isinstance(record, dict) or any(name not in record for name in REQUIRED):
+        return None
+    if not all(isinstance(record[name], dict) for name in TABLES) or any(n not in record["spec"] for n in NAMED):
+        return None
+    return record if all(isinstance(f, dict) for f in record["factors"].values()) else None
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _safe(name: str) -> str:
@@ -155,29 +202,54 @@ def faults(record: Mapping[str, Any]) -> list[str]:
         found.append(f"schema is {record['schema']}, this version reads {SCHEMA}")
     if record["status"] not in STATUSES:
         found.append(f"status {record['status']!r} is none of {', '.join(STATUSES)}")
-    if digest(record["spec"]) != record["key"]:
-        found.append(f"key {record['key']} is not the hash of its spec, {digest(record['spec'])}")
     try:
         canonical(record)
-    except ValueError:
-        found.append("it holds NaN or infinity")
+    except (TypeError, ValueError):
+        return [*found, "it holds NaN or infinity"]
+    if digest(record["spec"]) != record["key"]:
+        found.append(f"key {record['key']} is not the hash of its spec, {digest(record['spec'])}")
     if record["status"] in FAILED and not record.get("reason"):
         found.append("it failed without a reason")
     return found
 
 
-def load_results(*paths: str | Path) -> pd.DataFrame:
-    """All records under the folders, one row a point; raises `FileNotFoundError` when there is none.
+def vector_faults(record: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) -> list[str]:
+    """What is wrong with the vectors of a record, one sentence each: they must have the means that it gives."""
+    import numpy as np
 
-    Columns are the scalars of the record, with `data.` and `model.` in front of what describes those, and
-    `Dy_linear[digit]` for what belongs to a factor.
+    values = record["values"]
+    given = {"R_i": values.get("R_own"), "R_star_i": values.get("R_star"), "D_i": values.get("D")}
+    given |= {f"Dy_i/{name}": factor.get("Dy") for name, factor in record["factors"].items()}
+    found = []
+    for name, mean in given.items():
+        if mean is None:
+            continue
+        if name not in vectors:
+            found.append(f"the vector {name} is missing")
+        elif not np.isclose(vectors[name].astype(float).mean(), mean, rtol=1e-4, atol=1e-4):
+            found.append(f"the mean of the vector {name} is {vectors[name].mean():.5f}, not {mean:.5f} nats")
+    if len({len(vector) for vector in vectors.values()}) > 1:
+        found.append("its vectors differ in length")
+    return found
+
+
+def load_results(*paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
+    """All records under one folder or several, one row a point; raises `FileNotFoundError` when there is none.
+
+    Columns are the scalars of the record, with `data.` and `model.` in front of what describes those,
+    `Dy_linear[digit]` for what belongs to a factor, and `path` of the file.
     """
     import pandas as pd
 
-    records = [record for path in paths for record in Store(path).records()]
-    if not records:
-        raise FileNotFoundError(f"no records in {', '.join(map(str, paths))}; `rdu-bench run` makes some")
-    return pd.DataFrame([flat(record) for record in records])
+    folders = [Path(p) for given in paths for p in ([given] if isinstance(given, str | Path) else given)]
+    found: dict[str, dict[str, Any]] = {}  # each key once
+    for path in (path for folder in folders for path in Store(folder).paths()):
+        record = read_record(path)
+        if record is not None:
+            found.setdefault(record["key"], flat(record) | {"path": str(path)})
+    if not found:
+        raise FileNotFoundError(f"no records in {', '.join(map(str, folders))}; `rdu-bench run` makes some")
+    return pd.DataFrame(list(found.values()))
 
 
 def flat(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,9 +270,3 @@ def flat(record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if not isinstance(value, dict | list)}
-
-
-def merge(folders: Iterable[str | Path]) -> list[dict[str, Any]]:
-    """Records of several runs, each key once."""
-    found = {record["key"]: record for folder in folders for record in Store(folder).records()}
-    return list(found.values())

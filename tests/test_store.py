@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rdu_bench._hash import digest
-from rdu_bench.store import Store, StoreError, faults, load_results
+from rdu_bench.store import Store, StoreError, faults, load_results, vector_faults
 
 
 def record(sigma=2.0, **changes):
@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if fails == "write":
-        monkeypatch.setattr(os, "fdopen", full)
+        monkeypatch.setattr("rdu_bench.store.open", full, raising=False)
     else:
         monkeypatch.setattr(os, fails, full)
     with pytest.raises(StoreError, match="free some space") as caught:
@@ -87,7 +87,12 @@ def test_vectors_are_there_whenever_their_record_is(tmp_path, monkeypatch):
     assert order == ["safetensors", "json"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', "\x00"])
+HALF = json.dumps(record())[:-40]
+SHAPES = [json.dumps(record(**change)) for change in ({"spec": {}}, {"values": None}, {"factors": {"digit": 1}})]
+NAN = json.dumps(record(values={"D": math.nan}))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"key": 1}', "\x00", HALF, NAN, *SHAPES])
 def test_a_broken_file_is_missing_and_named_and_never_fatal(tmp_path, content):
     store, made = Store(tmp_path), record()
     path = store.write(made)
@@ -119,6 +124,84 @@ def test_results_are_one_row_a_point(tmp_path):
 def test_no_results_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="no records"):
         load_results(tmp_path)
+
+
+def test_a_full_disk_takes_the_vectors_of_the_record_that_did_not_fit_with_it(tmp_path, monkeypatch):
+    store, replace = Store(tmp_path), os.replace
+
+    def full(source, target):
+        if str(target).endswith(".json"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(StoreError):
+        store.write(record(), {"R_i": np.ones(3, np.float32)})
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_lock_on_a_full_disk_says_so(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(StoreError, match="free some space"), Store(tmp_path).lock("x"):
+        pass
+
+
+def test_a_lock_is_held_by_one(tmp_path):
+    from filelock import Timeout
+
+    with Store(tmp_path).lock("x"):
+        with pytest.raises(Timeout), Store(tmp_path).lock("x", wait=False):
+            pass
+        with Store(tmp_path).lock("y", wait=False):
+            pass
+    with Store(tmp_path).lock("x", wait=False):
+        pass
+
+
+def test_forgetting_a_record_forgets_its_vectors(tmp_path):
+    store, made = Store(tmp_path), record()
+    store.write(made, {"R_i": np.ones(3, np.float32)})
+    store.forget(made["key"])
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_only_old_temporary_files_are_swept(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(record())
+    old, new = path.with_name(".a.part"), path.with_name(".b.part")
+    for part in (old, new):
+        part.write_text("half")
+    os.utime(old, (0, 0))
+    store.sweep()
+    assert not old.exists() and new.exists() and path.exists()
+
+
+def test_vectors_must_have_the_means_that_the_record_gives():
+    made = record(values={"R_own": 1.0, "R_star": None}, factors={"digit": {"Dy": 2.0}})
+    right = {"R_i": np.array([0.5, 1.5], np.float32), "Dy_i/digit": np.full(2, 2, np.float32)}
+    assert vector_faults(made, right) == []
+    assert "mean" in vector_faults(made, right | {"R_i": np.zeros(2, np.float32)})[0]
+    assert "missing" in vector_faults(made, {"R_i": right["R_i"]})[0]
+    assert "length" in vector_faults(made, right | {"R_i": np.ones(3, np.float32)})[0]
+
+
+def test_damaged_vectors_are_said(tmp_path):
+    store, made = Store(tmp_path), record()
+    store.write(made, {"R_i": np.ones(3, np.float32)})
+    store.path(made["spec"], made["key"]).with_suffix(".safetensors").write_bytes(b"half")
+    with pytest.raises(ValueError, match="damaged"):
+        store.vectors(made)
+
+
+def test_results_of_several_runs_have_each_point_once(tmp_path):
+    for name, sigma in (("a", 1.0), ("b", 1.0), ("b", 2.0)):
+        Store(tmp_path / name).write(record(sigma))
+    frame = load_results([tmp_path / "a", tmp_path / "b"])
+    assert sorted(frame["sigma"]) == [1, 2] and frame["path"].nunique() == 2
+    assert len(load_results(tmp_path / "a", tmp_path / "b")) == 2
 
 
 def test_a_name_cannot_leave_the_folder(tmp_path):
