@@ -75,6 +75,11 @@ def test_every_card_is_complete(name):
 
 
 @pytest.mark.parametrize("name", ["digits", "sprites", "linear_gaussian"])
+def test_a_card_promises_what_the_data_provide(name):
+    assert set(registry.card("datasets", name).get("provides", ())) == registry.dataset(name).provides
+
+
+@pytest.mark.parametrize("name", ["digits", "sprites", "linear_gaussian"])
 def test_an_unknown_parameter_is_named(name):
     with pytest.raises(TypeError, match=f"{name}.*sise"):
         registry.dataset(name, sise=3)
@@ -555,4 +560,5 @@ def test_another_set_of_the_same_format_is_noticed(tmp_path):
 def test_the_ten_thousand_are_what_they_were():
     data = mnist(MNIST)
     assert data.verify() == [] and data.hash == "61b84a749bd0ec59"
+    assert set(registry.card("datasets", "mnist")["provides"]) == data.provides
     assert {part: len(split) for part, split in data.splits.items()} == {"train": 7000, "val": 1000, "test": 2000}
