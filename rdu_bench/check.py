@@ -10,6 +10,7 @@ import ast
 import inspect
 import re
 import traceback
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,10 +34,12 @@ class Finding(NamedTuple):
     words: str  # what holds, or what does not and how to mend it
 
 
-def check(path: str | Path, params: dict[str, Any] | None = None, *, train: bool = True) -> list[Finding]:
+def check(
+    path: str | Path, params: dict[str, Any] | None = None, *, only: Collection[str] | None = None
+) -> list[Finding]:
     """Findings about the model file at `path`, built with hyper-parameters `params`; never raises for what is in it.
 
-    With `train` false it stops before the training on digits, which is most of the time.
+    `only` names the laws of `LAWS` to judge; the training of "learns" is most of the time.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -49,7 +52,7 @@ def check(path: str | Path, params: dict[str, Any] | None = None, *, train: bool
     with torch.random.fork_rng(devices=[]):
         for stage in STAGES:
             for law in stage:
-                if train or law is not laws.learns:
+                if only is None or law is one_class or _name(law) in only:
                     findings += _apply(law, subject)
             if stage is not ON_PAPER and not all(f.ok for f in findings if f.law in map(_name, stage)):
                 break  # what comes next would only repeat it
@@ -61,13 +64,15 @@ def _name(law: Law) -> str:
 
 
 def _apply(law: Law, subject: Subject) -> list[Finding]:
+    problems: list[str] = []
     try:
-        problems = list(law(subject))
+        for problem in law(subject):
+            problems.append(problem)
     except Exception as error:
         where = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == subject.path]
         at = "".join(f"\n  line {f.lineno}: {f.line}" for f in where[-3:])
         said = str(error).strip().splitlines() or [""]
-        problems = [f"raised {type(error).__name__}: {said[0][:300]}{at}"]
+        problems.append(f"raised {type(error).__name__}: {said[0][:300]}{at}")
     words = " ".join((law.__doc__ or "").split())
     return [Finding(False, _name(law), p) for p in problems] or [Finding(True, _name(law), words)]
 
@@ -164,12 +169,13 @@ def parameters(subject: Subject) -> Problems:
             yield f"__init__ gives {p.name!r} no default; suites name only what they change"
     for spec in laws.specs(subject):
         try:
-            subject.new(spec)
+            model = subject.new(spec)
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
             yield f"cannot be built for {spec.family} networks and {spec.likelihood} data: {said}"
-    if subject.new().channel not in CHANNELS:
-        yield f"channel = {subject.new().channel!r}: it is one of {', '.join(sorted(CHANNELS))}"
+        else:
+            if model.channel not in CHANNELS:
+                yield f"channel = {model.channel!r}: it is one of {', '.join(sorted(CHANNELS))}"
 
 
 ON_PAPER: tuple[Law, ...] = (file_name, imports, row, docstring)
@@ -182,6 +188,7 @@ STAGES: tuple[tuple[Law, ...], ...] = (
         laws.pure,
         laws.examples_apart,
         laws.players_apart,
+        laws.no_branches,
         laws.stack,
         laws.rate_is_paid,
         laws.rate_can_be_priced,

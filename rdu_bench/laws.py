@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from . import registry
 from .channel import Whitened
@@ -177,7 +178,7 @@ def examples_apart(subject: Subject) -> Problems:
     torch.manual_seed(3)
     among: Terms = model(mixed)
     for name in ("distortion", "rate"):
-        a, b = getattr(alone, name)[:half], getattr(among, name)[:half]
+        a, b = getattr(alone, name)[:half].detach(), getattr(among, name)[:half].detach()
         if not torch.allclose(a, b, rtol=1e-4, atol=1e-4):
             yield (
                 f"the {name} of an example changes by {float((a - b).abs().max()):.3g} nats with its neighbours: "
@@ -218,6 +219,24 @@ def _reached(loss: Tensor, weights: tuple[Tensor, ...]) -> list[bool]:
     return [g is not None and bool(g.any()) for g in grads]
 
 
+def no_branches(subject: Subject) -> Problems:
+    """No Python branch looks at a tensor's value."""
+    model, one, other = subject.new(), subject.batch(), subject.batch(seed=2)
+    batches = Batch(*(torch.stack(pair) for pair in zip(one, other, strict=True)))
+
+    def terms(batch: Batch) -> Terms:
+        return model(batch)  # type: ignore[no-any-return]
+
+    try:
+        vmap(terms, randomness="same")(batches)
+    except Exception as error:
+        said = str(error).strip().splitlines()[0][:160]
+        yield (
+            f"it cannot take two batches at once ({type(error).__name__}: {said}): "
+            "no `if` on a tensor, no .item(), no indexing by a mask, nothing written in place; use torch.where"
+        )
+
+
 def stack(subject: Subject) -> Problems:
     """Copies trained as one network take the same steps as each alone."""
     base, batch = subject.new(), subject.batch()
@@ -228,15 +247,7 @@ def stack(subject: Subject) -> Problems:
             for cell, model in zip(weights, apart, strict=True):
                 cell.copy_(dict(model.named_parameters())[name])
     torch.manual_seed(3)
-    try:
-        terms = together(batch)
-    except Exception as error:
-        said = str(error).strip().splitlines()[0][:160]
-        yield (
-            f"cannot be trained as a stack ({type(error).__name__}: {said}): no Python branch on a tensor's value, "
-            "no .item(), nothing written in place; use torch.where"
-        )
-        return
+    terms = together(batch)
     _loss(terms).sum().backward()
     for i, model in enumerate(apart):
         torch.manual_seed(3)
@@ -244,7 +255,7 @@ def stack(subject: Subject) -> Problems:
         _loss(alone).backward()
         for name, a, b in zip(Terms._fields, alone, (t[i] for t in terms), strict=True):
             if not torch.allclose(a, b, rtol=1e-3, atol=1e-4):
-                worst = float((a - b).abs().max())
+                worst = float((a - b).detach().abs().max())
                 yield f"{name} of a copy in a stack is not that of the copy alone: off by {worst:.3g}"
         for name, weight in model.named_parameters():
             grads = together.params[name].grad
