@@ -27,50 +27,45 @@ Folder = Annotated[Path | None, typer.Argument(help="Folder of a run; by default
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with data files, as RDU_BENCH_DATA.")]
 
 
+# errors that users can mend, by name: importing the classes would import torch
+MENDABLE = ("SuiteError", "PluginError", "DataError", "ScaffoldError", "LookupError", "FileNotFoundError")
+MACHINE = ("StoreError", "EngineError")  # exit code 1: what is finished is kept
+
+
 def main() -> NoReturn:
     """Entry point: 0 all fine, 1 some points failed, 2 usage or nothing selected, 130 interrupted."""
     try:
-        app(standalone_mode=False)
-        code = 0
+        code = app(standalone_mode=False) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:  # `rdu-bench models | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except KeyboardInterrupt:
-        print("interrupted; every finished point is kept, and the same command goes on from here", file=sys.stderr)
-        code = 130
-    except SystemExit as stop:
-        code = stop.code if isinstance(stop.code, int) else 2
+        code = _interrupted()
     except Exception as error:
         code = _explain(error)
-    sys.stdout.flush()
-    sys.stderr.flush()
     sys.exit(code)
 
 
+def _interrupted() -> int:
+    print("interrupted; every finished point is kept, and the same command goes on from here", file=sys.stderr)
+    return 130
+
+
 def _explain(error: Exception) -> int:
-    """Print the errors that users can mend as one sentence; pass on the others."""
+    """Print the errors that users can mend as one sentence; pass on the others, with their traceback."""
     kind = type(error).__name__
-    if hasattr(error, "format_message"):  # typer's own: a wrong option or argument
-        print(f"rdu-bench: {error.format_message()}", file=sys.stderr)
-        return 2
     if kind == "Abort":
-        return 130
-    if kind == "Exit":
-        return int(getattr(error, "exit_code", 0))
-    if kind in (
-        "SuiteError",
-        "PluginError",
-        "DataError",
-        "LookupError",
-        "FileNotFoundError",
-        "ValueError",
-        "TypeError",
-    ):
-        if os.environ.get("RDU_BENCH_DEBUG"):
-            raise error
-        print(f"rdu-bench: {error}", file=sys.stderr)
+        return _interrupted()
+    if hasattr(error, "format_message"):  # typer's own: a wrong option or argument
+        text = error.format_message()
+        print(text if text.startswith("Usage") else f"rdu-bench: {text}", file=sys.stderr)
         return 2
-    if kind == "StoreError":
-        print(f"rdu-bench: {error}", file=sys.stderr)
-        return 1
-    raise error
+    if kind not in (*MENDABLE, *MACHINE) or os.environ.get("RDU_BENCH_DEBUG"):
+        raise error
+    said = error.strerror if kind == "StoreError" else error  # type: ignore[attr-defined]
+    print(f"rdu-bench: {said}", file=sys.stderr)
+    return 1 if kind in MACHINE else 2
 
 
 @app.command()
@@ -93,10 +88,9 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
 ) -> None:
     """Train, freeze, measure, record and report; does only what is not there yet."""
-    from . import execute, suite as suites
+    from . import execute
+    from . import suite as suites
 
-    if strategy not in (None, "independent", "continuation", "batched"):
-        raise ValueError(f"--strategy {strategy}: choose independent, continuation or batched")
     chosen: dict[str, Any] = {
         "models": model or (),
         "datasets": dataset or (),
@@ -105,13 +99,13 @@ def run(
         "strategy": strategy,
         "device": device,
     }
+    part = _shard(shard)
     execute.prepare(data_dir, plugins or ())
-    cores = jobs if jobs is not None else os.cpu_count() or 1
+    cores = jobs if jobs is not None else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     if dry_run:
         read = suites.read(suite)
-        _dry_run(
-            suites.curves(read, budget_name=budget, **chosen), out or Path("results/runs") / read.name, max(cores, 1)
-        )
+        curves = execute.part(suites.curves(read, budget_name=budget, **chosen), part)
+        _dry_run(curves, out or Path("results/runs") / read.name, max(cores, 1))
         return
     outcome = execute.run(
         suite,
@@ -119,7 +113,7 @@ def run(
         jobs=cores,
         out=out,
         scheduler=scheduler,
-        shard=_shard(shard),
+        shard=part,
         retry_failed=retry_failed,
         **chosen,
     )
@@ -134,7 +128,7 @@ def _shard(text: str | None) -> tuple[int, int] | None:
         return None
     first, _, n = text.partition("/")
     if not (first.isdigit() and n.isdigit() and 1 <= int(first) <= int(n)):
-        raise ValueError(f"--shard {text}: give i/n with 1 ≤ i ≤ n, such as 1/4")
+        raise typer.BadParameter(f"--shard {text}: give i/n with 1 ≤ i ≤ n, such as 1/4")
     return int(first), int(n)
 
 
@@ -143,17 +137,21 @@ def _dry_run(curves: list[Any], folder: Path, jobs: int) -> None:
     from .progress import clock
     from .store import Store
 
-    there = Store(folder).keys()
-    seconds, points, kept = 0.0, 0, 0
+    records = Store(folder).records()
+    there = {record["key"] for record in records}
+    seconds, points, kept = [], 0, 0
     for curve in curves:
-        done = sum(curve.key(sigma) in there for sigma in curve.sigmas)
-        left = estimate(curve) * (1 - done / len(curve.sigmas))
-        seconds, points, kept = seconds + left, points + len(curve.sigmas), kept + done
-        targets = " ".join("ELBO" if s is None else f"{s:g}" for s in curve.sigmas)
-        print(
-            f"{curve.data_label:16} {curve.row:24} seed {curve.seed}  {targets}" + (f"  ({done} done)" if done else "")
-        )
-    print(f"{len(curves)} curves, {points} points, {kept} done; about {clock(seconds / jobs)} with {jobs} workers")
+        done = [curve.key(sigma) in there for sigma in curve.sigmas]
+        seconds.append(estimate(curve, records))
+        points, kept = points + len(done), kept + sum(done)
+        targets = " ".join(f"{_target(s)}{' ✓' * d}" for s, d in zip(curve.sigmas, done, strict=True))
+        print(f"{curve.data_label:16} {curve.row:24} seed {curve.seed}  {targets}")
+    time = clock(max(sum(seconds) / jobs, max(seconds)))  # a curve is not divided
+    print(f"{len(curves)} curves, {points} points, {kept} done ✓; about {time} with {jobs} worker{'s' * (jobs > 1)}")
+
+
+def _target(sigma: float | None) -> str:
+    return "ELBO" if sigma is None else f"{sigma:g}"
 
 
 @app.command()
@@ -225,56 +223,58 @@ def status(folder: Folder = None) -> None:
     for name, count in Counter(record["status"] for record in records).most_common():
         print(f"  {count:5} {name}")
     for record in records:
-        if record["status"] not in ("ok",):
-            at = "ELBO" if record["spec"]["sigma"] is None else f"σ={record['spec']['sigma']:g}"
-            row = "-".join(filter(None, (record["spec"]["model"], record["spec"]["variant"])))
-            print(
-                f"  {record['spec']['dataset_label']} {row} seed {record['spec']['seed']} {at}: {record['status']}: {record['reason']}"
-            )
+        spec = record["spec"]
+        if record["status"] != "ok":
+            row = "-".join(filter(None, (spec["model"], spec["variant"])))
+            at = f"{spec['dataset_label']} {row} seed {spec['seed']} {_target(spec['sigma'])}"
+            print(f"  {at}: {record['status']}: {record['reason']}")
     for path in store.broken():
         print(f"  not a whole record, and ignored: {path}")
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    from .store import Store
+
+    found = Store(folder).records()
+    if not found:
+        raise FileNotFoundError(f"no records in {folder}; `rdu-bench run` makes some")
+    return found
 
 
 @app.command()
 def report(folder: Folder = None, title: Annotated[str | None, typer.Option()] = None) -> None:
     """Draw the report of what is there, also of an unfinished run."""
-    from .report import render
-    from .store import Store
-
     where = _folder(folder)
-    records = Store(where).records()
-    if not records:
-        raise FileNotFoundError(f"no records in {where}; `rdu-bench run` makes some")
+    records = _records(where)
+    from .report import render
+
     print(f"report: {render(records, where, title=title)}")
 
 
 @app.command()
 def leaderboard(folder: Folder = None, csv: Annotated[bool, typer.Option("--csv")] = False) -> None:
     """Print the leaderboard as Markdown, or as CSV."""
+    records = _records(_folder(folder))
     from . import analysis
-    from .store import Store
 
-    where = _folder(folder)
-    records = Store(where).records()
-    if not records:
-        raise FileNotFoundError(f"no records in {where}; `rdu-bench run` makes some")
     board = analysis.leaderboard(records)
     print(board.to_csv(index=False) if csv else analysis.to_markdown(board))
 
 
 @app.command()
 def verify(folder: Folder = None) -> None:
-    """Check every record: its form, its key, and the laws its numbers must keep."""
-    from .measure.invariants import check as laws
-    from .store import Store, faults
+    """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
+    from .audit import audit
+    from .store import Store
 
     store = Store(_folder(folder))
-    broken = [f"{path}: not a whole record" for path in store.broken()]
-    for path, record in zip(store.paths(), store.records(), strict=False):
-        broken += [f"{path.name}: {sentence}" for sentence in (*faults(record), *laws(record))]
-    for sentence in broken:
-        print(sentence)
-    print(f"{len(store.records())} records, {len(broken)} broken laws")
+    count, broken = 0, 0
+    for path, sentences in audit(store):
+        count += 1
+        broken += len(sentences)
+        for sentence in sentences:
+            print(f"{path.relative_to(store.root)}: {sentence}")
+    print(f"{count} records, {broken} faults")
     if broken:
         raise typer.Exit(1)
 
@@ -300,36 +300,46 @@ def check(file: Path, plugins: Plugins = None) -> None:
 @new_app.command("model")
 def new_model(name: str, folder: Annotated[Path, typer.Option("--dir", help="Where to.")] = Path("models")) -> None:
     """Write models/NAME.py."""
+    from . import registry
     from .scaffold import new_model as write
 
     path = write(name, folder)
-    print(f"wrote {path}; next: rdu-bench check {path}")
+    print(f"wrote {path}\nnext: rdu-bench check {path}")
+    if path.stem not in registry.files("models"):
+        root = path.parent.parent if path.parent.name == "models" else "FOLDER, with it in FOLDER/models/,"
+        print(f"then: rdu-bench run --suite smoke --model {path.stem} --plugins {root}")
 
 
 @data_app.command("make")
-def data_make(name: str, data_dir: DataDir = None) -> None:
+def data_make(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Write the files of a generated data set into the data folder."""
     from . import execute, registry
 
-    execute.prepare(data_dir, ())
+    execute.prepare(data_dir, plugins or ())
+    if "RDU_BENCH_DATA" not in os.environ:
+        raise typer.BadParameter("where to? Give --data-dir FOLDER, or set RDU_BENCH_DATA")
+    path = registry.find("datasets", name)
     made = registry.load("datasets", name)()
-    if not hasattr(made, "make"):
-        raise ValueError(f"{name} needs no file: it is made or read when it is used")
-    print(made.make(Path(os.environ.get("RDU_BENCH_DATA", "."))))
+    made.name = path.stem
+    print(made.make(Path(os.environ["RDU_BENCH_DATA"])))
 
 
 @data_app.command("verify")
-def data_verify(name: str, data_dir: DataDir = None) -> None:
-    """Load a data set and print what it is."""
+def data_verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
+    """Load a data set, say what it is, and what is wrong with it."""
     from . import execute, registry
 
-    execute.prepare(data_dir, ())
+    execute.prepare(data_dir, plugins or ())
     made = registry.dataset(name)
     print(f"{made.name}: hash {made.hash}, shape {made.shape}, {made.likelihood}")
     for part, split in made.splits.items():
         print(f"  {part:6} {len(split)}")
     for factor in made.factors:
         print(f"  {factor.name}: {factor.kind} of {factor.size}")
+    faults = made.verify()
+    print("\n".join(f"wrong: {sentence}" for sentence in faults) or "nothing is wrong")
+    if faults:
+        raise typer.Exit(1)
 
 
 @app.command()

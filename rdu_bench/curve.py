@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -66,9 +66,16 @@ def _run(curve: Curve, store: Store, wanted: list[float | None], progress: Repor
             started = time.time()
 
 
-def give_up(curve: Curve, store: Store, error: BaseException, progress: Report = lambda _: None) -> None:
-    """Record `error` at every point of a curve that has no record."""
-    for sigma in curve.sigmas:
+def give_up(
+    curve: Curve,
+    store: Store,
+    error: BaseException,
+    progress: Report = lambda _: None,
+    *,
+    only: Sequence[float | None] | None = None,
+) -> None:
+    """Record `error` at every point of a curve that has no record, or at `only` these of them."""
+    for sigma in curve.sigmas if only is None else only:
         if not store.has(curve.key(sigma)):
             _write(curve, store, Trained(sigma, None, None, 0.0, error), {}, time.time(), progress)
 

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _paths, suite
 from .progress import Progress, watch
-from .store import FAILED, Store
-from .suite import Curve
+from .store import FAILED, Store, StoreError
+from .suite import Curve, SuiteError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
 
 TOPIC = "rdu-bench"
-RETRIES = 3  # times a curve is given to another worker after its own was killed
+RETRIES = 2  # times a curve is given to another worker after its own was killed
+CARRIED = (_paths.PLUGINS, "RDU_BENCH_DATA")  # variables that workers elsewhere must know
+_alone = threading.Lock()  # torch has one random state a process
+
+
+class EngineError(RuntimeError):
+    """What runs the curves went away; finished points are kept."""
+
+
+class WorkerKilled(RuntimeError):
+    """The process that worked on a point died, again and again."""
 
 
 class Outcome(NamedTuple):
@@ -64,10 +79,12 @@ def run(
         strategy=strategy,
         device=device,
     )
-    if shard:
-        curves = curves[shard[0] - 1 :: shard[1]]
+    curves = part(curves, shard)
     folder = Path(out) if out else Path("results") / "runs" / chosen.name
     store = Store(folder)
+    store.sweep()
+    if scheduler is None:
+        _device(device)
     if retry_failed:
         _forget_failures(curves, store)
     with watch(curves, store, quiet=quiet) as progress:
@@ -78,10 +95,31 @@ def run(
 def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
     """Make data and plug-in folders known to this process and its children."""
     _paths.add_plugins(*plugins)
+    for kind in _paths.KINDS:  # those that are imported already know only the folders of that time
+        if f"rdu_bench.{kind}" in sys.modules:
+            sys.modules[f"rdu_bench.{kind}"].__path__ = _paths.search_path(kind)
     if data_dir:
         if not Path(data_dir).is_dir():
             raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
         os.environ["RDU_BENCH_DATA"] = str(Path(data_dir).resolve())
+
+
+def part(curves: list[Curve], shard: tuple[int, int] | None) -> list[Curve]:
+    """The i-th of n parts of the curves, i counting from 1; all of them for None.  Raises `SuiteError` when empty."""
+    if shard is None:
+        return curves
+    chosen = curves[shard[0] - 1 :: shard[1]]
+    if not chosen:
+        raise SuiteError(f"--shard {shard[0]}/{shard[1]}: there are {len(curves)} curves only; give fewer parts")
+    return chosen
+
+
+def _device(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available() or int(device.partition(":")[2] or 0) >= torch.cuda.device_count():
+            raise SuiteError(f"--device {device}: torch sees {torch.cuda.device_count()} such devices here; try cpu")
 
 
 def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
@@ -105,8 +143,9 @@ def _forget_failures(curves: list[Curve], store: Store) -> None:
 def execute(
     curves: list[Curve], store: Store, progress: Progress, *, jobs: int = 0, scheduler: str | None = None
 ) -> None:
-    """Write a record for every point of `curves`; raises `KeyboardInterrupt` on SIGINT and SIGTERM."""
-    left = [curve for curve in curves if _missing(curve, store)]
+    """Write a record for every point of `curves` that has none; raises `KeyboardInterrupt` on SIGINT and SIGTERM."""
+    there = store.keys()
+    left = [curve for curve in curves if any(curve.key(sigma) not in there for sigma in curve.sigmas)]
     if not left:
         return
     with _terminable():
@@ -136,15 +175,19 @@ def work(curve: Curve, folder: str, wait: bool, report: Callable[[dict[str, Any]
 
 
 def _here(curves: list[Curve], store: Store, progress: Progress) -> None:
-    busy = [c for c in curves if not work(c, str(store.folder), False, lambda m, c=c: progress.tell(c, m))]  # type: ignore[misc]
-    for curve in busy:
-        work(curve, str(store.folder), True, lambda m, c=curve: progress.tell(c, m))  # type: ignore[misc]
+    def run_one(curve: Curve, wait: bool) -> bool:
+        return work(curve, str(store.folder), wait, lambda message: progress.tell(curve, message))
+
+    for curve in [curve for curve in curves if not run_one(curve, False)]:  # those of another run, when it is done
+        run_one(curve, True)
 
 
-def _task(curve: Curve, folder: str, wait: bool, index: int) -> bool:
+def _task(curve: Curve, folder: str, wait: bool, index: int, carried: dict[str, str]) -> bool:
     """What a worker is given: a description of a curve, never an object of torch."""
     from distributed import get_worker
 
+    os.environ.update(carried)
+    prepare(None, ())
     worker = get_worker()
     last = 0.0
 
@@ -154,16 +197,53 @@ def _task(curve: Curve, folder: str, wait: bool, index: int) -> bool:
             last = time.monotonic()
             worker.log_event(TOPIC, {**message, "curve": index})
 
-    return work(curve, folder, wait, report)
+    with _alone:
+        return work(curve, folder, wait, report)
 
 
 def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: int, scheduler: str | None) -> None:
+    """All curves through dask, the longest first."""
+    from distributed import as_completed
+
+    folder = str(store.folder.resolve())
+    carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
+    resources = {"GPU": 1} if curves[0].device.startswith("cuda") and scheduler else None
+    running: dict[Future, int] = {}
+    busy: list[int] = []
+
+    with _client(jobs, scheduler) as client:
+        client.subscribe_topic(TOPIC, lambda event: progress.tell(curves[event[1]["curve"]], event[1]))
+
+        def submit(index: int, wait: bool) -> Future:
+            given = (curves[index], folder, wait, index, carried)
+            future = client.submit(_task, *given, pure=False, resources=resources)
+            running[future] = index
+            return future
+
+        longest = sorted(range(len(curves)), key=lambda i: -estimate(curves[i]))
+        completed = as_completed([submit(i, False) for i in longest], loop=client.loop)
+        for future in completed:
+            index = running.pop(future)
+            if future.status == "finished":
+                if not future.result():
+                    busy.append(index)
+            elif _lost(curves[index], store, future, progress):
+                completed.add(submit(index, False))
+            while busy and completed.is_empty():  # another run has the rest: wait for it, and take over what it leaves
+                completed.update([submit(i, True) for i in busy])
+                busy.clear()
+
+
+@contextmanager
+def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
+    """Connected to `scheduler`, or to worker processes of our own, which go when we go."""
     import dask
-    from distributed import Client, LocalCluster, as_completed
+    from distributed import Client, LocalCluster
 
     dask.config.set(
         {
             "distributed.scheduler.allowed-failures": RETRIES,
+            "distributed.scheduler.worker-saturation": 1.0,  # a worker that dies takes only what it works on with it
             "distributed.admin.tick.limit": "1 h",
             "distributed.worker.daemon": True,
             "distributed.comm.timeouts.connect": "60 s",
@@ -180,43 +260,37 @@ def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: in
             dashboard_address=None,
             silence_logs=50,
         )
-    client = Client(cluster or scheduler)
     try:
-        client.subscribe_topic(TOPIC, lambda event: progress.tell(curves[event[1]["curve"]], event[1]))
-        folder = str(store.folder.resolve())
-        resources = {"GPU": 1} if curves[0].device.startswith("cuda") and scheduler else None
-
-        def submit(indices: Sequence[int], wait: bool) -> dict[Any, int]:
-            return {
-                client.submit(_task, curves[i], folder, wait, i, pure=False, resources=resources): i for i in indices
-            }
-
-        pending, wait = submit(range(len(curves)), False), False
-        while pending:
-            again: list[int] = []
-            for future in as_completed(pending):
-                index = pending[future]
-                if future.status == "finished":
-                    if not future.result():
-                        again.append(index)
-                else:
-                    _lost(curves[index], store, future.exception(), progress)
-            pending, wait = (submit(again, True), True) if not wait else ({}, wait)
+        client = Client(cluster or scheduler, set_as_default=False, timeout="30 s")
+    except (OSError, ValueError) as error:
+        raise SuiteError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
+    try:
+        yield client
     finally:
         client.close(timeout=5)
         if cluster is not None:
             cluster.close(timeout=10)
 
 
-def _lost(curve: Curve, store: Store, error: BaseException, progress: Progress) -> None:
-    """A curve whose worker died again and again, or whose records cannot be written."""
-    from .store import StoreError
+def _lost(curve: Curve, store: Store, future: Future, progress: Progress) -> bool:
+    """Record what a future that failed took with it; True when points of the curve are left to try."""
+    from distributed import KilledWorker
 
-    if isinstance(error, StoreError):
-        raise error
     from .curve import give_up
 
-    give_up(curve, store, error, lambda message: progress.tell(curve, message))
+    if future.status != "error":
+        raise EngineError("the scheduler went away; every finished point is kept, and the same command goes on")
+    error = future.exception()
+    if isinstance(error, StoreError):
+        raise error
+    lost = _missing(curve, store)
+    if isinstance(error, KilledWorker):
+        error = WorkerKilled(f"its process died {RETRIES + 1} times; is memory short, or did native code crash?")
+        if curve.strategy != "batched":
+            order = sorted(lost, key=lambda s: -(s or float("inf"))) if curve.strategy == "continuation" else lost
+            lost = order[:1]  # the one in work: points are taken in this order
+    give_up(curve, store, error, lambda message: progress.tell(curve, message), only=lost)
+    return bool(_missing(curve, store))
 
 
 @contextmanager
@@ -237,11 +311,23 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, old)
 
 
-def estimate(curve: Curve) -> float:
-    """Seconds that a curve takes on one core, from what was measured on two slow ones."""
+def estimate(curve: Curve, records: Sequence[dict[str, Any]] = ()) -> float:
+    """Seconds on one core for the points that `records` lack, from those of the same row or else from the budget.
+
+    The constants were measured on two slow cores.
+    """
+    there = {record["key"] for record in records}
+    points = sum(curve.key(sigma) not in there for sigma in curve.sigmas)
+    mine = curve.spec(None)
+    same = ("model", "variant", "dataset_label", "network", "budget", "strategy", "device")
+    times = [
+        record["times"].get("train_s", 0.0) + record["times"].get("measure_s", 0.0)
+        for record in records
+        if all(record["spec"].get(name) == mine[name] for name in same)
+    ]
+    if times:
+        return points * sum(times) / len(times)
     step = 0.0016 * (1 if curve.network["family"] == "mlp" else 8) * curve.budget["batch"] / 128
-    points = len(curve.sigmas)
     share = curve.budget["continuation"] if curve.strategy == "continuation" else 1.0
-    trained = curve.budget["steps"] * (1 + (points - 1) * share)
-    measured = points * (0.6 + 0.0004 * curve.budget["codes"] + curve.budget["probe_steps"] * step * 2)
-    return step * trained + measured
+    trained = curve.budget["steps"] * (1 + (points - 1) * share) if points else 0
+    return step * trained + points * (0.6 + 0.0004 * curve.budget["codes"] + curve.budget["probe_steps"] * step * 2)

@@ -49,8 +49,10 @@ class Progress:
     def _line(self, at: tuple[str, str, int], message: dict[str, Any]) -> None:
         if self.quiet:
             return
-        reason = f"  {message['reason']}" if message.get("reason") else ""
-        text = f"[{self.done}/{self.total}] {at[0]} {at[1]} seed {at[2]} {target(message['sigma'])}: {message['status']}{reason}"
+        where = f"{at[0]} {at[1]} seed {at[2]} {target(message['sigma'])}"
+        text = f"[{self.done}/{self.total}] {where}: {message['status']}"
+        if message.get("reason"):
+            text += f"  {message['reason']}"
         if self.live:
             if message["status"] != "ok":
                 self.live.console.print(text, markup=False, highlight=False)

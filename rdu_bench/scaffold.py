@@ -7,6 +7,11 @@ from pathlib import Path
 
 from . import registry
 
+
+class ScaffoldError(ValueError):
+    """A name cannot be had; the message says why and what to do."""
+
+
 MODEL = '''\
 from torch import Tensor
 
@@ -38,16 +43,16 @@ class {title}(Autoencoder):
 
 
 def new_model(name: str, folder: Path) -> Path:
-    """Write `folder`/NAME.py and return it.  Raises `ValueError` for a name that cannot be a module's or is taken."""
+    """Write `folder`/NAME.py and return it.  Raises `ScaffoldError` for a name that is none or is taken."""
     stem = name.replace("-", "_")
     if not stem.isidentifier() or keyword.iskeyword(stem) or stem.startswith("_") or stem != stem.lower():
-        raise ValueError(f"{name!r} cannot be a model's name: use lower-case letters, digits and _, such as my_vae")
+        raise ScaffoldError(f"{name!r} cannot be a model's name: use lower-case letters, digits and _, such as my_vae")
     known = registry.files("models")
     if stem in known:
-        raise ValueError(f"there is a model {stem!r} already, {known[stem]}: choose another name")
+        raise ScaffoldError(f"there is a model {stem!r} already, {known[stem]}: choose another name")
     path = folder / f"{stem}.py"
     if path.exists():
-        raise ValueError(f"{path} exists already: choose another name, or delete it")
+        raise ScaffoldError(f"{path} exists already: choose another name, or delete it")
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(MODEL.format(title="".join(part.capitalize() for part in stem.split("_"))))
     return path

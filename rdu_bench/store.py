@@ -12,8 +12,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._hash import canonical, digest
-
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -191,46 +189,6 @@ def _refuse(constant: str) -> None:
 
 def _safe(name: str) -> str:
     return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
-
-
-def faults(record: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the form of a record, one sentence each."""
-    found = [f"field {name!r} is missing" for name in REQUIRED if name not in record]
-    if found:
-        return found
-    if record["schema"] != SCHEMA:
-        found.append(f"schema is {record['schema']}, this version reads {SCHEMA}")
-    if record["status"] not in STATUSES:
-        found.append(f"status {record['status']!r} is none of {', '.join(STATUSES)}")
-    try:
-        canonical(record)
-    except (TypeError, ValueError):
-        return [*found, "it holds NaN or infinity"]
-    if digest(record["spec"]) != record["key"]:
-        found.append(f"key {record['key']} is not the hash of its spec, {digest(record['spec'])}")
-    if record["status"] in FAILED and not record.get("reason"):
-        found.append("it failed without a reason")
-    return found
-
-
-def vector_faults(record: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) -> list[str]:
-    """What is wrong with the vectors of a record, one sentence each: they must have the means that it gives."""
-    import numpy as np
-
-    values = record["values"]
-    given = {"R_i": values.get("R_own"), "R_star_i": values.get("R_star"), "D_i": values.get("D")}
-    given |= {f"Dy_i/{name}": factor.get("Dy") for name, factor in record["factors"].items()}
-    found = []
-    for name, mean in given.items():
-        if mean is None:
-            continue
-        if name not in vectors:
-            found.append(f"the vector {name} is missing")
-        elif not np.isclose(vectors[name].astype(float).mean(), mean, rtol=1e-4, atol=1e-4):
-            found.append(f"the mean of the vector {name} is {vectors[name].mean():.5f}, not {mean:.5f} nats")
-    if len({len(vector) for vector in vectors.values()}) > 1:
-        found.append("its vectors differ in length")
-    return found
 
 
 def load_results(*paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:

@@ -1,6 +1,8 @@
 """The command line as users meet it: exit codes, sentences, and files where it says they are."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,13 +22,23 @@ hidden = [16]
 latent = 3
 sigmas = [2]
 """
+BROKEN = """
+from rdu_bench.api import Autoencoder, Row
+
+
+class Broken(Autoencoder):
+    row = Row(paper="0000.00000")
+
+    def regularizer(self, batch, code):
+        raise RuntimeError("no good")
+"""
 
 
 def rdu(*args, cwd, **env):
     command = [sys.executable, "-m", "rdu_bench.cli", *map(str, args)]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **env}, check=False
-    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **env}
+    env.pop("RDU_BENCH_DATA", None)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=env, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +83,16 @@ def test_verbs_read_the_run_written_last(finished, verb):
         (["run", "--plugins", "nowhere"], "models/"),
         (["run", "--jobs", "-1"], "jobs"),
         (["run", "--nonsense"], "nonsense"),
+        (["run", "--device", "tpu"], "choose cpu, cuda"),
+        (["run", "--seeds", "0"], "seeds"),
+        (["run", "--budget", "hugh"], "There are smoke"),
+        (["run", "--suite", "nowhere.toml"], "does not exist"),
+        (["run", "--dry-run", "--shard", "99/99"], "fewer parts"),
+        ([], "Usage"),
         (["models", "veryvae"], "there is no model"),
+        (["data", "make", "digits", "--data-dir", "."], "nothing to make"),
+        (["data", "make", "sprites"], "RDU_BENCH_DATA"),
+        (["report", "nowhere"], "not a folder"),
         (["new", "model", "My Model"], "lower-case"),
         (["new", "model", "vae"], "already"),
         (["status"], "no run in"),
@@ -87,10 +108,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path, args, words):
 
 def test_a_failed_point_is_exit_code_1_and_stops_no_other(tmp_path):
     (tmp_path / "plug" / "models").mkdir(parents=True)
-    (tmp_path / "plug" / "models" / "broken.py").write_text(
-        'from rdu_bench.api import Autoencoder, Row\n\n\nclass Broken(Autoencoder):\n    """Fails."""\n\n'
-        '    row = Row(paper="0000.00000")\n\n    def regularizer(self, batch, code):\n        raise RuntimeError("no good")\n'
-    )
+    (tmp_path / "plug" / "models" / "broken.py").write_text(BROKEN)
     (tmp_path / "tiny.toml").write_text(TINY.replace('["vae"]', '["broken", "vae"]'))
     done = rdu("run", "--suite", "tiny.toml", "-j", "0", "--plugins", "plug", "--out", "out", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
@@ -112,6 +130,75 @@ def test_a_dry_run_computes_nothing(tmp_path):
     done = rdu("run", "--suite", "quick", "--dry-run", cwd=tmp_path)
     assert done.returncode == 0 and "curves" in done.stdout and "about" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_knows_what_is_done(finished):
+    folder, _ = finished
+    done = rdu("run", "--suite", "tiny.toml", "--dry-run", "--seeds", "2", cwd=folder)
+    assert "2 points, 1 done" in done.stdout and "2 ✓" in done.stdout
+
+
+def test_a_closed_pipe_is_no_traceback(tmp_path):
+    command = f"{sys.executable} -m rdu_bench.cli models | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("name") and "Traceback" not in done.stderr
+
+
+HEAVY = {"torch", "pandas", "sklearn", "distributed", "dask", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["run", "--help"], ["models"], ["models", "vae"], ["datasets"], ["probes"]]
+)
+def test_looking_around_imports_nothing_heavy(args, tmp_path):
+    code = (
+        "import sys; from rdu_bench.cli import main; sys.argv = ['rdu-bench', *sys.argv[1:]]\n"
+        "try: main()\nexcept SystemExit as stop: assert not stop.code\nprint('LOADED', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *args], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split("LOADED")[1].split())
+
+
+def test_a_plugin_that_does_not_parse_is_named_and_hides_no_other(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "torn.py").write_text("def (")
+    done = rdu("models", "--plugins", ".", cwd=tmp_path)
+    assert done.returncode == 0 and "vae" in done.stdout and "torn.py, line 1" in done.stderr
+
+
+def test_a_plugin_with_a_name_of_ours_is_refused(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "vae.py").write_text("")
+    done = rdu("models", "--plugins", ".", cwd=tmp_path)
+    assert done.returncode == 2 and "Rename yours" in done.stderr
+
+
+def test_the_scaffold_writes_a_file_that_runs(tmp_path):
+    done = rdu("new", "model", "my-vae", cwd=tmp_path)
+    assert done.returncode == 0 and "--plugins ." in done.stdout
+    shown = rdu("models", "my_vae", "--plugins", ".", cwd=tmp_path).stdout
+    assert "penalty" in shown and "One line" in shown
+    (tmp_path / "tiny.toml").write_text(TINY.replace('"vae"', '"my_vae"'))
+    done = rdu("run", "--suite", "tiny.toml", "-j", "0", "--plugins", ".", "--out", "out", cwd=tmp_path)
+    assert "my_vae seed 0 σ=2: " in done.stdout and "error" not in done.stdout, done.stdout + done.stderr
+    again = rdu("new", "model", "my-vae", cwd=tmp_path)
+    assert again.returncode == 2 and "exists already" in again.stderr
+
+
+def test_verify_finds_a_number_that_was_changed(finished, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder / "results", tmp_path / "results")
+    [path] = tmp_path.rglob("*.json")
+    record = json.loads(path.read_text())
+    record["values"]["D"] += 1
+    path.write_text(json.dumps(record))
+    done = rdu("verify", cwd=tmp_path)
+    assert done.returncode == 1 and "the mean of the vector D_i" in done.stdout
+
+
+def test_data_are_verified(tmp_path):
+    done = rdu("data", "verify", "digits", cwd=tmp_path)
+    assert done.returncode == 0 and "hash" in done.stdout and "nothing is wrong" in done.stdout
 
 
 def test_the_doctor_names_versions(tmp_path):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from rdu_bench._hash import digest
-from rdu_bench.store import Store, StoreError, faults, load_results, vector_faults
+from rdu_bench.audit import audit, faults, vector_faults
+from rdu_bench.store import Store, StoreError, load_results
 
 
 def record(sigma=2.0, **changes):
@@ -109,6 +110,23 @@ def test_the_form_of_a_record_is_checked_in_words():
     assert "without a reason" in faults(record(status="error"))[0]
     assert "NaN" in faults(record(values={"D": math.nan}))[0]
     assert "missing" in faults({"schema": 1})[0]
+
+
+def test_an_audit_names_the_file_and_what_is_wrong_with_it(tmp_path):
+    store = Store(tmp_path)
+    lawful = record(1.0, values={}, factors={})
+    good = store.write(lawful)
+    other = record(2.0, values={}, factors={}, data={"hash": "1", "factors": {}})
+    odd = store.write(other)
+    lost = good.with_name(f"s9-9-{lawful['key']}.json")
+    lost.write_text(good.read_text())
+    half = good.with_name("half.json")
+    half.write_text("{")
+    found = dict(audit(store))
+    assert found[good] == []
+    assert "other records of toy have 0" in found[odd][0]
+    assert "does not lie where" in found[lost][0]
+    assert "not a whole record" in found[half][0]
 
 
 def test_results_are_one_row_a_point(tmp_path):

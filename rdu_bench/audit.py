@@ -1,0 +1,85 @@
+"""What is wrong with records: their form, their keys, their vectors, and the laws their numbers must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ._hash import canonical, digest
+from .store import FAILED, REQUIRED, SCHEMA, STATUSES, Store, read_record
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
+    """Every record file with what is wrong with it, one sentence each."""
+    from .measure.invariants import check
+
+    hashes: dict[str, str] = {}
+    for path in store.paths():
+        record = read_record(path)
+        if record is None:
+            yield path, ["it is not a whole record and is ignored; delete it and run again"]
+            continue
+        found = faults(record)
+        if store.path(record["spec"], record["key"]) != path:
+            found.append("it does not lie where its spec belongs")
+        try:
+            found += vector_faults(record, store.vectors(record))
+        except ValueError as error:
+            found.append(str(error))
+        yield path, [*found, *check(record), *_data_faults(record, hashes)]
+
+
+def _data_faults(record: Mapping[str, Any], hashes: dict[str, str]) -> Iterator[str]:
+    """The same data set with the same parameters must have been the same data."""
+    spec, content = record["spec"], record["data"].get("hash")
+    if content is None:
+        return
+    name = spec.get("dataset", spec["dataset_label"])
+    made = canonical([name, spec.get("dataset_params"), spec.get("plugins", {}).get(f"datasets/{name}")])
+    first = hashes.setdefault(made, content)
+    if first != content:
+        yield f"its data have the hash {content}, those of other records of {name} have {first}"
+
+
+def faults(record: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the form of a record, one sentence each."""
+    found = [f"field {name!r} is missing" for name in REQUIRED if name not in record]
+    if found:
+        return found
+    if record["schema"] != SCHEMA:
+        found.append(f"schema is {record['schema']}, this version reads {SCHEMA}")
+    if record["status"] not in STATUSES:
+        found.append(f"status {record['status']!r} is none of {', '.join(STATUSES)}")
+    try:
+        canonical(record)
+    except (TypeError, ValueError):
+        return [*found, "it holds NaN or infinity"]
+    if digest(record["spec"]) != record["key"]:
+        found.append(f"key {record['key']} is not the hash of its spec, {digest(record['spec'])}")
+    if record["status"] in FAILED and not record.get("reason"):
+        found.append("it failed without a reason")
+    return found
+
+
+def vector_faults(record: Mapping[str, Any], vectors: Mapping[str, np.ndarray]) -> list[str]:
+    """What is wrong with the vectors of a record, one sentence each: they must have the means that it gives."""
+    import numpy as np
+
+    values = record["values"]
+    given = {"R_i": values.get("R_own"), "R_star_i": values.get("R_star"), "D_i": values.get("D")}
+    given |= {f"Dy_i/{name}": factor.get("Dy") for name, factor in record["factors"].items()}
+    found = []
+    for name, mean in given.items():
+        if mean is None:
+            continue
+        if name not in vectors:
+            found.append(f"the vector {name} is missing")
+        elif not np.isclose(vectors[name].astype(float).mean(), mean, rtol=1e-4, atol=1e-4):
+            found.append(f"the mean of the vector {name} is {vectors[name].mean():.5f}, not {mean:.5f} nats")
+    if len({len(vector) for vector in vectors.values()}) > 1:
+        found.append("its vectors differ in length")
+    return found
