@@ -1,0 +1,7 @@
+"""Records in, tables out: frontiers, their differences with intervals, the leaderboard.  Never a model."""
+
+from rdu_bench.analysis.frontiers import frontier
+from rdu_bench.analysis.leaderboard import across, leaderboard, to_markdown
+from rdu_bench.analysis.points import by_factor, failures, impossible, points
+
+__all__ = ["across", "by_factor", "failures", "frontier", "impossible", "leaderboard", "points", "to_markdown"]

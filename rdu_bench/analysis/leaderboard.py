@@ -1,0 +1,217 @@
+"""The leaderboard: a row is a whole curve (all sigmas, all seeds, failures included), never a single point."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from rdu_bench.analysis.frontiers import AXES, null_levels, null_of, rows_of, seed_hulls, usable
+from rdu_bench.analysis.hull import ENOUGH, Gap, Hull, area, gap
+from rdu_bench.analysis.intervals import Interval, shared_ranks, t_interval
+from rdu_bench.analysis.points import LABELS, STATUSES, Results, points
+
+REFERENCE = "vae"
+Key = tuple[str, str, str]
+Hulls = dict[Key, dict[int, Hull]]
+BySeed = dict[Key, dict[int, float]]
+
+
+def leaderboard(results: Results, reference: str = REFERENCE) -> pd.DataFrame:
+    """One row a (data set, model, variant), ranked inside its data set and section.
+
+    Columns in nats unless said: `bd_nats` (rate saved at equal D against the reference, negative is better),
+    `bd_D` (mean D difference at equal R*), `bd_rate` (%), `overlap`, `area` (mean of D_null − D(R), higher is
+    better), `bd_nats_y`, `dIV` (mean I_V difference at equal R*, higher is better), each main score with `_low`
+    and `_high`, its 95 % t interval over paired seeds; `rank`, `rank_y` and what they go by (`by`, `by_y`); the
+    number of points of each status, and `missing`.
+    """
+    table = points(results)
+    frames = [_panel(panel, reference) for _, panel in table.groupby(["dataset", "autoregressive"], sort=True)]
+    board = pd.concat(frames, ignore_index=True)
+    order = [board["dataset"], board["autoregressive"], board["labels"].map(LABELS.index), board["rank"].fillna(1e9)]
+    sort = pd.DataFrame({i: column for i, column in enumerate(order)}).assign(bd=board["bd_nats"], name=board["name"])
+    return board.loc[sort.sort_values(list(sort.columns)).index].reset_index(drop=True)
+
+
+def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """The rows of one data set and one class of decoders, which alone may share a score."""
+    rows = dict(rows_of(panel))
+    R_ref = float(panel["sigma"].max())
+    R_ref = R_ref if np.isfinite(R_ref) else float(panel["R_star"].max())
+    base = _reference_row(rows, reference)
+    scores: dict[str, BySeed] = {}
+    overlaps: dict[str, BySeed] = {}
+    for name, plane in AXES.items():
+        suffix = "" if name == "D" else "_y"
+        nulls = null_levels(panel, plane)
+        hulls = {key: seed_hulls(row, plane, nulls[key]) for key, row in rows.items()}
+        source = rows[base] if base else panel
+        corner = null_of(source[usable(source, plane)], plane)
+        gaps = {key: _gaps(by, hulls[base]) if base else {} for key, by in hulls.items()}
+        scores |= {f"{c}{suffix}": _each(gaps, c) for c in ("nats", "loss", "percent")}
+        overlaps[f"overlap{suffix}"] = _each(gaps, "overlap")
+        scores[f"area{suffix}"] = {k: {s: area(h, R_ref, corner) for s, h in by.items()} for k, by in hulls.items()}
+    scores["dIV"] = {key: {s: -v for s, v in by.items()} for key, by in scores["loss_y"].items()}
+
+    ranks, notes = _ranks(rows, scores, base, panel)
+    grid = _grid(rows)
+    out = []
+    for key, row in rows.items():
+        cells: dict[str, Any] = dict(zip(("dataset", "model", "variant"), key, strict=True))
+        cells |= {c: row[c].iloc[0] for c in ("name", "title", "section", "labels", "decoder", "autoregressive")}
+        cells |= {"seeds": row["seed"].nunique(), "points": len(row)} | ranks[key]
+        for column, source_name in _COLUMNS.items():
+            cells |= _cells(column, t_interval(list(scores[source_name].get(key, {}).values())))
+        cells |= {c: _mean(by.get(key, {})) for c, by in overlaps.items()}
+        cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
+        cells |= {"missing": grid[key] - len(row), "reference": key == base, "note": "; ".join(notes[key])}
+        out.append(cells)
+    return pd.DataFrame(out)
+
+
+_COLUMNS = {"bd_nats": "nats", "bd_D": "loss", "bd_rate": "percent", "area": "area", "bd_nats_y": "nats_y"} | {
+    "dIV": "dIV",
+    "area_y": "area_y",
+}
+
+
+def _cells(column: str, interval: Interval) -> dict[str, float]:
+    return {column: interval.mean, f"{column}_low": interval.low, f"{column}_high": interval.high}
+
+
+def _mean(by: dict[int, float]) -> float:
+    return float(np.mean(list(by.values()))) if by else float("nan")
+
+
+def _reference_row(rows: dict[Key, pd.DataFrame], reference: str) -> Key | None:
+    """The reference's plain variant among these rows, or its first; None where nothing of it was measured."""
+    named = sorted(key for key, row in rows.items() if key[1] == reference and row["measured"].any())
+    return named[0] if named else None
+
+
+def _gaps(hulls: dict[int, Hull], base: dict[int, Hull]) -> dict[int, Gap]:
+    return {seed: gap(hulls[seed], base[seed]) for seed in sorted(hulls.keys() & base.keys())}
+
+
+def _each(gaps: dict[Key, dict[int, Gap]], field: str) -> BySeed:
+    return {key: {seed: float(getattr(g, field)) for seed, g in by.items()} for key, by in gaps.items()}
+
+
+def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
+    """How many points each row should have: its own targets times all seeds that any row of the panel has."""
+    seeds = set().union(*(row["seed"] for row in rows.values()))
+    return {key: row["sigma"].nunique(dropna=False) * len(seeds) for key, row in rows.items()}
+
+
+def _ranks(
+    rows: dict[Key, pd.DataFrame], scores: dict[str, BySeed], base: Key | None, panel: pd.DataFrame
+) -> tuple[dict[Key, dict[str, Any]], dict[Key, list[str]]]:
+    """Ranks in each section, by the score against the reference, or by dominated area where there is none."""
+    ranks: dict[Key, dict[str, Any]] = {}
+    notes: dict[Key, list[str]] = {key: [] for key in rows}
+    for _, section in panel.groupby("section"):
+        keys = [key for key, _ in rows_of(section)]
+        fields: dict[Key, dict[str, Any]] = {key: {} for key in keys}
+        for suffix, score, sign, fallback in (("", "nats", 1, "area"), ("_y", "dIV", -1, "area_y")):
+            compared = base is not None and any(np.isfinite(_mean(scores[score].get(key, {}))) for key in keys)
+            by, sign = (score, sign) if compared else (fallback, -1)
+            signed = {key: {s: sign * v for s, v in scores[by].get(key, {}).items()} for key in keys}
+            seen = {key: by for key, by in signed.items() if rows[key]["measured"].any()}
+            found = shared_ranks(seen)
+            shown = {"nats": "bd_nats", "dIV": "dIV"}.get(by, by)
+            for key in keys:
+                rank = found.get(key)
+                tied = rank is not None and sum(r == rank for r in found.values()) > 1
+                fields[key] |= {f"rank{suffix}": rank, f"tied{suffix}": tied, f"by{suffix}": shown if found else ""}
+        ranks |= fields
+    for key, row in rows.items():
+        if not row["measured"].any():
+            notes[key].append("nothing measured")
+        elif base is None:
+            notes[key].append("no reference of this decoder class, ranked by area")
+        else:
+            blank = [s for s, v in scores["nats"].get(key, {}).items() if not np.isfinite(v)]
+            if blank:
+                seeds = ", ".join(map(str, blank))
+                notes[key].append(f"BD undefined (ranges overlap less than {ENOUGH:g}) for seed {seeds}")
+            lonely = sorted(set(row["seed"]) - scores["nats"].get(key, {}).keys())
+            if lonely:
+                notes[key].append(f"reference lacks seed {', '.join(map(str, lonely))}")
+        if row["seed"].nunique() == 1:
+            notes[key].append("one seed, no interval")
+    return ranks, notes
+
+
+def across(board: pd.DataFrame) -> pd.DataFrame:
+    """Mean rank over data sets in each section, best first, with Friedman's p; never a mean of raw nats.
+
+    Only rows ranked on every data set of their section enter; empty with fewer than two data sets.
+    """
+    out = []
+    for section, rows in board.groupby("section"):
+        ranks = rows.assign(row=rows["name"]).pivot_table(index="row", columns="dataset", values="rank").dropna()
+        if ranks.shape[1] < 2 or ranks.empty:
+            continue
+        p = stats.friedmanchisquare(*ranks.to_numpy()).pvalue if len(ranks) > 2 else float("nan")
+        for name, rank in ranks.mean(axis=1).sort_values(kind="stable").items():
+            out.append({"section": section, "name": name, "mean_rank": rank, "datasets": ranks.shape[1], "p": p})
+    return pd.DataFrame(out, columns=["section", "name", "mean_rank", "datasets", "p"])
+
+
+def number(value: float, digits: int = 2, signed: bool = False) -> str:
+    """A number for people, with a true minus sign; a dash where there is none."""
+    if value is None or not np.isfinite(value):
+        return "–"
+    text = f"{value + 0.0:{'+' if signed else ''}.{digits}f}"
+    zero = float(text) == 0
+    return (text.lstrip("+-") if zero else text).replace("-", "−")
+
+
+def interval_text(row: Any, column: str, digits: int = 2) -> str:
+    """`low to high`, or a dash."""
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    return f"{number(low, digits)} to {number(high, digits)}" if np.isfinite(low) and np.isfinite(high) else "–"
+
+
+def rank_text(row: Any, suffix: str = "") -> str:
+    """`3`, or `3=` where it is shared, or a dash."""
+    rank = row[f"rank{suffix}"]
+    return "–" if rank is None or not np.isfinite(rank) else f"{int(rank)}{'=' if row[f'tied{suffix}'] else ''}"
+
+
+def counts_text(row: Any) -> str:
+    """`38 ok, 2 rate_missed`: how many points ended how."""
+    return ", ".join(f"{int(row[s])} {s}" for s in (*STATUSES, "missing") if row[s]) or "none"
+
+
+def to_markdown(board: pd.DataFrame) -> str:
+    """The leaderboard as Markdown, a table for each data set and section."""
+    out = ["# Leaderboard", "", "BD-nats: rate saved at equal distortion against the reference, negative is better; "]
+    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better. 95 % t intervals over paired seeds."
+    head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "rank y", "ΔI_V", "95 %", "seeds"]
+    head += ["points", "note"]
+    for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
+        out += ["", f"## {dataset}, {section}", "", _line(head), _line(["---"] * len(head))]
+        for _, row in rows.iterrows():
+            cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
+            cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
+            cells += [number(row["bd_D"], 2, True), number(row["area"]), rank_text(row, "_y")]
+            cells += [number(row["dIV"], 3, True), interval_text(row, "dIV", 3), str(row["seeds"])]
+            out.append(_line([*cells, counts_text(row), row["note"]]))
+    return "\n".join(out) + "\n"
+
+
+def _line(cells: list[str]) -> str:
+    safe = [str(c).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for c in cells]
+    return "| " + " | ".join(safe) + " |"
+
+
+def write(board: pd.DataFrame, folder: Path) -> None:
+    """leaderboard.csv (full precision) and leaderboard.md."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "leaderboard.csv").write_text(board.to_csv(index=False), "utf-8")
+    (folder / "leaderboard.md").write_text(to_markdown(board), "utf-8")

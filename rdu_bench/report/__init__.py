@@ -1,0 +1,71 @@
+"""Records in, a page and figures out.  Never a model."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+from .. import analysis
+from ..analysis.leaderboard import write as write_board
+from ..analysis.points import Results, as_records
+from . import figures, page
+from .style import Palette
+
+__all__ = ["render"]
+
+
+def render(results: Results, out: str | Path, *, title: str | None = None) -> Path:
+    """Write `index.html`, `figures/`, the leaderboard and the frontiers as tables into `out`; returns the page.
+
+    `results` are records, or a table from `load_results`.  Each file is replaced in one step and the page last, so
+    that drawing again, also from a run that is still going, never breaks what is there.  Raises `ValueError` when
+    there is no record.
+    """
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    records = as_records(results)
+    table = analysis.points(results)
+    planes = {name: analysis.frontier(results, name) for name in ("D", "Dy")}
+    board = analysis.leaderboard(results)
+    palette = Palette(sorted(set(table["name"])), first=_reference(table))
+    drawn = figures.draw(table, planes, palette, folder / "figures", replacing)
+    write_board(board, folder)
+    for name, frame in planes.items():
+        with replacing(folder / f"frontier-{name}.csv") as file:
+            file.write(frame.to_csv(index=False).encode())
+    html = page.build(records, table, planes, board, palette, drawn, title=title)
+    with replacing(folder / "index.html") as file:
+        file.write(html.encode())
+    return folder / "index.html"
+
+
+def _reference(table) -> str | None:  # type: ignore[no-untyped-def]
+    names = table.loc[table["model"] == "vae", "name"]
+    return None if names.empty else str(names.iloc[0])
+
+
+class replacing:
+    """A binary file that appears at `path` in one step when the block ends well, and not at all otherwise."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __enter__(self) -> IO[bytes]:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        handle, self.temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".", suffix=".part")
+        os.chmod(self.temporary, 0o644)
+        self.file: IO[bytes] = os.fdopen(handle, "wb")
+        return self.file
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self.file.close()
+        if kind is None:
+            os.replace(self.temporary, self.path)
+        else:
+            os.unlink(self.temporary)
+
+
+Replacing = Callable[[Path], replacing]

@@ -1,0 +1,147 @@
+"""Figures for a paper: R–D and R–D_y frontiers, a file for each data set and plane, as PNG, SVG and PDF."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .style import Palette, shown
+
+FORMATS = ("png", "svg", "pdf")
+AXIS = {"D": "D (nats)  ≥ H(x|z)", "Dy": "D$_y$ (nats)  ≥ H(y|z)"}
+SIZE = (4.4, 3.6)  # inches of one panel
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "svg.hashsalt": "rdu-bench",
+    "svg.fonttype": "none",
+    "pdf.fonttype": 42,
+}
+
+
+def slug(text: str) -> str:
+    """`text` as part of a file name."""
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text).strip("-")
+
+
+def draw(
+    table: pd.DataFrame,
+    planes: dict[str, pd.DataFrame],
+    palette: Palette,
+    folder: Path,
+    replacing: Callable[[Path], Any],
+) -> dict[tuple[str, str], str]:
+    """Write every figure; returns its stem for each (data set, plane)."""
+    found = {}
+    for name, frame in planes.items():
+        for dataset, rows in frame.groupby("dataset"):
+            stem = f"{slug(str(dataset))}-R-{name}"
+            with mpl.rc_context(STYLE):
+                figure = _figure(rows, name, limits(table, str(dataset), name), palette, str(dataset))
+                for kind in FORMATS:
+                    with replacing(folder / f"{stem}.{kind}") as file:
+                        stamp = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
+                        figure.savefig(file, format=kind, dpi=200, bbox_inches="tight", metadata=stamp)
+            found[str(dataset), name] = stem
+    return found
+
+
+def limits(table: pd.DataFrame, dataset: str, plane: str) -> float | None:
+    """H(x) or H(y) in nats where it is known well enough to forbid something; None elsewhere."""
+    rows = table[(table["dataset"] == dataset) & table["measured"]]
+    if plane == "D":
+        rows = rows[rows["H_x_kind"].isin(["exact", "differential"])]
+    known = rows["H_x" if plane == "D" else "H_y"].dropna()
+    return None if known.empty else float(known.median())
+
+
+def _figure(rows: pd.DataFrame, plane: str, bound: float | None, palette: Palette, dataset: str) -> Figure:
+    panels = [(auto, part) for auto, part in rows.groupby("autoregressive")]
+    figure = Figure(figsize=(SIZE[0] * len(panels), SIZE[1]))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (auto, part) in zip(axes, panels, strict=True):
+        _panel(ax, part, bound, palette)
+        ax.set_xlabel("R* (nats)  ≥ I(x; z)")
+        ax.set_ylabel(AXIS[plane])
+        ax.set_title(f"{dataset}, autoregressive decoders" if auto else dataset, loc="left", fontsize=10)
+    figure.tight_layout()
+    _legend(figure, rows, palette, bound)
+    return figure
+
+
+def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette) -> None:
+    for (name, labels), row in rows.groupby(["name", "labels"], sort=True):
+        look = palette[str(name)]
+        mean = row[row["seed"].isna()]
+        line = mean[mean["hull"]].sort_values("R_star")
+        ax.plot(line["R_star"], line["loss"], color=look.colour, lw=1.3, zorder=2, ls=_dashes(str(labels)))
+        points = mean[~mean["null"]]
+        ax.errorbar(
+            points["R_star"],
+            points["loss"],
+            xerr=points["R_star_se"].fillna(0),
+            yerr=points["loss_se"].fillna(0),
+            fmt="none",
+            ecolor=look.colour,
+            elinewidth=0.8,
+            zorder=2,
+        )
+        for good, part in points.groupby(points["status"] == "ok"):
+            face = look.colour if good and labels == "none" else "white"
+            ax.scatter(
+                part["R_star"], part["loss"], s=22 if good else 14, marker=look.marker, facecolor=face,
+                edgecolor=look.colour, linewidth=1.0, alpha=1.0 if good else 0.6, zorder=3,
+            )  # fmt: skip
+    ax.set_xlim(left=0)
+    nulls = rows.loc[rows["null"], "loss"]
+    ax.scatter(np.zeros(1), [nulls.median()], marker="*", color="#777777", s=50, zorder=4, clip_on=False)
+    if bound is not None:
+        low, right = ax.get_ylim()[0], ax.get_xlim()[1]
+        floor = min(low, bound - right)
+        ax.fill_between([0, right], [bound, bound - right], floor, color="#d9d9d9", zorder=0, lw=0)
+        ax.set_ylim(bottom=low)
+        ax.set_xlim(0, right)
+
+
+def _dashes(labels: str) -> str:
+    return "-" if labels == "none" else "--"
+
+
+def _legend(figure: Figure, rows: pd.DataFrame, palette: Palette, bound: float | None) -> None:
+    handles = []
+    for (name, labels), _ in rows.groupby(["name", "labels"], sort=True):
+        look, text = palette[str(name)], shown(str(name), str(labels))
+        face = look.colour if labels == "none" else "white"
+        handles.append(
+            Line2D(
+                [],
+                [],
+                color=look.colour,
+                marker=look.marker,
+                mfc=face,
+                ms=5,
+                lw=1.3,
+                ls=_dashes(str(labels)),
+                label=text,
+            )
+        )
+    handles.append(Line2D([], [], color="#777777", marker="*", ms=7, lw=0, label="no code"))
+    if bound is not None:
+        handles.append(Line2D([], [], color="#d9d9d9", lw=6, label="infeasible"))
+    if (rows["labels"] != "none").any():
+        handles.append(Line2D([], [], lw=0, label="† trained on labels"))
+    figure.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
