@@ -1,0 +1,142 @@
+"""The engine computes what is missing, once, in any order, and with the same numbers wherever it runs."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from rdu_bench import execute, suite
+from rdu_bench.progress import Progress, clock
+from rdu_bench.store import Store
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def points(tmp_path, monkeypatch):
+    """Curves of one tiny model, with the training replaced by a note of what was asked for."""
+    done = []
+
+    def run_curve(curve, store, *, progress):
+        for sigma in curve.sigmas:
+            if store.has(curve.key(sigma)):
+                continue
+            done.append((curve.model, curve.seed, sigma))
+            store.write(record(curve, sigma))
+            progress({"sigma": sigma, "phase": "done", "step": 1, "steps": 1, "status": "ok", "reason": None})
+
+    monkeypatch.setattr("rdu_bench.curve.run_curve", run_curve)
+    curves = suite.curves(suite.read("smoke"), models=["vae", "vib"], seeds=2)
+    return curves, Store(tmp_path), done
+
+
+def record(curve, sigma, status="ok"):
+    return {
+        "schema": 1,
+        "key": curve.key(sigma),
+        "spec": curve.spec(sigma),
+        "status": status,
+        "reason": None if status == "ok" else "as planned",
+        "traceback": None,
+        **{name: {} for name in ("model", "data", "control", "values", "factors", "provenance")},
+        "times": {"train_s": 2.0, "measure_s": 1.0},
+    }
+
+
+def go(curves, store, **how):
+    progress = Progress(curves, store, quiet=True)
+    execute.execute(curves, store, progress, **how)
+    return progress
+
+
+def test_every_point_is_computed_once(points):
+    curves, store, done = points
+    progress = go(curves, store)
+    assert len(done) == len(set(done)) == len(store.keys()) == 12
+    assert progress.done == progress.total == 12 and progress.failed == 0
+    go(curves, store)
+    assert len(done) == 12
+
+
+def test_order_never_matters(points):
+    curves, store, _ = points
+    go(curves[::-1], store)
+    keys = store.keys()
+    assert keys == {c.key(s) for c in curves for s in c.sigmas}
+    assert keys == {replace(c, sigmas=c.sigmas[::-1]).key(s) for c in curves for s in c.sigmas}
+
+
+def test_only_what_is_missing_or_broken_is_computed_again(points):
+    curves, store, done = points
+    go(curves, store)
+    done.clear()
+    lost = curves[1]
+    store.path(lost.spec(3.0), lost.key(3.0)).write_text('{"half"')
+    store.forget(lost.key(None))
+    go(curves, store)
+    assert sorted(done, key=str) == sorted([(lost.model, lost.seed, 3.0), (lost.model, lost.seed, None)], key=str)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_shards_are_a_partition(points, n):
+    curves, _, _ = points
+    parts = [execute.part(curves, (i + 1, n)) for i in range(n)]
+    assert sorted(str(c) for part in parts for c in part) == sorted(map(str, curves))
+
+
+def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, tmp_path):
+    curves, store, done = points
+    monkeypatch.setattr("rdu_bench.report.render", lambda records, out, title: out, raising=False)
+    for curve in curves:
+        for sigma in curve.sigmas:
+            store.write(record(curve, sigma, "diverged" if sigma == 3.0 else "rate_missed"))
+    how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "quiet": True}
+    assert execute.run("smoke", **how).failed == 4 and not done
+    assert execute.run("smoke", retry_failed=True, **how).failed == 0
+    assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
+
+
+def test_an_estimate_comes_from_records_where_there_are_some(points):
+    curves, _, _ = points
+    curve = curves[0]
+    guess = execute.estimate(curve)
+    assert 0 < guess < 600 and math.isclose(execute.estimate(curve, [record(curve, 3.0)]), 3.0 * 2)
+    assert execute.estimate(curve, [record(curve, sigma) for sigma in curve.sigmas]) == 0
+    assert execute.estimate(curve, [record(curves[-1], 3.0)]) == guess  # another model tells nothing
+
+
+def test_time_is_said_as_a_clock():
+    assert (clock(90), clock(3601), clock(0.2)) == ("1:30", "1:00:01", "0:00")
+
+
+def test_no_gpu_is_said_before_anything_is_computed(tmp_path):
+    import torch
+
+    if not torch.cuda.is_available():
+        with pytest.raises(suite.SuiteError, match="try cpu"):
+            execute.run("smoke", device="cuda", out=tmp_path)
+
+
+def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
+    from rdu_bench import _paths, registry
+
+    monkeypatch.setenv(_paths.PLUGINS, "")
+    assert registry.load("models", "vae").__name__ == "VAE"
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "late.py").write_text(
+        "from rdu_bench.api import Autoencoder, Row\n\n\nclass Late(Autoencoder):\n    row = Row(paper='0000.00000')\n"
+    )
+    execute.prepare(None, [tmp_path])
+    assert registry.load("models", "late").__name__ == "Late"
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_numbers_of_this_process(tmp_path):
+    curves = suite.curves(suite.read("smoke"), models=["vae", "vib"], sigmas=[3.0])
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    go(curves, here)
+    progress = go(curves, there, jobs=2)
+    assert progress.done == 2
+    for key in here.keys() | there.keys():
+        a, b = here.read(key), there.read(key)
+        assert {**a, "times": 0, "provenance": 0} == {**b, "times": 0, "provenance": 0}
