@@ -1,7 +1,21 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
 from .autoencoder import Autoencoder
-from .data import Card, DataError, Dataset, Entropy, Factor, Split, assign_splits
+from ._hash import digest, named_seed
+from .data import (
+    Card,
+    DataError,
+    Dataset,
+    Entropy,
+    Factor,
+    GroundTruth,
+    Split,
+    assign_splits,
+    binarise,
+    check_counts,
+    data_folder,
+    population_entropy,
+)
 from .model import Batch, Block, Code, Model, Row, Terms, flatten, total_rate, transmit
 from .nn.critics import Critic
 from .nn.densities import bernoulli, gaussian, one_hot, product
@@ -25,9 +39,10 @@ from .probe import Head, Probe, ProbeCard, Target
 
 # fmt: off
 __all__ = [
-    "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code", "Critic",
-    "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "Head", "Model", "Observation", "Probe",
-    "ProbeCard", "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk",
-    "WindowedDecoder", "assign_splits", "bernoulli", "beside", "flatten", "gaussian", "gaussian_kernel", "mlp", "mmd",
-    "multiquadric", "one_hot", "permute_dims", "product", "total_correlation", "total_rate", "transmit",
+    "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code",
+    "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "GroundTruth", "Head", "Model",
+    "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram",
+    "UnitGaussian", "Untrunk", "WindowedDecoder", "assign_splits", "bernoulli", "beside", "binarise", "check_counts",
+    "data_folder", "digest", "flatten", "gaussian", "gaussian_kernel", "mlp", "mmd", "multiquadric", "named_seed",
+    "one_hot", "permute_dims", "population_entropy", "product", "total_correlation", "total_rate", "transmit",
 ]

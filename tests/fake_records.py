@@ -44,7 +44,8 @@ def record(
         "traceback": "Traceback (most recent call last):\n  <planned>" if status == "error" else None,
         "model": {
             "title": known[0] if title is None else title, "paper": "1312.6114", "labels": labels, "decoder": decoder,
-            "objective": "D + R", "channel": "native", "n_params": 120000, "blocks": {"z": {"kind": "continuous", "dim": 10}},
+            "objective": "D + R", "channel": "native", "n_params": 120000,
+            "blocks": {"z": {"kind": "continuous", "dim": 10}},
         },
         "data": {
             "hash": "9f" * 16, "shape": [1, 16, 16], "n_train": 8000, "n_val": 1000, "n_test": 2000,
