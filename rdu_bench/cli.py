@@ -35,8 +35,10 @@ MACHINE = ("StoreError", "EngineError")  # exit code 1: what is finished is kept
 def main() -> NoReturn:
     """Entry point: 0 all fine, 1 some points failed, 2 usage or nothing selected, 130 interrupted."""
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(standalone_mode=False) or 0  # typer gives back the code of an Exit, and 130 for Ctrl-C
         sys.stdout.flush()
+        if code == 130:
+            _interrupted()
     except BrokenPipeError:  # `rdu-bench models | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1

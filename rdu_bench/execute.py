@@ -252,14 +252,15 @@ def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
     )
     cluster = None
     if scheduler is None:
-        cluster = LocalCluster(
-            n_workers=jobs,
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=0,
-            dashboard_address=None,
-            silence_logs=50,
-        )
+        with _deaf():
+            cluster = LocalCluster(
+                n_workers=jobs,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=None,
+                silence_logs=50,
+            )
     try:
         client = Client(cluster or scheduler, set_as_default=False, timeout="30 s")
     except (OSError, ValueError) as error:
@@ -270,6 +271,22 @@ def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
         client.close(timeout=5)
         if cluster is not None:
             cluster.close(timeout=10)
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Threads and processes started inside never hear SIGINT, so that Ctrl-C is ours alone to answer."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    from multiprocessing import resource_tracker
+
+    resource_tracker.ensure_running()  # which would unblock the signal if it started later
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
 def _lost(curve: Curve, store: Store, future: Future, progress: Progress) -> bool:
