@@ -1,4 +1,4 @@
-"""The laws of a model in action: on one batch, on the bill it is charged, and in training.
+"""The laws of a model in action, on one batch: what it may do, and the bill it is charged.
 
 A law is a function from a `Subject` to the problems it finds; its docstring is what to say when there are none.
 """
@@ -19,20 +19,16 @@ from torch import Tensor
 from torch.func import vmap
 
 from . import registry
-from .channel import Whitened
-from .data import Dataset
 from .model import Batch, Model, Row, Terms, flatten, total_rate
 from .nn.critics import Critic
 from .nn.networks import Spec
-from .train import Stack, fit
+from .train import Stack
 
 CHANNELS = {"native", "trained-noise", "posthoc-iso", "posthoc-learned"}
 
 B = 16  # examples in a batch
 DRAWS = 200  # of the code, where an average is compared
 LIMIT = 5.0  # standard errors a true equality may be off by
-TRAIN: dict[str, Any] = {"batch": 100, "lr": 2e-3, "seed": 0}
-STEPS = 300
 
 
 class Subject:
@@ -76,6 +72,14 @@ class Subject:
         """A model with the weights of a seed."""
         torch.manual_seed(seed)
         return self.kind(spec or self.spec(), **self.params)  # type: ignore[call-arg]
+
+    def used(self) -> Model:
+        """A model whose weights have left where they began, so that q and p are no longer nearly equal."""
+        model = self.new()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1.5).add_(0.1 * torch.randn_like(weight))
+        return model
 
     def batch(self, spec: Spec | None = None, seed: int = 1) -> Batch:
         """Random examples, every fourth of them without a label."""
@@ -275,7 +279,7 @@ def _loss(terms: Terms) -> Tensor:
 
 def rate_is_paid(subject: Subject) -> Problems:
     """Every block pays the KL divergence of what was sent from what was expected, and never less than 0."""
-    model, batch = subject.new(), Batch.unlabelled(subject.batch().x)
+    model, batch = subject.used(), Batch.unlabelled(subject.batch().x)
     off: dict[str, list[Tensor]] = {}
     paid: dict[str, list[Tensor]] = {}
     with torch.no_grad():
@@ -290,11 +294,10 @@ def rate_is_paid(subject: Subject) -> Problems:
                 f"block {name!r} pays {float(rate.mean()):.4g} nats but log q(z|x) − log p(z) averages "
                 f"{float((gap + rate).mean()):.4g} ({z:.0f} standard errors off): charge it with transmit(q, p)"
             )
-        sampled = not bool(gap.any())
-        if (sampled and _off(rate.clamp(max=rate.mean())) and float(rate.mean()) < -LIMIT * _error(rate)) or (
-            not sampled and float(rate.min()) < -1e-3
-        ):
-            yield f"block {name!r} pays {float(rate.min()):.4g} nats: no KL divergence is negative"
+        sampled = not bool(gap.any())  # a Monte Carlo rate may be below 0 by chance, its mean may not
+        lowest = float(rate.mean()) + LIMIT * _error(rate) if sampled else float(rate.min())
+        if lowest < -1e-3:
+            yield f"block {name!r} pays {lowest:.4g} nats: no KL divergence is negative"
 
 
 def _error(values: Tensor) -> float:
@@ -317,7 +320,7 @@ def rate_can_be_priced(subject: Subject) -> Problems:
 
 def terms_are_the_codes(subject: Subject) -> Problems:
     """Training pays for the code and the decoder that are measured."""
-    model, batch = subject.new(), Batch.unlabelled(subject.batch().x)
+    model, batch = subject.used(), Batch.unlabelled(subject.batch().x)
     gaps: dict[str, list[Tensor]] = {"rate": [], "distortion": []}
     with torch.no_grad():
         for i in range(DRAWS):
@@ -402,55 +405,3 @@ def measured_without_labels(subject: Subject) -> Problems:
                 return
             if model.decodes and len(model.decode(code).log_prob(some)) != len(some):
                 yield f"decode of {len(some)} codes is not a distribution over {len(some)} examples"
-
-
-# ---- training ------------------------------------------------------------------------------------------------------
-
-
-def learns(subject: Subject) -> Problems:
-    """Training on digits lowers its loss, the same way every time, and a rate target is met."""
-    data = registry.dataset("digits")
-    spec = data.spec(hidden=(64,), latent=6)
-    model = subject.new(spec)
-    before = _score(model, data)
-    control = fit(model, data, None, steps=STEPS, **TRAIN)
-    if control.status == "diverged":
-        yield f"training diverged: {control.reason}"
-        return
-    after = _score(model, data)
-    if not after < before - 1e-3 * abs(before):
-        yield f"the loss does not fall in {STEPS} steps on digits: {before:.4g} nats before, {after:.4g} after"
-    twins = [subject.new(spec), subject.new(spec)]
-    for twin in twins:
-        fit(twin, data, None, steps=5, **TRAIN)
-    if not all(torch.equal(a, b) for a, b in zip(*(t.parameters() for t in twins), strict=True)):
-        yield "two trainings with one seed give different weights: draw noise from torch.rand* alone"
-    yield from _reaches(subject, model, control.R_train, data, spec)
-
-
-def _reaches(subject: Subject, model: Model, free: float, data: Dataset, spec: Spec) -> Problems:
-    """Half the rate it takes by itself, which any price on R must lead to; of no rate there is no half."""
-    aimed: Model
-    if model.channel.startswith("posthoc"):
-        sigma, aimed = 4.0, Whitened(model, data.splits["train"], 4.0)
-    elif free >= 1:
-        sigma, aimed = free / 2, subject.new(spec)
-    else:
-        return
-    control = fit(aimed, data, sigma, steps=STEPS, **TRAIN)
-    if control.rate_err is None or abs(control.rate_err) > 0.2:
-        yield (
-            f"asked for {sigma:.3g} nats it gives {control.R_train:.3g} ({control.status}): its rate must follow a "
-            "price on R, so let R's gradient reach the encoder and keep the regularizer from setting R"
-        )
-
-
-@torch.no_grad()
-def _score(model: Model, data: Dataset) -> float:
-    """D + R + regulariser of the validation set, in nats, at the end of training."""
-    split = data.splits["val"]
-    unknown = torch.full((len(split),), -1)
-    y = split.factors[data.label.name] if data.label else unknown
-    torch.manual_seed(5)
-    terms: Terms = model(Batch(split.x, y, unknown, torch.ones(())))
-    return float(terms.distortion.mean() + terms.rate.mean() + terms.regularizer)

@@ -168,6 +168,14 @@ def test_the_estimate_from_densities_finds_a_known_total_correlation():
     assert float(torch.stack(found).mean()) == pytest.approx(TC, abs=0.06)
 
 
+def test_codes_that_never_meet_are_tied_by_all_but_one_of_their_dimensions():
+    """Each z sees its own x alone, in every dimension: log q(z) = log q(z|x) − log N, and so for every q(z_j)."""
+    B, d, N = 16, 3, 5000
+    mean = torch.randperm(B * d).float().view(B, d) * 100
+    read = total_correlation(block(mean, torch.full_like(mean, 0.1)), examples=N)
+    assert read.item() == pytest.approx((d - 1) * math.log(N), rel=1e-4)
+
+
 # ---- FactorVAE -----------------------------------------------------------------------------------------------------
 
 
