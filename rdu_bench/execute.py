@@ -329,22 +329,22 @@ def _terminable() -> Iterator[None]:
 
 
 def estimate(curve: Curve, records: Sequence[dict[str, Any]] = ()) -> float:
-    """Seconds on one core for the points that `records` lack, from those of the same row or else from the budget.
+    """Seconds on one core for the points that `records` lack.
 
-    The constants were measured on two slow cores.
+    From what the points of the same row took, else from the budget, scaled by how far off that was for the others.
     """
     there = {record["key"] for record in records}
-    points = sum(curve.key(sigma) not in there for sigma in curve.sigmas)
-    mine = curve.spec(None)
-    same = ("model", "variant", "dataset_label", "network", "budget", "strategy", "device")
-    times = [
-        record["times"].get("train_s", 0.0) + record["times"].get("measure_s", 0.0)
-        for record in records
-        if all(record["spec"].get(name) == mine[name] for name in same)
-    ]
-    if times:
-        return points * sum(times) / len(times)
-    step = 0.0016 * (1 if curve.network["family"] == "mlp" else 8) * curve.budget["batch"] / 128
-    share = curve.budget["continuation"] if curve.strategy == "continuation" else 1.0
-    trained = curve.budget["steps"] * (1 + (points - 1) * share) if points else 0
-    return step * trained + points * (0.6 + 0.0004 * curve.budget["codes"] + curve.budget["probe_steps"] * step * 2)
+    left = [curve.spec(sigma) for sigma in curve.sigmas if curve.key(sigma) not in there]
+    same = ("model", "variant", "dataset_label", "network", "budget", "device")
+    mine = [r for r in records if all(r["spec"].get(name) == curve.spec(None)[name] for name in same)]
+    known = mine or records
+    took = sum(r["times"].get("train_s", 0.0) + r["times"].get("measure_s", 0.0) for r in known)
+    return sum(map(_guess, left)) * (took / sum(_guess(r["spec"]) for r in known) if known else 1.0)
+
+
+def _guess(spec: dict[str, Any]) -> float:
+    """Seconds on one core for one point; the constants are those of a plain VAE on two slow cores."""
+    budget, conv = spec["budget"], spec["network"]["family"] == "conv"
+    step = 0.0025 * (8 if conv else 1) * budget["batch"] / 128
+    trained = budget["steps"] * (budget["continuation"] if spec["chain"] else 1.0)
+    return step * (trained + 2 * budget["probe_steps"]) + 0.6 + 0.0004 * budget["codes"]

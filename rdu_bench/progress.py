@@ -25,19 +25,18 @@ class Progress:
         self.kept = self.done = len(wanted & store.keys())
         self.failed = 0
         self.began = time.monotonic()
-        self.running: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self.running: dict[int, tuple[Curve, dict[str, Any]]] = {}  # two curves of a sweep have one row
         self.live: Live | None = None
 
     def tell(self, curve: Curve, message: dict[str, Any]) -> None:
         """Take note of what a curve says."""
-        at = (curve.data_label, curve.row, curve.seed)
         if message["phase"] == "done":
             self.done += 1
             self.failed += message["status"] in FAILED
-            self.running.pop(at, None)
-            self._line(at, message)
+            self.running.pop(id(curve), None)
+            self._line(curve, message)
         else:
-            self.running[at] = message
+            self.running[id(curve)] = curve, message
         if self.live:
             self.live.update(self.table())
 
@@ -46,10 +45,10 @@ class Progress:
         new = self.done - self.kept
         return (time.monotonic() - self.began) / new * (self.total - self.done) if new else None
 
-    def _line(self, at: tuple[str, str, int], message: dict[str, Any]) -> None:
+    def _line(self, curve: Curve, message: dict[str, Any]) -> None:
         if self.quiet:
             return
-        where = f"{at[0]} {at[1]} seed {at[2]} {target(message['sigma'])}"
+        where = f"{curve.data_label} {curve.row} seed {curve.seed} {target(message['sigma'])}"
         text = f"[{self.done}/{self.total}] {where}: {message['status']}"
         if message.get("reason"):
             text += f"  {message['reason']}"
@@ -66,9 +65,10 @@ class Progress:
         left = self.eta()
         title = f"{self.done} of {self.total} points, {self.failed} failed" + (f", {clock(left)} left" if left else "")
         table = Table("data set", "model", "seed", "σ", "phase", title=title, title_justify="left", box=None)
-        for (data, model, seed), message in sorted(self.running.items()):
+        for curve, message in list(self.running.values()):
             steps = f" {message['step']}/{message['steps']}" if message["phase"] == "train" else ""
-            table.add_row(data, model, str(seed), target(message["sigma"]), message["phase"] + steps)
+            at = (curve.data_label, curve.row, str(curve.seed), target(message["sigma"]))
+            table.add_row(*at, message["phase"] + steps)
         return table
 
 

@@ -100,9 +100,10 @@ def test_an_estimate_comes_from_records_where_there_are_some(points):
     curves, _, _ = points
     curve = curves[0]
     guess = execute.estimate(curve)
-    assert 0 < guess < 600 and math.isclose(execute.estimate(curve, [record(curve, 3.0)]), 3.0 * 2)
-    assert execute.estimate(curve, [record(curve, sigma) for sigma in curve.sigmas]) == 0
-    assert execute.estimate(curve, [record(curves[-1], 3.0)]) == guess  # another model tells nothing
+    assert 0 < guess < 600 and execute.estimate(curve, [record(curve, sigma) for sigma in curve.sigmas]) == 0
+    assert math.isclose(execute.estimate(curve, [record(curve, 3.0)]), 3.0 * 2)  # two points left, 3 s each
+    assert math.isclose(execute.estimate(curve, [record(curves[-1], 3.0)]), 3.0 * 3)  # the machine is as fast as it was
+    assert math.isclose(execute.estimate(curve, [record(curves[-1], 3.0), record(curve, 8.0)]), 3.0 * 2)
 
 
 def test_time_is_said_as_a_clock():
@@ -128,6 +129,62 @@ def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
     )
     execute.prepare(None, [tmp_path])
     assert registry.load("models", "late").__name__ == "Late"
+
+
+def test_the_live_table_says_what_is_done_and_what_runs(points):
+    from rich.console import Console
+
+    curves, store, _ = points
+    go(curves[:1], store)
+    progress = Progress(curves, store, quiet=True)
+    at = {"sigma": 3.0, "step": 50, "steps": 250}
+    progress.tell(curves[1], {**at, "phase": "train"})
+    progress.tell(curves[2], {**at, "phase": "measure"})
+    progress.tell(curves[3], {**at, "phase": "done", "status": "error", "reason": "as planned"})
+    console = Console(width=100)
+    with console.capture() as captured:
+        console.print(progress.table())
+    text = captured.get()
+    assert "4 of 12 points, 1 failed" in text and "train 50/250" in text and "measure" in text and "left" in text
+
+
+def test_plain_lines_carry_the_reason(points, capsys):
+    curves, store, _ = points
+    progress = Progress(curves, store, quiet=False)
+    done = {"sigma": None, "phase": "done", "step": 1, "steps": 1, "status": "error", "reason": "as planned"}
+    progress.tell(curves[0], done)
+    assert capsys.readouterr().out == "[1/12] digits vae seed 0 ELBO: error  as planned\n"
+
+
+@pytest.mark.slow
+def test_any_dask_scheduler_will_do(tmp_path, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setenv("RDU_BENCH_PLUGINS", "")
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        (tmp_path / "models").mkdir()
+        (tmp_path / "models" / "mine.py").write_text(
+            "from rdu_bench.api import Autoencoder, Row\n\n\n"
+            "class Mine(Autoencoder):\n    row = Row(paper='1312.6114')\n"
+        )
+        (tmp_path / "mine.toml").write_text(
+            "models = ['mine', 'vae']\nelbo = false\nbudget = 'smoke'\nheads = ['linear']\n"
+            "[[datasets]]\nname = 'digits'\nhidden = [16]\nsigmas = [3]\n"
+        )
+        how = {"plugins": [tmp_path], "quiet": True}  # the workers were started before they could know of the folder
+        suite_file = tmp_path / "mine.toml"
+        there = execute.run(suite_file, scheduler=cluster.scheduler_address, out=tmp_path / "there", **how)
+    here = execute.run(suite_file, out=tmp_path / "here", **how)
+    assert there.done == here.done == 2 and there.failed == here.failed == 0
+    a, b = Store(tmp_path / "here"), Store(tmp_path / "there")
+    for key in a.keys() | b.keys():
+        assert a.read(key)["values"] == b.read(key)["values"]
+
+
+@pytest.mark.slow
+def test_no_scheduler_is_said(tmp_path):
+    with pytest.raises(suite.SuiteError, match="no dask scheduler answers"):
+        execute.run("smoke", scheduler="tcp://127.0.0.1:9", out=tmp_path, quiet=True)
 
 
 @pytest.mark.slow
