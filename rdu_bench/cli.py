@@ -157,8 +157,17 @@ def _target(sigma: float | None) -> str:
 
 
 @app.command()
-def models(name: Annotated[str | None, typer.Argument()] = None, plugins: Plugins = None) -> None:
+def models(
+    name: Annotated[str | None, typer.Argument()] = None,
+    plugins: Plugins = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table of models/README.md.")] = False,
+) -> None:
     """List the models, or show one with its citation, objective, labels and rate."""
+    if markdown:
+        from .scaffold import survey
+
+        print(survey(), end="")
+        return
     _plugins("models", name, plugins, ("title", "paper", "labels", "objective"))
 
 

@@ -60,7 +60,7 @@ class Block(NamedTuple):
     @property
     def discrete(self) -> bool:
         """Whether symbols were sent."""
-        return bool(self.q.support.is_discrete)
+        return bool(self.q.support is not None and self.q.support.is_discrete)
 
     @property
     def log_ratio(self) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from pathlib import Path
 
-from . import registry
+from . import _paths, registry
 
 
 class ScaffoldError(ValueError):
@@ -56,3 +56,35 @@ def new_model(name: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(MODEL.format(title="".join(part.capitalize() for part in stem.split("_"))))
     return path
+
+
+def survey() -> str:
+    """The rows of all models as the survey's table, in Markdown: the front page of models/."""
+    lines = [
+        "# Models",
+        "",
+        "One file a model.  A row says in which cells it differs from the VAE: the loss it starts from, its regularisers of",
+        "q(z|x) and of q(z), the structure of encoder, decoder and prior (H hierarchical, A autoregressive, N Gaussian,",
+        "C categorical, M mixture, L learned), and whether it is trained on labels.  D, R and all else in nats.",
+        "Made from the files by `rdu-bench models --markdown`.",
+        "",
+        "| model | objective | base | R1: q(z\\|x) | R2: q(z) | encoder | decoder | prior | labels | rate | paper |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for stem, path in registry.files("models").items():
+        if path.parent != _paths.builtin("models"):
+            continue
+        card = registry.card("models", stem)
+        paper = card["paper"]
+        home = f"https://arxiv.org/abs/{paper}" if paper[:4].isdigit() else f"https://openreview.net/forum?id={paper}"
+        cells = [f"[{card.get('title') or stem}]({stem}.py)", card.get("objective", ""), card.get("base", "VAE")]
+        cells += [card.get(field, "") for field in ("R1", "R2", "encoder", "decoder")]
+        cells += [
+            card.get("prior", "N"),
+            card.get("labels", ""),
+            card.get("rate", "closed-form KL"),
+            f"[{paper}]({home})",
+        ]
+        escaped = [cells[0], *(cell.replace("|", "\\|") for cell in cells[1:])]
+        lines.append("| " + " | ".join(escaped) + " |")
+    return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 import fnmatch
+import itertools
 import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -68,10 +69,15 @@ Entry = TypeVar("Entry", bound=_Entry)
 
 
 class ModelEntry(_Entry):
-    """A model of a suite, with its parameters; `variant` tells two entries of one model apart."""
+    """A model of a suite, with its parameters; `variant` tells two entries of one model apart.
+
+    `sweep` gives a parameter the values that trace this model's frontier in the place of target rates: one ELBO
+    point for each, all on one row.
+    """
 
     variant: str = ""
     datasets: tuple[str, ...] = ("*",)
+    sweep: dict[str, tuple[float, ...]] = Field(default_factory=dict, max_length=1)
 
 
 class DataEntry(_Entry):
@@ -266,7 +272,8 @@ def curves(
         if not 0 < sigma < HIGHEST:
             raise SuiteError(f"--sigma {sigma:g}: a rate target is a positive number of nats below {HIGHEST:g}")
     if sigmas:
-        found = [replace(c, sigmas=tuple(dict.fromkeys(map(float, sigmas)))) for c in found]
+        chosen = tuple(dict.fromkeys(map(float, sigmas)))
+        found = [c if c.sigmas == (None,) else replace(c, sigmas=chosen) for c in found]  # a sweep has no targets
     if not found:
         raise SuiteError(f"nothing selected from suite {suite.name!r}")
     return found
@@ -290,25 +297,32 @@ def _expand(
         for entry in entries:
             if not any(fnmatch.fnmatchcase(at.label or at.name, glob) for glob in entry.datasets) or lacks(entry, at):
                 continue
-            for seed in range(seeds):
+            for seed, params in itertools.product(range(seeds), _swept(entry)):
                 yield Curve(
                     suite=suite.name,
                     suite_version=suite.version,
                     model=entry.name,
                     variant=entry.variant,
-                    params=entry.params,
+                    params=params,
                     dataset=at.name,
                     label=at.label,
                     dataset_params=at.params,
                     network={"family": at.family, "hidden": list(at.hidden), "latent": at.latent},
                     seed=seed,
-                    sigmas=(*([None] if suite.elbo else []), *dict.fromkeys(at.sigmas)),
+                    sigmas=(None,) if entry.sweep else (*([None] if suite.elbo else []), *dict.fromkeys(at.sigmas)),
                     budget=spent,
                     strategy=STRATEGY[device.split(":")[0]] if chosen == "auto" else chosen,
                     heads=suite.heads,
                     threads=threads,
                     device=device,
                 )
+
+
+def _swept(entry: ModelEntry) -> list[dict[str, Any]]:
+    """The parameters of every curve of an entry."""
+    for name, values in entry.sweep.items():
+        return [{**entry.params, name: value} for value in values]
+    return [entry.params]
 
 
 def lacks(model: ModelEntry, data: DataEntry) -> set[str]:
@@ -333,7 +347,7 @@ def _checked(kind: str, entry: Entry) -> Entry:
     """`entry` under its file's name; raises `LookupError` for a name, `SuiteError` for a parameter there is not."""
     path = registry.find(kind, entry.name)
     known = _parameters(path, "__init__" if kind == "models" else "load")
-    for name in entry.params:
+    for name in (*entry.params, *getattr(entry, "sweep", ())):
         if known is not None and name not in known:
             takes = ", ".join(known) if known else "no parameters"
             raise SuiteError(f"{path.stem} takes no {name!r}.{_close(name, known)} It takes {takes}.")

@@ -170,7 +170,7 @@ def fit(
     model.to(device).eval()
     if any(p.requires_grad for p in model.parameters()):
         aim = None if model.rate_is_set else sigma
-        how = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "w": w, "device": device}
+        how: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "w": w, "device": device}
         [control] = _run(Single(model), data, [aim], start=start, progress=progress, **how)
         control = replace(control, sigma=sigma, w=1.0 if sigma is None else w, strategy=strategy)
     else:

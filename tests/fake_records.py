@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Synthetic records for tests of analysis and report: plausible curves that respect every bound.  Not results."""
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def record(
     null = D_null * (0.55 if "A" in decoder else 1)
     D = max(H_x - R if H_x is not None else -1e9, 0) + 14 + (null - 14 - (H_x or 0)) * math.exp(-worth / 5.5)
     out["factors"] = {
-        name: _factor(n, min(useful * math.log(n) * (1 - math.exp(-worth / 7)), R / 5), draw) for name, n in factors.items()
+        name: _factor(n, min(useful * math.log(n) * (1 - math.exp(-worth / 7)), R / 5), draw)
+        for name, n in factors.items()
     }
     task = [out["factors"][k] for k in out["data"]["task"]]
     Dy, H_y, Hy_V = (sum(f[k] for f in task) for k in ("Dy", "H_y", "Hy_V"))

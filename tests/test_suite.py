@@ -31,7 +31,7 @@ def test_the_whole_suite_has_every_model_at_seven_rates():
     from rdu_bench import registry
 
     assert {c.model for c in curves} == set(registry.files("models"))
-    assert all(len([s for s in c.sigmas if s]) == 7 for c in curves)
+    assert all(len([s for s in c.sigmas if s]) == 7 for c in curves if c.sigmas != (None,))
 
 
 @pytest.mark.parametrize(
@@ -130,3 +130,11 @@ def test_a_curve_travels_with_its_hashes():
 def test_the_same_target_twice_is_one_point():
     [curve] = suite.curves(suite.read("smoke"), models=["vae"], sigmas=[3, 3.0])
     assert curve.sigmas == (3.0,)
+
+
+def test_a_sweep_is_one_row_of_elbo_points(tmp_path):
+    text = "models = [{ name = 'beta_vae', sweep = { beta = [0.5, 4] } }, 'vae']" + DATA
+    swept = [c for c in suite.curves(suite.read(write(tmp_path, text)), sigmas=[3.0]) if c.model == "beta_vae"]
+    assert [c.params for c in swept] == [{"beta": 0.5}, {"beta": 4}]
+    assert {c.row for c in swept} == {"beta_vae"} and {c.sigmas for c in swept} == {(None,)}
+    assert swept[0].key(None) != swept[1].key(None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -65,7 +65,7 @@ def mean_points(row: pd.DataFrame, plane: Axis, null: float) -> pd.DataFrame:
     """
     seeds = row["seed"].nunique()
     out = []
-    for sigma, cell in row.groupby("sigma", dropna=False):
+    for (sigma, _), cell in row.groupby(["sigma", "params"], dropna=False):  # a target, or a value that is swept
         good = cell[usable(cell, plane)]
         lost = seeds - good["seed"].nunique()
         if good.empty or (lost and not np.isfinite(null)):
@@ -124,7 +124,7 @@ def frontier(results: Results, metric: str = "D") -> pd.DataFrame:
             first = {"R_star": 0.0, "loss": level, "status": "null", "seeds": 1 if number is not None else None}
             whole = pd.concat([pd.DataFrame([first]), curve], ignore_index=True)
             on = vertices(np.maximum(whole["R_star"].to_numpy(float), 0), whole["loss"].to_numpy(float))
-            info = {**dict(zip(ROW, key, strict=True)), "seed": number}
+            info: dict[str, Any] = {**dict(zip(ROW, key, strict=True)), "seed": number}
             info |= {c: row[c].iloc[0] for c in ("name", "section", "labels", "autoregressive")}
             info |= {"hull": whole.index.isin(on), "null": whole.index == 0, "metric": metric}
             parts.append(whole.assign(**info))

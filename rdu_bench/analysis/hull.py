@@ -60,11 +60,11 @@ def vertices(R: Sequence[float] | np.ndarray, D: Sequence[float] | np.ndarray) -
 
 def hull(R: Sequence[float] | np.ndarray, D: Sequence[float] | np.ndarray) -> Hull:
     """The hull of points (R, D), nats; rates below 0, which are Monte Carlo noise, count as 0."""
-    R, D = np.maximum(np.asarray(R, float), 0.0), np.asarray(D, float)
-    if not len(R):
+    rates, losses = np.maximum(np.asarray(R, float), 0.0), np.asarray(D, float)
+    if not len(rates):
         raise ValueError("a hull needs at least one point; add the null point (0, D_null).")
-    on = vertices(R, D)
-    return Hull(R[on], D[on], float(R.max()))
+    on = vertices(rates, losses)
+    return Hull(rates[on], losses[on], float(rates.max()))
 
 
 def gap(a: Hull, b: Hull) -> Gap:

@@ -104,7 +104,7 @@ def _each(gaps: dict[Key, dict[int, Gap]], field: str) -> BySeed:
 def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
     """How many points each row should have: its own targets times all seeds that any row of the panel has."""
     seeds = set().union(*(row["seed"] for row in rows.values()))
-    return {key: row["sigma"].nunique(dropna=False) * len(seeds) for key, row in rows.items()}
+    return {key: row.groupby(["sigma", "params"], dropna=False).ngroups * len(seeds) for key, row in rows.items()}
 
 
 def _ranks(

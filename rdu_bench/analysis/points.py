@@ -15,7 +15,7 @@ STATUSES = (*MEASURED, *FAILED)
 ROW = ["dataset", "model", "variant"]  # a row of the leaderboard: all sigmas, all seeds
 LABELS = ("none", "optional", "required")
 
-_TEXT = ("dataset", "model", "variant", "title", "labels", "decoder", "status", "reason")
+_TEXT = ("dataset", "model", "variant", "params", "title", "labels", "decoder", "status", "reason")
 _NUMBERS = (
     *("sigma", "R_star", "R_star_se", "R_own", "I_low", "log_N", "D", "D_se", "D_null", "D_own", "D_star", "H_x"),
     *("gap_RD", "gap_RD_se", "Dy", "Dy_se", "Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "beta_end", "rate_err"),
@@ -49,6 +49,7 @@ def flatten(record: Mapping[str, Any]) -> dict[str, Any]:
         "seed": spec.get("seed", 0),
         "sigma": spec.get("sigma", control.get("sigma")),
         "suite": spec.get("suite"),
+        "params": json.dumps(spec.get("params") or {}, sort_keys=True),
         "suite_version": spec.get("suite_version"),
         "H_x_kind": values.get("H_x_kind") or data.get("H_x_kind"),
     }
@@ -87,7 +88,7 @@ def as_records(results: Results) -> list[Mapping[str, Any]]:
     """Whole records; for a table from `load_results` they are read again from its column `path`."""
     if not isinstance(results, pd.DataFrame):
         return list(results)
-    paths = results["path"].dropna() if "path" in results else []
+    paths: list[str] = list(results["path"].dropna()) if "path" in results else []
     return [json.loads(Path(path).read_text("utf-8")) for path in paths]
 
 

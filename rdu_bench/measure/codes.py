@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -184,7 +185,8 @@ def _pairwise(block: Block, at: Tensor) -> Tensor:
     """(n, m) log q(at_n|x_m) of one block."""
     if block.discrete:
         hot = at.flatten(1)
-        logits = getattr(block.q, "base_dist", block.q).logits
+        base: Any = getattr(block.q, "base_dist", block.q)
+        logits = base.logits
         return hot @ logits.flatten(1).T
     mean, scale = block.q.mean.flatten(1).double(), block.q.stddev.flatten(1).double()
     z, w = at.flatten(1).double(), scale**-2

@@ -122,9 +122,13 @@ def _histograms(train: Codes) -> dict[str, Component]:
     seen = train.symbols.flatten(0, 1)
     nats = sum(math.log(k) for k in train.sizes)
     single = [_smoothed(torch.bincount(seen[:, i], minlength=k).double()) for i, k in enumerate(train.sizes)]
+
+    def histogram(codes: Codes) -> Tensor:
+        return torch.stack([log_p[codes.symbols[..., i]] for i, log_p in enumerate(single)]).sum(0)
+
     found: dict[str, Component] = {
         "uniform": lambda codes: torch.full(codes.log_q.shape, -nats, dtype=torch.float64),
-        "histogram": lambda codes: sum(single[i][codes.symbols[..., i]] for i in range(len(single))),  # type: ignore[return-value]
+        "histogram": histogram,
     }
     sizes = train.sizes
     if len(sizes) > 1:

@@ -18,7 +18,7 @@ from .style import Palette, shown
 FORMATS = ("png", "svg", "pdf")
 AXIS = {"D": "D (nats)  ≥ H(x|z)", "Dy": "D$_y$ (nats)  ≥ H(y|z)"}
 SIZE = (4.4, 3.6)  # inches of one panel
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,

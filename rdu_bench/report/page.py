@@ -188,8 +188,21 @@ def _point(p: Mapping[Any, Any], more: pd.DataFrame, model: str, variant: str) -
         "sigma": sigma,
         "seed": int(p["seed"]),
         "status": p["status"],
+        "swept": _swept(row, model, more),
         **{name: None if row is None else _clean(row[name]) for name in extra},
     }
+
+
+def _swept(row: Any, model: str, more: pd.DataFrame) -> str:
+    """What sets this point of an ELBO sweep apart from the others, `beta = 4`; empty for points with a target."""
+    if row is None or not pd.isna(row["sigma"]):
+        return ""
+    mine = more.xs(model, level=0)
+    other = {text for text in mine["params"] if text != row["params"]}
+    if not other:
+        return ""
+    theirs = [json.loads(text) for text in other]
+    return ", ".join(f"{k} = {v}" for k, v in json.loads(row["params"]).items() if any(t.get(k) != v for t in theirs))
 
 
 def _provenance(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

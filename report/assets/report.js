@@ -8,7 +8,7 @@
   function told(model, p, plane) {
     const lines = [
       `<b>${safe(model.name)}</b>`,
-      `${p.sigma === null ? "ELBO" : "σ = " + p.sigma}, seed ${p.seed}, ${safe(p.status)}`,
+      `${p.sigma === null ? safe(p.swept || "ELBO") : "σ = " + p.sigma}, seed ${p.seed}, ${safe(p.status)}`,
       `R* = ${nats(p.R, p.R_se)} nats`,
       `D = ${nats(p.D, plane === "D" ? p.loss_se : null)}`,
       `D_y = ${nats(p.Dy, plane === "Dy" ? p.loss_se : null)}`,

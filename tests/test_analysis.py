@@ -1,0 +1,174 @@
+"""Laws of frontiers, their differences, and the board."""
+
+import fake_records
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rdu_bench import analysis
+from rdu_bench.analysis.hull import area, gap, hull
+from rdu_bench.analysis.intervals import shared_ranks, t_interval
+
+R = np.array([0, 1, 2, 4, 6, 9, 13, 18.0])
+D = 100 * np.exp(-R / 5) + 10
+
+curves = st.lists(st.tuples(st.floats(0.1, 30), st.floats(0.1, 100)), min_size=1, max_size=12)
+
+
+def test_a_curve_differs_from_itself_by_nothing():
+    found = gap(hull(R, D), hull(R, D))
+    assert found.nats == pytest.approx(0, abs=1e-9) and found.percent == pytest.approx(0, abs=1e-9)
+    assert found.loss == pytest.approx(0, abs=1e-9) and found.overlap == 1
+
+
+@pytest.mark.parametrize("c", [-0.4, 0.5, 2.0])
+def test_a_shift_in_distortion_is_found_at_equal_rate(c):
+    shifted = gap(hull(R, D + c), hull(R, D))
+    assert shifted.loss == pytest.approx(c, abs=1e-6)
+
+
+def test_a_rate_ten_percent_higher_is_ten_percent():
+    assert gap(hull(1.1 * R, D), hull(R, D)).percent == pytest.approx(10, abs=1e-6)
+
+
+def test_a_shift_in_rate_is_found_at_equal_distortion():
+    first, second = hull(R + 0.5, D), hull(R, D)
+    assert gap(first, second).nats == pytest.approx(0.5, abs=1e-6)
+    assert gap(second, first).nats == pytest.approx(-0.5, abs=1e-6)
+
+
+def test_without_overlap_there_is_no_number():
+    found = gap(hull([0, 1], [10, 9]), hull([0, 1], [3, 2]))
+    assert np.isnan(found.nats) and found.overlap == 0
+    barely = gap(hull([0, 1], [10, 7.5]), hull([0, 1], [8, 0]))
+    assert np.isnan(barely.nats) and 0 < barely.overlap < 0.3
+
+
+@settings(max_examples=60, deadline=None)
+@given(curves)
+def test_a_hull_is_convex_falling_and_below_every_point(points):
+    rates, losses = np.array(points).T
+    found = hull([0.0, *rates], [120.0, *losses])
+    slopes = np.diff(found.D) / np.diff(found.R)
+    assert (slopes < 0).all() and (np.diff(slopes) > -1e-9).all()
+    inside = rates <= found.R[-1]
+    assert (np.interp(rates[inside], found.R, found.D) <= losses[inside] + 1e-9).all()
+    assert (found.D[-1] <= losses + 1e-9).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(curves, st.floats(0.1, 5), st.floats(0.1, 5))
+def test_a_dominated_point_changes_nothing(points, more_rate, more_loss):
+    rates, losses = np.array(points).T
+    before = hull([0.0, *rates], [120.0, *losses])
+    worse = hull([0.0, *rates, rates[0] + more_rate], [120.0, *losses, min(losses[0] + more_loss, 119)])
+    np.testing.assert_allclose(before.R, worse.R)
+    assert area(before, 30, 120) == pytest.approx(area(worse, 30, 120))
+
+
+def test_the_interval_is_students():
+    values = [1.0, 2.0, 4.0]
+    found = t_interval(values)
+    half = 4.302653 * np.std(values, ddof=1) / np.sqrt(3)
+    assert (found.low, found.high) == pytest.approx((np.mean(values) - half, np.mean(values) + half), abs=1e-5)
+    assert np.isnan(t_interval([1.0]).low) and t_interval([1.0]).mean == 1
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    draw = np.random.default_rng(0)
+    hits = [abs(t.mean) <= t.high - t.mean for t in (t_interval(list(v)) for v in draw.normal(size=(2000, 5)))]
+    assert 0.93 < np.mean(hits) < 0.97
+
+
+def test_models_whose_difference_may_be_zero_share_a_rank():
+    same = {"a": {0: 1.0, 1: 1.2, 2: 0.8}, "b": {0: 1.1, 1: 1.1, 2: 0.9}, "c": {0: 5.0, 1: 5.1, 2: 5.2}}
+    found = shared_ranks(same)
+    assert found["a"] == found["b"] == 1 and found["c"] == 3
+
+
+def board(records):
+    return analysis.leaderboard(records).set_index("model")
+
+
+def test_the_board_finds_who_saves_rate():
+    found = board(fake_records.suite(datasets=("sprites",)))
+    assert found.loc["vae", "bd_nats"] == pytest.approx(0, abs=1e-9) and found.loc["vae", "reference"]
+    assert found.loc["beta_tcvae", "bd_nats"] < 0 < found.loc["vq_vae", "bd_nats"]
+    assert found.loc["beta_tcvae", "rank"] == 1
+    low, high = found.loc["beta_tcvae", ["bd_nats_low", "bd_nats_high"]]
+    assert low <= found.loc["beta_tcvae", "bd_nats"] <= high
+
+
+def test_labels_and_autoregressive_decoders_are_ranked_apart():
+    found = board(fake_records.suite(datasets=("sprites",)))
+    assert found.loc["m2", "section"] != found.loc["vae", "section"] != found.loc["pixelvae", "section"]
+    assert found.loc["m2", "rank"] == found.loc["pixelvae", "rank"] == 1
+    assert np.isnan(found.loc["pixelvae", "bd_nats"])  # never a score shared with factorised decoders
+
+
+def plain(model, seeds=(0, 1, 2), **changes):
+    return [fake_records.record(model, seed=s, sigma=t, **changes) for s in seeds for t in fake_records.SIGMAS]
+
+
+def test_a_failed_cell_counts_as_a_code_that_says_nothing():
+    whole = board(plain("vae") + plain("beta_vae"))
+    lost = [
+        {**r, "status": "diverged", "reason": "NaN", "values": {}, "factors": {}} if r["spec"]["sigma"] > 4 else r
+        for r in plain("beta_vae")
+    ]
+    after = board(plain("vae") + lost)
+    assert after.loc["beta_vae", "area"] < whole.loc["beta_vae", "area"]
+    assert after.loc["beta_vae", "diverged"] == 3 * 5
+    assert len(analysis.failures(lost)) == 15 and set(analysis.failures(lost)["reason"]) == {"NaN"}
+
+
+def test_one_seed_has_no_interval_and_says_so():
+    found = board(plain("vae", seeds=(0,)) + plain("vq_vae", seeds=(0,)))
+    assert np.isnan(found.loc["vq_vae", "bd_nats_low"]) and np.isfinite(found.loc["vq_vae", "bd_nats"])
+    assert "one seed" in found.loc["vq_vae", "note"]
+
+
+def test_without_the_reference_area_ranks():
+    found = board(plain("vq_vae") + plain("beta_tcvae"))
+    assert found["bd_nats"].isna().all() and found.loc["beta_tcvae", "rank"] == 1
+    assert "no reference" in found.loc["vq_vae", "note"]
+
+
+def test_a_point_below_the_entropy_is_impossible():
+    records = plain("vae", seeds=(0,))
+    assert analysis.impossible(records).empty
+    records[0]["values"]["D"] = -50.0
+    assert len(analysis.impossible(records)) == 1
+
+
+def test_the_frontier_is_points_and_hull_and_null():
+    found = analysis.frontier(plain("vae"), "Dy")
+    assert set(found["metric"]) == {"Dy"} and found["null"].sum() == 4
+    assert found.loc[found["null"], "R_star"].eq(0).all()
+    with pytest.raises(ValueError, match="take one of D, Dy"):
+        analysis.frontier(plain("vae"), "DZ")
+
+
+def test_values_that_are_swept_stay_points_of_their_own():
+    records = []
+    for beta, sigma in ((0.5, 12.0), (4.0, 2.0)):
+        made = fake_records.record("beta_vae", sigma=sigma)
+        made["spec"] |= {"sigma": None, "params": {"beta": beta}}
+        records.append(made)
+    mean = analysis.frontier(records)
+    mean = mean[mean["seed"].isna() & ~mean["null"]]
+    assert len(mean) == 2
+    assert analysis.leaderboard(records)["missing"].tolist() == [0]
+
+
+def test_no_records_are_an_error_that_says_what_to_do():
+    with pytest.raises(ValueError, match="rdu-bench run"):
+        analysis.leaderboard([])
+
+
+def test_the_board_in_markdown_has_every_model_once():
+    text = analysis.to_markdown(analysis.leaderboard(fake_records.suite(datasets=("sprites",))))
+    assert text.count("(reference)") == 1 and "β-TCVAE" in text
+    assert pd.Series(text.splitlines()).str.startswith("|").sum() > 8
