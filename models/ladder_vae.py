@@ -1,0 +1,50 @@
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import nn
+from torch.distributions import Distribution
+
+from rdu_bench.api import Batch, Code, Decoder, Gaussian, Model, Row, Spec, Trunk, UnitGaussian, mlp, product, transmit
+
+
+class LadderVAE(Model):
+    """Ladder VAE: send the top level first; every level below corrects what the levels above predict.
+
+        L = D + R        R = KL(q(z_L|x) ‖ N(0, I)) + Σ_{l<L} E KL(q(z_l|x, z_{l+1}) ‖ p(z_l|z_{l+1}))
+        q(z_l|x, z_{l+1}) ∝ q̂(z_l|x) p(z_l|z_{l+1})
+
+        x → d_1 → … → d_L          deterministic, upwards; q̂(z_l|x) is read off d_l
+        z_L → … → z_1 → x          drawn, downwards, by the same p(z_l|z_{l+1}) in q and in the prior
+
+    Sønderby et al. 2016 (arXiv:1602.02282).  Not to be confused with the variational ladder autoencoder, whose
+    levels are independent a priori, nor with a rate charged against q̂: what is drawn from is what is paid for.
+    Departures: no batch normalisation, whose averages would tie the examples of a batch together, and no warm-up
+    of R, whose place the rate target takes.
+    """
+
+    row = Row(paper="1602.02282", title="Ladder VAE", objective="D + Σ R_l", encoder="H", decoder="H")
+
+    def __init__(self, data: Spec, *, dims: Sequence[int] | None = None):  # bottom level first
+        super().__init__()
+        dims = dims or (data.latent, max(data.latent // 2, 1))
+        width = data.hidden[-1]
+        self.up = nn.ModuleList([Trunk(data, width), *(mlp(width, width) for _ in dims[1:])])
+        self.evidence = nn.ModuleList(Gaussian(nn.Linear(width, 2 * d)) for d in dims)  # q̂(z_l|x)
+        self.down = nn.ModuleList(Gaussian(mlp(above, width, 2 * d)) for d, above in pairwise(dims))
+        self.prior = UnitGaussian(dims[-1])
+        self.decoder = Decoder(data, dims[0])
+
+    def encode(self, batch: Batch) -> Code:
+        evidence, d = [], batch.x
+        for up, head in zip(self.up, self.evidence, strict=True):
+            d = up(d).relu()
+            evidence.append(head(d))
+        top = len(evidence)
+        code = {f"z{top}": transmit(evidence[-1], self.prior())}
+        for level in range(top - 1, 0, -1):
+            predicted = self.down[level - 1](code[f"z{level + 1}"].sample)
+            code[f"z{level}"] = transmit(product(evidence[level - 1], predicted), predicted)
+        return code
+
+    def decode(self, code: Code) -> Distribution:
+        return self.decoder(code["z1"].sample)
