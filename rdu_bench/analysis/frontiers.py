@@ -128,9 +128,9 @@ def frontier(results: Results, metric: str = "D") -> pd.DataFrame:
             info |= {c: row[c].iloc[0] for c in ("name", "section", "labels", "autoregressive")}
             info |= {"hull": whole.index.isin(on), "null": whole.index == 0, "metric": metric}
             parts.append(whole.assign(**info))
-    columns = [*ROW, "name", "section", "labels", "autoregressive", "metric", "seed", "sigma", "R_star", "R_star_se"]
-    columns += ["loss", "loss_se", "status", "seeds", "failed", "hull", "null"]
+    names = [*ROW, "name", "section", "labels", "autoregressive", "metric", "seed", "sigma", "R_star", "R_star_se"]
+    names += ["loss", "loss_se", "status", "seeds", "failed", "hull", "null"]
     if not parts:
-        return pd.DataFrame(columns=columns)
-    frame = pd.concat(parts, ignore_index=True)[columns]
+        return pd.DataFrame(columns=names)
+    frame = pd.concat(parts, ignore_index=True)[names]
     return frame.astype({"seed": "Int64", "seeds": "Int64", "failed": "Int64"})

@@ -33,7 +33,7 @@ class OneHot(OneHotCategorical):
 
     has_rsample = True
 
-    def rsample(self, sample_shape: Size = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """A one-hot vector per position."""
         if sample_shape:
             raise NotImplementedError("OneHot draws one sample a call")

@@ -1,8 +1,8 @@
 """Continuation and batched training against independent: `python tests/benchmarks/strategies.py [--device cuda]`.
 
-One VAE on digits at seven rates and three seeds by each strategy, taken in turn within one run.  Prints the time of training as a
-ratio, and the BD-nats of the frontier against that of independent training, with its 95 % interval over paired
-seeds.  The default strategy of a device is the fastest whose difference is within 0.1.
+One VAE on digits at seven rates and three seeds by each strategy, taken in turn within one run.  Prints the time of
+training as a ratio, and the BD-nats of the frontier against that of independent training, with its 95 % interval
+over paired seeds.  The default strategy of a device is the fastest whose difference is within 0.1.
 """
 
 from __future__ import annotations
