@@ -476,7 +476,7 @@ def test_before_its_channel_the_encoder_is_a_function_and_pays_nothing(noise):
 def test_without_strength_it_is_the_plain_autoencoder(noise):
     terms = same_noise(new("wae", strength=0.0, noise=noise), batch())
     assert terms.regularizer.item() == 0
-    assert float(same_noise(new("wae", noise=noise), batch()).regularizer) != 0
+    assert same_noise(new("wae", noise=noise), batch()).regularizer.item() != 0
 
 
 def test_the_penalty_reaches_the_encoder_and_not_the_decoder():
