@@ -147,7 +147,8 @@ def _dry_run(curves: list[Any], folder: Path, jobs: int) -> None:
         seconds.append(estimate(curve, records))
         points, kept = points + len(done), kept + sum(done)
         targets = " ".join(f"{_target(s)}{' ✓' * d}" for s, d in zip(curve.sigmas, done, strict=True))
-        print(f"{curve.data_label:16} {curve.row:24} seed {curve.seed}  {targets}")
+        params = " ".join(f"{name}={value}" for name, value in curve.params.items())
+        print(f"{curve.data_label:16} {curve.row:20} {params:16} seed {curve.seed}  {targets}")
     time = clock(max(sum(seconds) / jobs, max(seconds)))  # a curve is not divided
     print(f"{len(curves)} curves, {points} points, {kept} done ✓; about {time} with {jobs} worker{'s' * (jobs > 1)}")
 
@@ -253,13 +254,17 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 
 @app.command()
-def report(folder: Folder = None, title: Annotated[str | None, typer.Option()] = None) -> None:
+def report(
+    folder: Folder = None,
+    out: Annotated[Path | None, typer.Option(help="Where to, if not beside the records.")] = None,
+    title: Annotated[str | None, typer.Option()] = None,
+) -> None:
     """Draw the report of what is there, also of an unfinished run."""
     where = _folder(folder)
     records = _records(where)
     from .report import render
 
-    print(f"report: {render(records, where, title=title)}")
+    print(f"report: {render(records, out or where, title=title)}")
 
 
 @app.command()

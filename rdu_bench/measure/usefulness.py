@@ -18,6 +18,7 @@ from .codes import Codes
 
 FLOOR = 1e-6  # of a class probability, so that one test point cannot cost infinity
 EIGENVALUE_FLOOR = 1e-6  # of the largest; directions below it are not part of the code
+MEAN_DIRECTIONS = 64  # of posterior means that are probed; probabilities of symbols have hundreds
 BINS = 15  # of the calibration error
 
 
@@ -38,11 +39,13 @@ class Whitening(NamedTuple):
         return ((z.double() - self.mean) @ self.matrix).float()
 
 
-def whitening(z: Tensor) -> Whitening:
-    """Of draws (…, d); a constant code keeps one dimension of zeros."""
+def whitening(z: Tensor, most: int | None = None) -> Whitening:
+    """Of draws (…, d), in its `most` leading directions; a constant code keeps one dimension of zeros."""
     flat = z.reshape(-1, z.shape[-1]).double()
     mean = flat.mean(0)
     values, vectors = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
+    if most is not None:
+        values, vectors = values[-most:], vectors[:, -most:]
     kept = values > EIGENVALUE_FLOOR * values.amax().clamp(min=1e-30)
     if not bool(kept.any()):
         return Whitening(mean, torch.zeros(len(mean), 1, dtype=torch.float64))
@@ -140,7 +143,7 @@ def _controls(
         gained = -_log_prob(constant, y) - loss
         out[name] |= {"IV_shuffled": float(gained.mean()), "IV_shuffled_se": _se(gained)}
 
-    white = whitening(train.mean)
+    white = whitening(train.mean, MEAN_DIRECTIONS)
     means = [white(codes.mean)[None] for codes in (train, val, test)]
     for target, head in zip(targets, probe.fit(means[0], means[1], targets, seed=seed, budget=budget), strict=True):
         name = target.factor.name
