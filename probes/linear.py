@@ -10,7 +10,7 @@ from torch.distributions import Categorical, Distribution, MultivariateNormal
 from rdu_bench.api import Head, Probe, ProbeCard, Target
 
 RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-STILL = 2e-7  # predicted decrease, in nats, at which Newton's method stops
+STILL = 2e-6  # predicted decrease, in nats, at which Newton's method stops
 
 
 class Linear(Probe):
