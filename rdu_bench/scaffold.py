@@ -42,6 +42,18 @@ class {title}(Autoencoder):
 '''
 
 
+SURVEY = """\
+# Models
+
+One file a model.  A row says in which cells it differs from the VAE: the loss it starts from, its regularisers of
+q(z|x) and of q(z), the structure of encoder, decoder and prior (H hierarchical, A autoregressive, N Gaussian,
+C categorical, M mixture, L learned), and whether it is trained on labels.  D, R and all else in nats.
+Made from the files by `rdu-bench models --markdown`.
+
+| model | objective | base | R1: q(z\\|x) | R2: q(z) | encoder | decoder | prior | labels | rate | paper |
+|---|---|---|---|---|---|---|---|---|---|---|"""
+
+
 def new_model(name: str, folder: Path) -> Path:
     """Write `folder`/NAME.py and return it.  Raises `ScaffoldError` for a name that is none or is taken."""
     stem = name.replace("-", "_")
@@ -60,17 +72,7 @@ def new_model(name: str, folder: Path) -> Path:
 
 def survey() -> str:
     """The rows of all models as the survey's table, in Markdown: the front page of models/."""
-    lines = [
-        "# Models",
-        "",
-        "One file a model.  A row says in which cells it differs from the VAE: the loss it starts from, its regularisers of",
-        "q(z|x) and of q(z), the structure of encoder, decoder and prior (H hierarchical, A autoregressive, N Gaussian,",
-        "C categorical, M mixture, L learned), and whether it is trained on labels.  D, R and all else in nats.",
-        "Made from the files by `rdu-bench models --markdown`.",
-        "",
-        "| model | objective | base | R1: q(z\\|x) | R2: q(z) | encoder | decoder | prior | labels | rate | paper |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    lines = [SURVEY]
     for stem, path in registry.files("models").items():
         if path.parent != _paths.builtin("models"):
             continue

@@ -347,7 +347,7 @@ def _checked(kind: str, entry: Entry) -> Entry:
     """`entry` under its file's name; raises `LookupError` for a name, `SuiteError` for a parameter there is not."""
     path = registry.find(kind, entry.name)
     known = _parameters(path, "__init__" if kind == "models" else "load")
-    for name in (*entry.params, *getattr(entry, "sweep", ())):
+    for name in (*entry.params, *getattr(entry, "sweep", ())):  # data sets have none
         if known is not None and name not in known:
             takes = ", ".join(known) if known else "no parameters"
             raise SuiteError(f"{path.stem} takes no {name!r}.{_close(name, known)} It takes {takes}.")

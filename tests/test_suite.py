@@ -53,6 +53,7 @@ def test_the_whole_suite_has_every_model_at_seven_rates():
             "models[0].varant: there is no such key. Did you mean 'variant'",
         ),
         ("models = [{ name = 'beta_vae', params = { beat = 2 } }]" + DATA, "Did you mean 'beta'"),
+        ("models = [{ name = 'beta_vae', sweep = { beat = [2] } }]" + DATA, "Did you mean 'beta'"),
         ("models = [{ name = 'beta_vae', params = { beta = nan } }]" + DATA, "finite"),
         ("models = ['vae', 'vae']" + DATA, "vae is there twice; give one another variant"),
         (DATA + DATA, "digits is there twice; give one another label"),
