@@ -8,7 +8,7 @@ import torch
 from worlds import BUDGET, READOUT, SPECTRUM, Coins, Optimal, Plane, Symbols, Turned, as_record, channel_information
 
 from rdu_bench import analytic
-from rdu_bench.api import Batch, Block, Model, Row, gaussian
+from rdu_bench.api import Batch, Block, Model, Row, gaussian, transmit
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import Posteriors, draw
 from rdu_bench.measure.invariants import check
@@ -133,6 +133,31 @@ class Blind(Model):
 def test_a_model_without_a_decoder_is_given_one(plane):
     v = measured(Blind(), plane, probe_steps=100).values
     assert v["D_own"] is None and v["D_star_kind"] == "scratch" and v["D"] <= v["D_null"] + 3 * v["D_null_se"]
+
+
+class Tied(Optimal):
+    """A decoder that could lower D by changing the code it decodes: one weight sharpens q and is read by both."""
+
+    def __init__(self):
+        super().__init__(8.0)
+        self.sharpness = torch.nn.Parameter(torch.zeros(()))
+
+    def encode(self, batch):
+        mean = batch.x @ self.A.T
+        q = gaussian(mean, self.scale * (-self.sharpness).exp().expand_as(mean))
+        return {"z": transmit(q, gaussian(mean[0] * 0, torch.ones_like(mean[0])))}
+
+    def decode(self, code):
+        mean = code["z"].sample @ self.W.T * (1 + self.sharpness)
+        return gaussian(mean, torch.full_like(mean, self.noise**0.5))
+
+
+def test_tuning_a_decoder_never_changes_the_code_it_decodes(plane):
+    found = measured(Tied(), plane, probe_steps=300)
+    v = found.values
+    truth = float(analytic.frontier(SPECTRUM, SPECTRUM[-1], v["R_own"]))
+    assert v["D_star"] >= truth - 4 * v["D_star_se"]
+    assert check(as_record(found, plane)) == []
 
 
 class Chain(Model):

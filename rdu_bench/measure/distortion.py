@@ -64,7 +64,10 @@ def probe(
 
 
 def tuned(model: Model, data: Dataset, n_test: int, draws: int, *, steps: int, seed: int, device: str) -> Decoded:
-    """The model's own decoder, trained on with the encoder frozen."""
+    """The model's own decoder, trained on with the encoder frozen.
+
+    Codes come from the model and are decoded by its copy: a weight that both halves share must not change the code.
+    """
     torch.manual_seed(seed)
     copied = copy.deepcopy(model).requires_grad_(True)
     x = data.splits["train"].x.to(device)
@@ -72,7 +75,7 @@ def tuned(model: Model, data: Dataset, n_test: int, draws: int, *, steps: int, s
     def losses() -> Iterator[Tensor]:
         for _, pick in _order(1, len(x), steps):
             with torch.no_grad():
-                code = copied.encode(Batch.unlabelled(x[pick]))
+                code = model.encode(Batch.unlabelled(x[pick]))
             yield -copied.decode(code).log_prob(x[pick]).mean()
 
     @torch.no_grad()
@@ -81,7 +84,7 @@ def tuned(model: Model, data: Dataset, n_test: int, draws: int, *, steps: int, s
         out = []
         for _ in range(draws):
             chunks = data.splits[part].x[:n].to(device).split(CHUNK)
-            out.append(torch.cat([-copied.decode(copied.encode(Batch.unlabelled(c))).log_prob(c) for c in chunks]))
+            out.append(torch.cat([-copied.decode(model.encode(Batch.unlabelled(c))).log_prob(c) for c in chunks]))
         return torch.stack(out).cpu()
 
     n_val = len(data.splits["val"])

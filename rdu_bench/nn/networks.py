@@ -122,7 +122,7 @@ class Channel(nn.Module):
     def __init__(self, net: nn.Module, dim: int):
         super().__init__()
         self.net = net
-        self.log_width = nn.Parameter(torch.full((dim,), -0.23))  # s = 0.1: from a high rate, targets are met sooner
+        self.log_width = nn.Parameter(torch.full((dim,), -0.12))  # s = 0.3: midway, targets are met sooner
 
     def forward(self, *given: Tensor) -> Distribution:
         """q over (B, dim)."""
