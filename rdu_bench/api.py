@@ -1,7 +1,7 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
-from .autoencoder import Autoencoder
 from ._hash import digest, named_seed
+from .autoencoder import Autoencoder
 from .data import (
     Card,
     DataError,

@@ -139,7 +139,7 @@ class Tied(Optimal):
     """A decoder that could lower D by changing the code it decodes: one weight sharpens q and is read by both."""
 
     def __init__(self):
-        super().__init__(8.0)
+        super().__init__(3.0)
         self.sharpness = torch.nn.Parameter(torch.zeros(()))
 
     def encode(self, batch):
@@ -148,7 +148,7 @@ class Tied(Optimal):
         return {"z": transmit(q, gaussian(mean[0] * 0, torch.ones_like(mean[0])))}
 
     def decode(self, code):
-        mean = code["z"].sample @ self.W.T * (1 + self.sharpness)
+        mean = code["z"].sample @ self.W.T * (0.3 + self.sharpness)
         return gaussian(mean, torch.full_like(mean, self.noise**0.5))
 
 

@@ -93,25 +93,27 @@ class Causal(Distribution):
 class WindowedDecoder(nn.Module):
     """z (B, dim) → p(x|z) = ∏_i p(x_i | z, x_W(i)), W(i) the pixels before i within `radius`; nothing else is seen.
 
-    Beyond the window every layer is 1 × 1, since a second masked convolution would widen it.  The channels of
-    one pixel are independent given z and the window.
+    The suite's decoder, whose outputs the window corrects, by nothing when new.  Beyond the window every layer is
+    1 × 1, since a second masked convolution would widen it.  Channels of a pixel are independent given z and W(i).
     """
 
-    def __init__(self, data: Spec, dim: int, radius: int, channels: int = 16, context: int = 8):
+    def __init__(self, data: Spec, dim: int, radius: int, channels: int = 16, context: int = 4):
         super().__init__()
-        self.shape = data.shape
-        self.context = Untrunk(data, dim, context)
-        self.window = Window(data.shape[0], channels, radius)
-        self.out = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(context + channels, channels, 1), nn.ReLU(), nn.Conv2d(channels, data.shape[0], 1)
-        )
+        self.shape, seen = data.shape, data.shape[0]
+        self.plain = Untrunk(data, dim, seen + context)
+        self.window = Window(seen, channels, radius)
+        last = nn.Conv2d(channels, seen, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)  # type: ignore[arg-type]
+        self.correct = nn.Sequential(nn.Conv2d(context + channels, channels, 1), nn.ReLU(), last)
         self.observation = Observation(data)
 
     def forward(self, *given: Tensor) -> Causal:
         """p(x|z)."""
-        context = self.context(*given)  # (B, context, H, W)
+        plain, context = self.plain(*given).tensor_split([self.shape[0]], 1)  # (B, c, H, W), (B, context, H, W)
 
         def conditional(x: Tensor) -> Distribution:
-            return self.observation(self.out(torch.cat([context, self.window(x)], 1)))
+            near = torch.cat([context, self.window(x)], 1).relu()
+            return self.observation(plain + self.correct(near))
 
-        return Causal(conditional, context[:, :1].expand(-1, *self.shape))
+        return Causal(conditional, plain)
