@@ -168,7 +168,7 @@ def test_m2_labels_reach_the_classifier_through_its_own_term_only():
 def test_m2_rows_are_labelled_one_by_one():
     """A batch that mixes both kinds gives each row what it gets in a batch of its own kind."""
     x, model = images(), new("m2")
-    terms, D, R = enumerated(model, labels(None, x, [1, -1]))
+    terms, D, _ = enumerated(model, labels(None, x, [1, -1]))
     q = model.classifier(x).softmax(-1)
     weight = torch.where(torch.arange(len(x))[:, None] % 2 == 0, torch.eye(3)[1], q)
     close(terms.distortion, (weight * D).sum(-1))

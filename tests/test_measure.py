@@ -153,7 +153,7 @@ class Tied(Optimal):
 
 
 def test_tuning_a_decoder_never_changes_the_code_it_decodes(plane):
-    found = measured(Tied(), plane, probe_steps=300)
+    found = measured(Tied(), plane, probe_steps=1500)
     v = found.values
     truth = float(analytic.frontier(SPECTRUM, SPECTRUM[-1], v["R_own"]))
     assert v["D_star"] >= truth - 4 * v["D_star_se"]
