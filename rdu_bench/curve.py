@@ -136,7 +136,7 @@ def _batched(curve: Curve, data: Dataset, spec: Spec, progress: Report) -> Itera
     models = [_new(curve, data, spec) for _ in curve.sigmas]
     how = _how(curve, None, progress)
     try:
-        controls = fit_stack(models, data, curve.sigmas, vectorise=curve.device.startswith("cuda"), **how)
+        controls = fit_stack(models, data, curve.sigmas, **how)
     except Exception as error:
         yield from (Trained(sigma, None, None, 0.0, error) for sigma in curve.sigmas)
         return
