@@ -28,7 +28,7 @@ class VQVAE(Model):
         data: Spec,
         *,
         positions: int | None = None,
-        codes: int = 64,
+        codes: int = 32,
         dim: int = 4,
         b: float = 0.25,
         T: float = 1.0,

@@ -76,13 +76,13 @@
     const layout = {
       font: { color: ink, family: style.fontFamily, size: 13 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 60, r: 10, t: 46, b: 50 }, hovermode: "closest", shapes, xaxis: x, yaxis: y,
-      legend: { orientation: "h", y: -0.2, font: { size: 12 } }, hoverlabel: { align: "left" },
+      legend: { orientation: "h", y: -0.26, yanchor: "top", font: { size: 12 } }, hoverlabel: { align: "left" },
     };
     if (both) {
       layout.xaxis = { ...x, domain: [0, 0.62] };
       layout.xaxis2 = { ...x, domain: [0.72, 1], title: { text: "R* (nats)" } };
       layout.yaxis2 = { ...y, anchor: "x2", title: undefined };
-      layout.annotations = [{ text: "autoregressive decoders", showarrow: false, xref: "x2 domain", yref: "paper", x: 0, y: 1.01, yanchor: "bottom", xanchor: "left" }];
+      layout.annotations = [{ text: "autoregressive", showarrow: false, xref: "x2 domain", yref: "paper", x: 0, y: 1.01, yanchor: "bottom", xanchor: "left" }];
     }
     Plotly.react(element, data, layout, { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d"] });
   }
