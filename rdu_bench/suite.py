@@ -257,6 +257,7 @@ def curves(
         raise SuiteError(f"--device {device}: choose cpu, cuda or cuda:N")
     if seeds is not None and seeds < 1:
         raise SuiteError(f"--seeds {seeds}: give a number of at least 1")
+    suite = _with(suite, models)
     found = list(_expand(suite, seeds or suite.seeds, budget_name, strategy, device, threads))
     for kind, globs, of in (
         ("model", models, lambda c: (c.model, c.row)),
@@ -277,6 +278,14 @@ def curves(
     if not found:
         raise SuiteError(f"nothing selected from suite {suite.name!r}")
     return found
+
+
+def _with(suite: Suite, models: Sequence[str]) -> Suite:
+    """`suite` and the models that are asked for by name and not in it, so that a new file runs in any suite."""
+    there = {entry.name for entry in _entries(suite)}
+    wanted = dict.fromkeys(name.replace("-", "_") for name in models)
+    new = [ModelEntry(name=name) for name in wanted if name in registry.files("models") and name not in there]
+    return suite.model_copy(update={"models": (*suite.models, *new)})
 
 
 def _matches(name: str, glob: str) -> bool:

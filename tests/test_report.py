@@ -16,7 +16,7 @@ needs_browser = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chrom
 def page(tmp_path_factory):
     records = fake_records.suite(datasets=("sprites", "digits"))
     records.append(
-        fake_records.record("vae", seed=9, sigma=4.0, title="<b id=evil>x</b><script>window.evil=1</script>")
+        fake_records.record("evil", seed=9, sigma=4.0, title="<b id=evil>x</b><script>window.evil=1</script>")
     )
     return render(records, tmp_path_factory.mktemp("report"), title="A <i>test</i>")
 

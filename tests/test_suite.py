@@ -139,3 +139,9 @@ def test_a_sweep_is_one_row_of_elbo_points(tmp_path):
     assert [c.params for c in swept] == [{"beta": 0.5}, {"beta": 4}]
     assert {c.row for c in swept} == {"beta_vae"} and {c.sigmas for c in swept} == {(None,)}
     assert swept[0].key(None) != swept[1].key(None)
+
+
+def test_a_model_asked_for_by_name_runs_in_any_suite():
+    assert "m2" not in {c.model for c in suite.curves(suite.read("smoke"))}
+    [curve] = suite.curves(suite.read("smoke"), models=["m2"])
+    assert curve.model == "m2" and curve.dataset == "digits"
