@@ -258,7 +258,7 @@ def _client(jobs: int, scheduler: str | None) -> Iterator[Client]:
                 threads_per_worker=1,
                 processes=True,
                 memory_limit=0,
-                dashboard_address=None,
+                dashboard_address=":0",  # any free port, so that runs side by side do not warn
                 silence_logs=50,
             )
     try:

@@ -20,7 +20,7 @@ from ._hash import canonical, digest
 
 HERE = Path(__file__).parent / "suites"
 PROTOCOL = 1  # raised whenever a number would come out differently; records of two protocols do not compare
-STRATEGY = {"cpu": "independent", "cuda": "batched"}  # fastest within 0.1 BD-nats: tests/benchmarks/strategies.py
+STRATEGY = {"cpu": "independent", "cuda": "batched"}  # see README, how the numbers are made
 STRATEGIES = ("independent", "continuation", "batched")
 HIGHEST = 1e4  # nats, above any rate that a code of ours can have
 Sigma = Annotated[float, Field(gt=0, lt=HIGHEST)]
