@@ -1,3 +1,5 @@
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
@@ -8,10 +10,15 @@ from rdu_bench.api import Autoregression, Batch, Code, Decoder, Model, Row, Spec
 class VQVAE(Model):
     """VQ-VAE: the code is a string of P symbols, each the index of a vector c_k near the encoder's output e_p(x).
 
-        L = D + R + ‖sg[e] − c‖² + b ‖e − sg[c]‖²        R = Σ_p E KL(q(k_p|x) ‖ m(k_p|k_<p)) ≤ P log K at its best
-        q(k_p|x) ∝ exp(−‖e_p(x) − c_k‖² / T)             z = (c_{k_1}, …, c_{k_P})
+        L = D + R + Σ_p ‖sg[e_p] − c‖² + b ‖e_p − sg[c]‖²     R = Σ_p E KL(q(k_p|x) ‖ m(k_p|k_<p))
+        q(k_p|x) ∝ exp(−‖e_p(x) − c_k‖² / T)                  z = (c_{k_1}, …, c_{k_P}), c the vector nearest to e_p
 
-    van den Oord, Vinyals & Kavukcuoglu 2017 (arXiv:1711.00937).
+    van den Oord, Vinyals & Kavukcuoglu 2017 (arXiv:1711.00937), to which T → 0 leads back.  As there, the codebook
+    follows e and nothing else: no gradient of D or R reaches it.  Not to be confused with a decoder that is
+    autoregressive: m is so over symbols, x is drawn at once given z.
+    Departures: T > 0, one number learned like a weight, without which R = −log m(k) has no gradient and no σ is
+    met; D's gradient passes the draw by straight-through Gumbel, not by copying it from z to e, which cannot see T;
+    m is learned along, not afterwards.
     """
 
     row = Row(
@@ -27,40 +34,41 @@ class VQVAE(Model):
         self,
         data: Spec,
         *,
-        positions: int | None = None,
+        positions: int | None = None,  # as many as the suite has latent dimensions unless given
         codes: int = 32,
         dim: int = 4,
         b: float = 0.25,
-        T: float = 1.0,
-        mode: str = "A",
-        init: float = 1.0,
+        T: float = 0.5,  # where it starts: about the squared spread of the codebook, a few vectors in reach of each e
     ):
         super().__init__()
-        self.P, self.dim, self.b, self.T, self.mode = positions or data.latent, dim, b, T, mode
-        self.encoder = Trunk(data, self.P * dim)
-        self.codebook = nn.Parameter(init * torch.randn(codes, dim))
-        self.prior = Autoregression(self.P, codes)
-        self.decoder = Decoder(data, self.P * dim)
+        positions = positions or data.latent
+        self.shape, self.b = (positions, dim), b
+        self.log_T = nn.Parameter(torch.tensor(math.log(T) / 10))
+        self.encoder = Trunk(data, positions * dim)
+        self.codebook = nn.Parameter(0.7 * torch.randn(codes, dim))
+        self.prior = Autoregression(positions, codes)
+        self.decoder = Decoder(data, positions * dim)
 
     def encode(self, batch: Batch) -> Code:
-        e = self.encoder(batch.x).unflatten(-1, (-1, self.dim))  # (B, P, dim)
-        c = self.codebook.detach() if self.mode in "AC" else self.codebook
-        q = one_hot(-(e[:, :, None] - c).square().sum(-1) / self.T)  # (B, P, K)
-        k = transmit(q, q)
+        q = one_hot(-self.distance(self.embed(batch.x)) / (10 * self.log_T).exp())  # the 10: one number, far to go
+        k = transmit(q, q)  # not yet paid: what was sent decides what is expected
         m = self.prior(k.drawn.detach())
-        if self.mode in "AB":
-            z = k.drawn @ c
-        else:
-            z = k.drawn.detach() @ c
-            z = z + e - e.detach()
+        z = k.drawn @ self.codebook.detach()
         return {"z": k._replace(sample=z.flatten(1), rate=kl_divergence(q, m), p=m)}
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
-        e = self.encoder(batch.x).unflatten(-1, (-1, self.dim))
-        d = (e.detach()[:, :, None] - self.codebook.detach()).square().sum(-1)
-        near = (d == d.amin(-1, keepdim=True)).to(d)
-        c = near @ self.codebook
+        e = self.embed(batch.x)
+        d = self.distance(e.detach())
+        c = (d == d.amin(-1, keepdim=True)).to(d) @ self.codebook
         return ((e.detach() - c).square() + self.b * (e - c.detach()).square()).sum((1, 2)).mean()
+
+    def embed(self, x: Tensor) -> Tensor:
+        """e (B, P, dim)."""
+        return self.encoder(x).unflatten(-1, self.shape)
+
+    def distance(self, e: Tensor) -> Tensor:
+        """(B, P, K) squared distances of e to the codebook, which they do not move."""
+        return (e[:, :, None] - self.codebook.detach()).square().sum(-1)

@@ -10,6 +10,7 @@ from torch.distributions import kl_divergence
 from rdu_bench import registry
 from rdu_bench.api import Batch, Spec, UnitGaussian, gaussian, total_rate
 from rdu_bench.model import replay
+from rdu_bench.train import fit
 
 SPEC = Spec((1, 4, 4), examples=40, classes=3, hidden=(16, 16), latent=3)
 
@@ -232,6 +233,116 @@ def test_m2_code_does_not_look_at_labels():
     torch.manual_seed(5)
     given = model.encode(labels(None, x, [0, 1]))
     assert all(torch.equal(without[name].sample, given[name].sample) for name in without)
+
+
+# ---- VQ-VAE --------------------------------------------------------------------------------------------------------
+
+
+def heated(model, T):
+    """The model at this temperature."""
+    with torch.no_grad():
+        model.log_T.fill_(math.log(T) / 10)
+    return model
+
+
+def test_vq_sends_vectors_of_the_codebook_and_no_others():
+    model = heated(new("vq_vae", positions=5, codes=7, dim=3), 1)
+    block = model.encode(Batch.unlabelled(images()))["z"]
+    sent, symbols = block.sample.view(64, 5, 3), block.drawn.argmax(-1)
+    close(sent, model.codebook[symbols], atol=1e-6)
+    assert torch.equal(block.drawn.detach().sum(-1), torch.ones(64, 5)) and block.discrete
+    assert len(symbols.unique()) > 3
+
+
+def test_vq_is_the_arg_min_where_it_is_cold():
+    model, batch = heated(new("vq_vae"), 1e-7), Batch.unlabelled(images())
+    block = model.encode(batch)["z"]
+    nearest = torch.cdist(model.embed(batch.x), model.codebook.expand(64, -1, -1)).argmin(-1)
+    assert torch.equal(block.drawn.argmax(-1), nearest)
+    price = -model.prior(block.drawn).log_prob(block.drawn)  # of a symbol that x decides
+    close(block.rate, price, atol=1e-3)
+
+
+def test_vq_posterior_is_a_softmax_of_distances():
+    model, batch = heated(new("vq_vae"), 0.8), Batch.unlabelled(images())
+    e = model.embed(batch.x)
+    weight = torch.stack([(-(e - c).square().sum(-1) / 0.8).exp() for c in model.codebook], -1)
+    close(model.encode(batch)["z"].q.mean, weight / weight.sum(-1, keepdim=True))
+
+
+def test_vq_gradient_passes_the_draw_as_if_it_were_relaxed():
+    """dz/de is that of the vectors averaged with the weights softmax(logits + Gumbel), whatever was drawn."""
+    model, x = heated(new("vq_vae", positions=2, codes=5, dim=2), 3), images(8)
+    weight = torch.randn(8, 4)
+    ours = list(model.encoder.parameters())
+    torch.manual_seed(3)
+    block = model.encode(Batch.unlabelled(x))["z"]
+    straight = torch.autograd.grad((weight * block.sample).sum(), ours)
+    torch.manual_seed(3)
+    logits = model.encode(Batch.unlabelled(x))["z"].q.base_dist.logits
+    torch.manual_seed(3)
+    gumbel = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-7, 1 - 1e-7)))
+    soft = ((logits + gumbel).softmax(-1) @ model.codebook).flatten(1)
+    for a, b in zip(straight, torch.autograd.grad((weight * soft).sum(), ours), strict=True):
+        close(a, b)
+        assert a.any()
+
+
+def test_vq_codebook_follows_the_encoder_and_nothing_else():
+    model, batch = new("vq_vae"), Batch.unlabelled(images())
+    terms = model(batch)
+    for term in (terms.distortion.mean(), terms.rate.mean()):
+        (found,) = torch.autograd.grad(term, [model.codebook], retain_graph=True, allow_unused=True)
+        assert found is None or not found.any()
+    e = model.embed(batch.x)
+    nearest = torch.cdist(e, model.codebook.expand(64, -1, -1)).argmin(-1)
+    expected = torch.zeros_like(model.codebook)  # d/dc Σ ‖e − c‖² / B, symbol by symbol
+    expected.index_add_(0, nearest.flatten(), (2 / 64 * (model.codebook[nearest] - e)).detach().flatten(0, 1))
+    (found,) = torch.autograd.grad(terms.regularizer, [model.codebook], retain_graph=True)
+    close(found, expected)
+    pull = torch.autograd.grad(terms.regularizer, list(model.encoder.parameters()))
+    commit = model.b * (e - model.codebook[nearest].detach()).square().sum((1, 2)).mean()
+    for a, b in zip(pull, torch.autograd.grad(commit, list(model.encoder.parameters())), strict=True):
+        close(a, b)
+
+
+def test_vq_rate_of_a_uniform_prior_is_p_log_k_less_the_entropy():
+    """So never above P log K, and P log K exactly where x decides every symbol."""
+    torch.manual_seed(0)
+    model, batch = registry.model("vq_vae", SPEC, positions=6, codes=8), Batch.unlabelled(images())
+    block = model.encode(batch)["z"]
+    close(block.rate, 6 * math.log(8) - block.q.entropy(), atol=1e-4)
+    assert block.rate.max() <= 6 * math.log(8)
+    close(heated(model, 1e-8).encode(batch)["z"].rate, torch.tensor(6 * math.log(8)), atol=1e-2)
+
+
+def test_vq_rate_is_the_joint_log_ratio_on_average():
+    """Conditional KLs at one draw against log q(k|x) − log m(k) of whole strings."""
+    model, N = heated(new("vq_vae", positions=3, codes=4), 10), 20_000
+    with torch.no_grad():
+        block = model.encode(Batch.unlabelled(images(1).expand(N, -1, -1, -1)))["z"]
+        difference = block.rate - block.log_ratio
+        assert abs(difference.mean()) < 4 * difference.std() / N**0.5
+        q, k = block.q.mean[0], torch.eye(4)[list(itertools.product(range(4), repeat=3))]
+        log_q = (k * q.log()).sum((1, 2))
+        exact = (log_q.exp() * (log_q - model.prior(k).log_prob(k))).sum()
+        assert abs(block.rate.mean() - exact) < 4 * block.rate.std() / N**0.5
+    assert block.rate.std() > 0.01  # it depends on what was sent before
+
+
+@pytest.mark.slow
+def test_vq_meets_rates_on_both_sides_of_the_elbo():
+    data = registry.dataset("digits")
+    lost = []
+    for sigma in (4.0, 9.0):
+        torch.manual_seed(0)
+        model = registry.model("vq_vae", data.spec(hidden=(128, 128), latent=10))
+        control = fit(model, data, sigma, steps=800)
+        assert control.R_train == pytest.approx(sigma, rel=0.1)
+        batch = Batch.unlabelled(data.splits["test"].x)
+        with torch.no_grad():
+            lost.append(model.distortion(batch, model.encode(batch)).mean().item())
+    assert lost[1] < lost[0] - 2 and lost[1] < 18
 
 
 # ---- VLAE (lossy) --------------------------------------------------------------------------------------------------
