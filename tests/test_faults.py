@@ -82,6 +82,13 @@ def home(tmp_path_factory):
     return root
 
 
+def prepare(limit):
+    """As a shell starts a command: SIGINT heard, also where the tests themselves were started to ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
 def start(home, suite, out, *args, jobs=0, **env):
     command = [sys.executable, "-m", "rdu_bench.cli", "run", "--suite", f"{suite}.toml", "--plugins", ".", "--out"]
     limit = env.pop("limit", None)
@@ -93,7 +100,7 @@ def start(home, suite, out, *args, jobs=0, **env):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=None if limit is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+        preexec_fn=lambda: prepare(limit),
     )
 
 
