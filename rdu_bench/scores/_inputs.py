@@ -1,0 +1,148 @@
+"""What every score is given: a code (n, d) and factors (n, K), checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+Protocol = Literal["dlib", "robust"]
+PROTOCOLS = ("dlib", "robust")
+BINS_OF_A_REAL_FACTOR = 20
+
+
+class Undefined(ValueError):
+    """The score has no value for this input, though nothing is wrong with it; the message says why."""
+
+
+class Sample(NamedTuple):
+    """Codes and factors, row by row."""
+
+    z: np.ndarray  # (n, d) float64
+    y: np.ndarray  # (n, K) int64, each column counting from 0
+    sizes: tuple[int, ...]  # (K,) number of values of each column
+
+    @property
+    def factors(self) -> Iterator[tuple[np.ndarray, int]]:
+        """Each column of y with its number of values."""
+        return zip(self.y.T, self.sizes, strict=True)
+
+
+def check_protocol(protocol: str) -> None:
+    """Raises `ValueError` for a protocol that there is not."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol is {protocol!r}; it must be 'dlib' or 'robust'")
+
+
+def codes(z: Any, name: str = "z") -> np.ndarray:
+    """(n, d) float64; raises `ValueError` for another shape, for emptiness, NaN and infinity."""
+    found = np.asarray(z, dtype=np.float64)
+    if found.ndim != 2:
+        raise ValueError(f"{name} has shape {found.shape}; it must be (n, d): examples in rows, latents in columns")
+    if 0 in found.shape:
+        raise ValueError(f"{name} is empty, its shape is {found.shape}; a score needs examples and latents")
+    if not np.isfinite(found).all():
+        row, column = np.argwhere(~np.isfinite(found))[0]
+        raise ValueError(f"{name}[{row}, {column}] is {found[row, column]}; leave out examples without finite codes")
+    return found
+
+
+def sample(z: Any, factors: Any, *, name: str = "") -> Sample:
+    """Check a code with its factors; `name` is the suffix of both arguments in messages.
+
+    Integers are classes, whatever they are called; a column of reals with more values than 20 is cut into 20 bins of
+    equal mass.  Raises `ValueError` for malformed input, `Undefined` where nothing can be measured: a factor with one
+    value, fewer than two examples a value, a code that is constant.
+    """
+    checked = codes(z, f"z{name}")
+    given = np.asarray(factors)
+    called = f"factors{name}"
+    if given.ndim != 2 or given.shape[1] == 0:
+        raise ValueError(f"{called} has shape {given.shape}; it must be (n, K): a column for each factor")
+    if len(given) != len(checked):
+        raise ValueError(f"{called} has {len(given)} rows and z{name} has {len(checked)}; they must be the same examples")
+    if given.dtype.kind not in "iub":
+        given = given.astype(np.float64)
+        if not np.isfinite(given).all():
+            row, column = np.argwhere(~np.isfinite(given))[0]
+            raise ValueError(f"{called}[{row}, {column}] is {given[row, column]}; leave out examples without factors")
+    columns = []
+    for k, column in enumerate(given.T):
+        values, index = np.unique(column, return_inverse=True)
+        if given.dtype.kind == "f" and len(values) > BINS_OF_A_REAL_FACTOR and (values % 1 != 0).any():
+            index = equal_mass(column[:, None], BINS_OF_A_REAL_FACTOR)[:, 0]
+            values = np.unique(index)
+        if len(values) == 1:
+            raise Undefined(f"{called}[:, {k}] has one value only, so there is nothing to know of it; leave it out")
+        if len(column) < 2 * len(values):
+            raise Undefined(
+                f"{called}[:, {k}] has {len(values)} values on {len(column)} examples; at least two examples a value "
+                "are needed"
+            )
+        columns.append(index)
+    if (np.ptp(checked, axis=0) == 0).all():
+        raise Undefined("every latent is constant, so the code says nothing")
+    y = np.stack(columns, 1).astype(np.int64)
+    return Sample(checked, y, tuple(int(c.max()) + 1 for c in columns))
+
+
+def pair(z: Any, factors: Any, z_test: Any, factors_test: Any) -> tuple[Sample, Sample]:
+    """Check a training and a test set; without a test set every second row of the first becomes one.
+
+    Classes of the test set are those of the training set; a class that was never seen in training is an error.
+    """
+    if (z_test is None) != (factors_test is None):
+        raise ValueError("z_test and factors_test come together; one of them is missing")
+    if z_test is None:
+        whole = sample(z, factors)
+        order = np.random.default_rng(0).permutation(len(whole.z))
+        cut = (len(order) + 1) // 2
+        return _split(whole, order[:cut]), _split(whole, order[cut:])
+    train, given = sample(z, factors), np.asarray(factors_test)
+    z_checked = codes(z_test, "z_test")
+    if given.shape != (len(z_checked), train.y.shape[1]) or z_checked.shape[1] != train.z.shape[1]:
+        raise ValueError(
+            f"z_test is {z_checked.shape} and factors_test {given.shape}; they must be (m, {train.z.shape[1]}) and "
+            f"(m, {train.y.shape[1]}) as in training"
+        )
+    fitted = np.asarray(factors)
+    columns = []
+    for k in range(given.shape[1]):
+        values, index = np.unique(fitted[:, k], return_inverse=True)
+        if len(values) != train.sizes[k]:  # a real factor: the bins of training
+            edges = [fitted[train.y[:, k] == b, k].min() for b in range(1, train.sizes[k])]
+            columns.append(np.searchsorted(edges, given[:, k], side="right"))
+            continue
+        at = np.minimum(np.searchsorted(values, given[:, k]), len(values) - 1)
+        unknown = values[at] != given[:, k]
+        if unknown.any():
+            raise ValueError(
+                f"factors_test[:, {k}] has the value {given[unknown, k][0]}, which factors[:, {k}] never has; "
+                "take the two sets from the same examples"
+            )
+        columns.append(at)
+        del index
+    return train, Sample(z_checked, np.stack(columns, 1).astype(np.int64), train.sizes)
+
+
+def _split(whole: Sample, rows: np.ndarray) -> Sample:
+    return Sample(whole.z[rows], whole.y[rows], whole.sizes)
+
+
+def equal_mass(z: np.ndarray, bins: int) -> np.ndarray:
+    """(n, d) → (n, d) int64: bins of equal mass for each column, equal values always in the same bin.
+
+    A column with at most `bins` values keeps them all apart.
+    """
+    out = np.empty(z.shape, dtype=np.int64)
+    order = np.argsort(z, axis=0, kind="stable")
+    ordered = np.take_along_axis(z, order, 0)
+    fresh = np.ones(z.shape, dtype=bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    few = fresh.sum(0) <= bins
+    n = len(z)
+    first = np.maximum.accumulate(np.where(fresh, np.arange(n)[:, None], 0), axis=0)  # rank of the first equal value
+    ranked = np.where(few, np.cumsum(fresh, 0) - 1, first * bins // n)
+    np.put_along_axis(out, order, ranked, 0)
+    return out
