@@ -1,5 +1,34 @@
-"""Scores of codes: plain functions of arrays, usable without the rest of the suite."""
+"""Scores of codes: plain functions of arrays, usable without the rest of the suite.
+
+Each is called as `score(z, factors, protocol="robust")` with z (n, d), one latent a column, and factors (n, K), one
+column of classes a factor.  `protocol="dlib"` gives what disentanglement_lib gives, with its bins, its classifiers and
+their defaults; `protocol="robust"` mends what is known to go wrong there: outliers, factors of many values, chance.
+Malformed input raises `ValueError`; input for which a score means nothing raises `Undefined`, a `ValueError` too.
+"""
 
 from ._inputs import Undefined
+from .agreement import udr
+from .decoding import explicitness, sap
+from .groups import betavae_score, factorvae_score
+from .importance import DCI, dci
+from .information import mig, modularity, mutual_info_score, mutual_information
+from .restraint import irs
+from .unsupervised import gaussian_total_correlation, gaussian_wasserstein_correlation
 
-__all__ = ["Undefined"]
+__all__ = [
+    "DCI",
+    "Undefined",
+    "betavae_score",
+    "dci",
+    "explicitness",
+    "factorvae_score",
+    "gaussian_total_correlation",
+    "gaussian_wasserstein_correlation",
+    "irs",
+    "mig",
+    "modularity",
+    "mutual_info_score",
+    "mutual_information",
+    "sap",
+    "udr",
+]

@@ -61,7 +61,9 @@ def sample(z: Any, factors: Any, *, name: str = "") -> Sample:
     if given.ndim != 2 or given.shape[1] == 0:
         raise ValueError(f"{called} has shape {given.shape}; it must be (n, K): a column for each factor")
     if len(given) != len(checked):
-        raise ValueError(f"{called} has {len(given)} rows and z{name} has {len(checked)}; they must be the same examples")
+        raise ValueError(
+            f"{called} has {len(given)} rows and z{name} has {len(checked)}; they must be the same examples"
+        )
     if given.dtype.kind not in "iub":
         given = given.astype(np.float64)
         if not np.isfinite(given).all():
@@ -109,9 +111,9 @@ def pair(z: Any, factors: Any, z_test: Any, factors_test: Any) -> tuple[Sample, 
     fitted = np.asarray(factors)
     columns = []
     for k in range(given.shape[1]):
-        values, index = np.unique(fitted[:, k], return_inverse=True)
+        values = np.unique(fitted[:, k])
         if len(values) != train.sizes[k]:  # a real factor: the bins of training
-            edges = [fitted[train.y[:, k] == b, k].min() for b in range(1, train.sizes[k])]
+            edges = cut_points(fitted[:, k], train.y[:, k])
             columns.append(np.searchsorted(edges, given[:, k], side="right"))
             continue
         at = np.minimum(np.searchsorted(values, given[:, k]), len(values) - 1)
@@ -122,12 +124,22 @@ def pair(z: Any, factors: Any, z_test: Any, factors_test: Any) -> tuple[Sample, 
                 "take the two sets from the same examples"
             )
         columns.append(at)
-        del index
     return train, Sample(z_checked, np.stack(columns, 1).astype(np.int64), train.sizes)
 
 
 def _split(whole: Sample, rows: np.ndarray) -> Sample:
     return Sample(whole.z[rows], whole.y[rows], whole.sizes)
+
+
+def column_order(columns: np.ndarray) -> np.ndarray:
+    """An order of columns (n, d) by what is in them, so that what is drawn at random does not depend on theirs."""
+    return np.lexsort(columns[::-1])
+
+
+def by_appearance(y: np.ndarray) -> np.ndarray:
+    """(size,) the number of each value of y (n,) when values are counted as they turn up, whatever they are called."""
+    _, first = np.unique(y, return_index=True)
+    return np.argsort(np.argsort(first))
 
 
 def equal_mass(z: np.ndarray, bins: int) -> np.ndarray:
@@ -143,6 +155,13 @@ def equal_mass(z: np.ndarray, bins: int) -> np.ndarray:
     few = fresh.sum(0) <= bins
     n = len(z)
     first = np.maximum.accumulate(np.where(fresh, np.arange(n)[:, None], 0), axis=0)  # rank of the first equal value
-    ranked = np.where(few, np.cumsum(fresh, 0) - 1, first * bins // n)
-    np.put_along_axis(out, order, ranked, 0)
+    fresh[1:] &= few | (first[1:] * bins // n != first[:-1] * bins // n)
+    np.put_along_axis(out, order, np.cumsum(fresh, 0) - 1, 0)
     return out
+
+
+def cut_points(column: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """The smallest value of each bin but the first, so that `searchsorted(…, side="right")` bins other values alike."""
+    smallest = np.full(int(index.max()) + 1, np.inf)
+    np.minimum.at(smallest, index, column)
+    return smallest[1:]
