@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
@@ -29,10 +30,17 @@ class Codes:
     sizes: tuple[int, ...]  # (P,) alphabets
     drawn: tuple[Tensor, ...]  # (S, N, …) a block, for replay
     mean: Tensor  # (N, d') posterior means, class probabilities for symbols
+    centre: Tensor  # (N, c + P) posterior means of continuous latents, then the likeliest symbol of each position
+    names: tuple[str, ...]  # (c + P,) of the latents, in that order
     distortion: Tensor | None  # (S, N) −log p(x|z) of the model's own decoder
 
     def __len__(self) -> int:
         return self.z.shape[1]
+
+    @property
+    def latents(self) -> Tensor:
+        """(S, N, c + P): the draws latent by latent, continuous ones first, symbols as their numbers."""
+        return torch.cat([self.continuous, self.symbols.to(self.continuous)], -1)
 
 
 @torch.no_grad()
@@ -54,6 +62,10 @@ def _one(model: Model, x: Tensor, decode: bool) -> Codes:
             symbols.append(hot.argmax(-1))
             sizes += [hot.shape[-1]] * hot.shape[1]
     smooth = [block.drawn.flatten(1) for block in blocks if not block.discrete]
+    means = [_mean(block).flatten(1) for block in blocks]
+    likeliest = [
+        _mean(block).reshape(n, -1, block.drawn.shape[-1]).argmax(-1).to(x) for block in blocks if block.discrete
+    ]
     return Codes(
         z=flatten(code),
         log_q=_total([_log(block.q, block.drawn) for block in blocks]),
@@ -63,9 +75,19 @@ def _one(model: Model, x: Tensor, decode: bool) -> Codes:
         symbols=torch.cat(symbols, -1) if symbols else torch.zeros(n, 0, dtype=torch.int64, device=x.device),
         sizes=tuple(sizes),
         drawn=tuple(block.drawn for block in blocks),
-        mean=torch.cat([_mean(block).flatten(1) for block in blocks], -1),
+        mean=torch.cat(means, -1),
+        centre=torch.cat([m for m, block in zip(means, blocks, strict=True) if not block.discrete] + likeliest, -1),
+        names=tuple(_names(code, False)) + tuple(_names(code, True)),
         distortion=-model.decode(code).log_prob(x) if decode and model.decodes else None,
     )
+
+
+def _names(code: Code, discrete: bool) -> Iterator[str]:
+    """Latents of one kind: `z[0]`, or `y` where a block has only one."""
+    for name, block in code.items():
+        if block.discrete == discrete:
+            size = math.prod(block.drawn.shape[1:-1]) if discrete else block.drawn[0].numel()
+            yield from (name if size == 1 else f"{name}[{i}]" for i in range(size))
 
 
 def _log(density: Distribution, at: Tensor) -> Tensor:
@@ -90,7 +112,7 @@ def _side_by_side(parts: list[Codes]) -> Codes:
 
 def _stack(draws: list[Codes]) -> Codes:
     merged = _merge(draws, torch.stack)
-    return Codes(**{f.name: getattr(merged, f.name) for f in fields(Codes)} | {"mean": draws[0].mean})
+    return Codes(**{f.name: getattr(merged, f.name) for f in fields(Codes)} | {"mean": draws[0].mean, "centre": draws[0].centre})
 
 
 def _merge(parts: list[Codes], join) -> Codes:  # type: ignore[no-untyped-def]
