@@ -1,0 +1,249 @@
+"""How much a code saves of labels: D_y from few of them, and the nats that it takes to send them all.
+
+One head throughout: softmax of a linear map of the code, whitened on the training codes, under a prior N(0, 1) on
+every weight, the bias too.  It is the most likely head given the labels so far, so nothing is chosen on a test set, on
+labels beyond the n that were asked for, or, when labels are sent, on those still to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize
+
+from ._inputs import Undefined, codes
+
+PRIOR = 1.0  # precision of a weight, in units of the whitened code
+FLOOR = 1e-6  # of the largest eigenvalue; directions below it are not part of the code
+TOLERANCE = 1e-7  # of the loss, relative, at which the solver stops
+PER_CLASS = 10  # labels at the left end of a curve, times the number of classes
+STEP = 2.0  # between neighbouring sizes of a curve
+
+
+class LabelCurve(NamedTuple):
+    """D_y as a function of the number of labels."""
+
+    n: np.ndarray  # (G,) int64, increasing
+    loss: np.ndarray  # (G,) nats, mean over test examples, draws and label seeds
+    se: np.ndarray  # (G,) nats, over label seeds; 0 where all labels are used, for there is but one such set
+
+
+class Codelength(NamedTuple):
+    """What it takes to send labels to one who has the codes."""
+
+    nats: float
+    ratio: float  # to n H(y), what it would take without codes but with the frequencies of the labels
+
+
+class SurplusLength(NamedTuple):
+    """Nats above a tolerated loss, or a bound on them."""
+
+    nats: float
+    bound: Literal["=", ">"]  # ">": the loss is still above what is tolerated where the curve ends
+
+
+def n_label_curve(
+    z: Any,
+    y: Any,
+    z_test: Any,
+    y_test: Any,
+    *,
+    sizes: Sequence[int] | None = None,
+    seeds: int = 5,
+    classes: int | None = None,
+    most: int | None = None,
+) -> LabelCurve:
+    """D_y(n) in nats of heads that saw n labels.
+
+    z (n, d) and y (n,) are for training, z_test (m, d) or draws (S, m, d) and y_test (m,) for scoring: a mean of
+    logs, never a log of means.  Labels are the first n of a random order, one order a seed, so that smaller sets are
+    nested in larger ones; the codes of all examples are known throughout.  `sizes` are by default 10 a class, on
+    average, and doubled until all are used.  `most` keeps that many leading directions of z.
+    """
+    seen, scored = _paired(z, y, "z", "y"), np.asarray(z_test)
+    y_seen, y_scored = _labels(y, "y"), _labels(y_test, "y_test")
+    if scored.ndim not in (2, 3) or scored.shape[-1] != seen.shape[1] or scored.shape[-2] != len(y_scored):
+        raise ValueError(
+            f"z_test has shape {scored.shape}; it must be ({len(y_scored)}, {seen.shape[1]}) as y_test and z are, or "
+            f"(S, {len(y_scored)}, {seen.shape[1]}) for S draws"
+        )
+    if seeds < 2:
+        raise ValueError(f"seeds is {seeds}; an error needs at least 2")
+    count = _count(np.concatenate([y_seen, y_scored]), classes)
+    grid = _grid(len(seen), count) if sizes is None else _checked(sizes, len(seen))
+    white = whitening(seen, most)
+    x, x_test = white(seen), white(codes(scored.reshape(-1, scored.shape[-1]), "z_test"))
+    truth = np.tile(y_scored, len(x_test) // len(y_scored))
+    losses = np.zeros((seeds, len(grid)))
+    for seed in range(seeds):
+        order, weights = np.random.default_rng(seed).permutation(len(x)), None
+        for i, n in enumerate(grid):
+            if n == len(x) and seed > 0:  # the same labels in another order
+                losses[seed, i] = losses[0, i]
+                continue
+            weights = fit(x[order[:n]], y_seen[order[:n]], count, start=weights)
+            losses[seed, i] = log_loss(weights, x_test, truth).mean()
+    return LabelCurve(grid, losses.mean(0), losses.std(0, ddof=1) / np.sqrt(seeds))
+
+
+def prequential_codelength(
+    z: Any, y: Any, *, classes: int, start: int = 16, growth: float = 1.3, seed: int = 0, most: int | None = None
+) -> Codelength:
+    """Nats to send the labels y (n,) to one who has the codes z (n, d), and their ratio to n H(y).
+
+        MDL = n₁ log C + Σ_i −log p(block i | head of the first nᵢ)        n₁ = start, nᵢ₊₁ = growth · nᵢ
+
+    A proper code: labels go in an order drawn by `seed`, and each block is charged under a head of those before it.
+    Voita & Titov (2020), arXiv:2003.12298, who take ten fixed fractions as blocks; geometric ones waste less.  Near 1
+    or above, the code is of no use: its head costs more to learn than it saves.  `most` keeps that many leading
+    directions of z.  Raises `Undefined` when all labels are equal.
+    """
+    checked, labels = _paired(z, y, "z", "y"), _labels(y, "y")
+    count = _count(labels, classes)
+    if start < 1:
+        raise ValueError(f"start is {start}; at least one label must go before a head can be fitted")
+    if not growth > 1:
+        raise ValueError(f"growth is {growth}; blocks must grow, by 1.3 for example")
+    n = len(labels)
+    frequencies = np.bincount(labels) / n
+    present = frequencies[frequencies > 0]
+    if len(present) == 1:
+        raise Undefined(f"y is {labels[0]} throughout, so there is nothing to send")
+    order = np.random.default_rng(seed).permutation(n)
+    x, labels = whitening(checked, most)(checked)[order], labels[order]
+    ends = [min(start, n)]
+    while ends[-1] < n:
+        ends.append(min(n, max(ends[-1] + 1, round(ends[-1] * growth))))
+    nats, weights = ends[0] * np.log(count), None
+    for known, end in pairwise(ends):
+        weights = fit(x[:known], labels[:known], count, start=weights)
+        nats += log_loss(weights, x[known:end], labels[known:end]).sum()
+    return Codelength(float(nats), float(nats / (-n * (present * np.log(present)).sum())))
+
+
+def surplus_description_length(sizes: Any, losses: Any, eps: float) -> SurplusLength:
+    """Σ_n [D_y(n) − eps]₊ in nats, from D_y at some sizes (G,): what is paid until a loss of `eps` is reached.
+
+    Between two sizes the loss is taken to be that at the right one, and so before the first; a loss that falls with n
+    makes this the least the sum can be.  Beyond the last size nothing is known: where the loss is still above `eps`,
+    the value is a lower bound.  Whitney et al. (2020), arXiv:2009.07368.
+    """
+    loss = np.asarray(losses, dtype=np.float64)
+    n = _checked(sizes, None)
+    if loss.shape != n.shape or not np.isfinite(loss).all():
+        raise ValueError(f"losses must be {len(n)} finite numbers, one a size; their shape is {loss.shape}")
+    if not np.isfinite(eps):
+        raise ValueError(f"eps is {eps}; it must be a finite number of nats")
+    widths = np.diff(n, prepend=0)
+    return SurplusLength(float((widths * np.maximum(loss - eps, 0)).sum()), ">" if loss[-1] > eps else "=")
+
+
+def least_loss(
+    z: Any, y: Any, z_val: Any, y_val: Any, z_test: Any, y_test: Any, *, classes: int, most: int | None = None
+) -> float:
+    """D_y on test in nats of the best linear head of all labels: as above, with the prior chosen on validation."""
+    seen, labels = _paired(z, y, "z", "y"), _labels(y, "y")
+    white, count = whitening(seen, most), _count(labels, classes)
+    x, x_val, x_test = white(seen), white(_paired(z_val, y_val, "z_val", "y_val")), white(codes(z_test, "z_test"))
+    best, least, weights = np.inf, np.inf, None
+    for prior in (100.0, 30.0, 10.0, 3.0, 1.0, 0.3):
+        weights = fit(x, labels, count, start=weights, prior=prior)
+        on_val = log_loss(weights, x_val, _labels(y_val, "y_val")).mean()
+        if on_val >= best:
+            break
+        best, least = on_val, log_loss(weights, x_test, _labels(y_test, "y_test")).mean()
+    return float(least)
+
+
+def whitening(z: np.ndarray, most: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
+    """The map of codes (…, d) to unit covariance on z (n, d), a column of ones added; the `most` leading directions."""
+    mean = z.mean(0)
+    if most is not None and most < min(z.shape) // 4:
+        from sklearn.utils.extmath import randomized_svd
+
+        _, singular, rows = randomized_svd(z - mean, most, n_iter=2, random_state=0)
+        values, vectors = singular**2 / len(z), rows.T
+    else:
+        values, vectors = np.linalg.eigh((z - mean).T @ (z - mean) / len(z))
+        values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
+    kept = values > FLOOR * max(values[0], 1e-30)
+    matrix = vectors[:, kept] / np.sqrt(values[kept])
+
+    def white(z: np.ndarray) -> np.ndarray:
+        return np.concatenate([(z - mean) @ matrix, np.ones((len(z), 1))], 1)
+
+    return white
+
+
+def fit(
+    x: np.ndarray, y: np.ndarray, classes: int, *, start: np.ndarray | None = None, prior: float = PRIOR
+) -> np.ndarray:
+    """(f, C) weights of highest posterior given x (n, f), y (n,): least Σ −log softmax(xᵀW)_y + ½ prior ‖W‖²."""
+    n, features = x.shape
+    rows = np.arange(n)
+    hot = np.zeros((n, classes))
+    hot[rows, y] = 1
+    penalty = prior / n
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        w = flat.reshape(features, classes)
+        logits = x @ w
+        logits -= logits.max(1, keepdims=True)
+        odds = np.exp(logits)
+        total = odds.sum(1, keepdims=True)
+        loss = (np.log(total).sum() - logits[rows, y].sum()) / n + 0.5 * penalty * (flat @ flat)
+        return loss, (x.T @ (odds / total - hot) / n + penalty * w).ravel()
+
+    begin = np.zeros(features * classes) if start is None else start.ravel()
+    options = {"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": 1000}
+    found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
+    return found.x.reshape(features, classes)
+
+
+def log_loss(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(n,) nats, −log softmax(xᵀW)_y."""
+    logits = x @ weights
+    logits -= logits.max(1, keepdims=True)
+    return np.log(np.exp(logits).sum(1)) - logits[np.arange(len(y)), y]
+
+
+def _grid(n: int, classes: int) -> np.ndarray:
+    sizes = [PER_CLASS * classes]
+    while sizes[-1] * STEP < n:
+        sizes.append(round(sizes[-1] * STEP))
+    return np.array([size for size in sizes if size < n] + [n])
+
+
+def _checked(sizes: Any, n: int | None) -> np.ndarray:
+    grid = np.asarray(sizes)
+    whole = grid.ndim == 1 and len(grid) > 0 and grid.dtype.kind in "iu"
+    if not whole or (np.diff(grid, prepend=0) <= 0).any() or (n is not None and grid[-1] > n):
+        most = "" if n is None else f" up to {n}, as many as there are labels"
+        raise ValueError(f"sizes are {np.asarray(sizes).tolist()}; they must be increasing whole numbers{most}")
+    return grid.astype(np.int64)
+
+
+def _paired(z: Any, y: Any, of_z: str, of_y: str) -> np.ndarray:
+    checked, n = codes(z, of_z), len(np.asarray(y))
+    if len(checked) != n:
+        raise ValueError(f"{of_z} has {len(checked)} rows and {of_y} has {n}; they must be the same examples")
+    return checked
+
+
+def _labels(y: Any, name: str) -> np.ndarray:
+    found = np.asarray(y)
+    if found.ndim != 1 or found.dtype.kind not in "iub":
+        raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}; it must be (n,) whole numbers")
+    if len(found) and found.min() < 0:
+        raise ValueError(f"{name} has the value {found.min()}; classes count from 0")
+    return found.astype(np.int64)
+
+
+def _count(labels: np.ndarray, classes: int | None) -> int:
+    most = int(labels.max()) + 1
+    if classes is not None and classes < most:
+        raise ValueError(f"classes is {classes}, but a label is {most - 1}; there are at least {most}")
+    return max(classes or most, 2)
