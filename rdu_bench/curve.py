@@ -22,6 +22,8 @@ from .store import Store
 from .suite import Curve
 from .train import Control, Progress, fit, fit_stack
 
+MEASURED = ("values", "factors", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
+
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -231,7 +233,7 @@ def _measure(
                     device=curve.device,
                     spec=spec,
                 )
-                extra |= {"values": measured.values, "factors": measured.factors, "nulls": measured.nulls}
+                extra |= {name: getattr(measured, name) for name in MEASURED}
                 vectors = measured.vectors
             except Exception as error:
                 trained = trained._replace(error=error)
@@ -261,9 +263,7 @@ def _write(
         "model": extra.get("model", {}),
         "data": extra.get("data", {}),
         "control": _finite(extra.get("control", {"sigma": trained.sigma})),
-        "values": extra.get("values", {}),
-        "factors": extra.get("factors", {}),
-        "nulls": extra.get("nulls", {}),
+        **{name: extra.get(name, {}) for name in MEASURED},
         "times": {"train_s": trained.seconds, "measure_s": extra.get("measure_s", 0.0)},
         "provenance": provenance.of_run(device=curve.device, threads=curve.threads, started=started),
     }

@@ -77,7 +77,7 @@ class Store:
         return path
 
     def vectors(self, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """The per-test-point vectors of a record, empty where there are none.
+        """The per-test-point vectors of a record and its pictures and latents, empty where there are none.
 
         Raises `ValueError` when their file is damaged.
         """
@@ -218,7 +218,7 @@ def flat(record: Mapping[str, Any]) -> dict[str, Any]:
     row |= {"dataset": spec["dataset_label"]}
     row |= {name: model.get(name) for name in ("title", "labels", "decoder")}
     row |= _scalars(record["control"]) | {"sigma": spec["sigma"], "strategy": spec["strategy"]}
-    row |= _scalars(record["values"])
+    row |= _scalars(record["values"]) | _scalars(record.get("scores", {}))
     row |= {f"data.{name}": value for name, value in _scalars(data).items()}
     row |= {f"model.{name}": value for name, value in _scalars(model).items()}
     for factor, values in record["factors"].items():

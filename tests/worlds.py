@@ -17,6 +17,8 @@ BUDGET = {
     "mixtures": [],
     "probe_steps": 1,
     "head_epochs": 1,
+    "score_groups": 50,
+    "score_trees": False,
     "test": 4000,
 }
 

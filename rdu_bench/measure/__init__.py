@@ -14,13 +14,16 @@ from .._hash import named_seed
 from ..data import Dataset
 from ..model import Model
 from ..nn.networks import Spec
-from . import distortion
+from . import dependence, distortion
 from .codes import Posteriors, draw
-from .marginal import information_low, stack
+from .marginal import Marginal, information_low, stack
+from .pictures import pictures
+from .scoring import scored
 from .usefulness import usefulness
 
 REFERENCES = 2000  # test points that I_low is contrasted with
 REPLAYED = 128  # the same, where every pair needs the encoder
+COMPARED = 500  # test points whose latents are stored
 
 __all__ = ["Measured", "measure"]
 
@@ -30,8 +33,12 @@ class Measured(NamedTuple):
 
     values: dict[str, Any]
     factors: dict[str, dict[str, Any]]
-    vectors: dict[str, np.ndarray]  # float32, one number a test point
+    vectors: dict[str, np.ndarray]  # float32, one number a test point; and arrays, under pictures/ and latents/
     nulls: dict[str, str]  # field → why it has no number
+    scores: dict[str, float | None]  # by score, protocol and representation
+    mi: dict[str, Any]  # I(z_j; y_k), nats
+    pictures: dict[str, Any]  # what the arrays under pictures/ show
+    structure: dict[str, Any] = {}  # noqa: RUF012  clusters, levels, leakage, efficiency, noise
 
 
 @torch.no_grad()
@@ -47,7 +54,8 @@ def measure(
 ) -> Measured:
     """Rate, distortion and usefulness of a frozen model, the same for the same seed.
 
-    `budget` has `codes`, `draws_fit`, `draws_test`, `mixtures`, `probe_steps`, `head_epochs` and `test`.
+    `budget` has `codes`, `draws_fit`, `draws_test`, `mixtures`, `probe_steps`, `head_epochs`, `test`, `score_groups`
+    and `score_trees`.
     """
     model = model.to(device).eval()
     cuda = [torch.device(device)] if device.startswith("cuda") else []
@@ -89,11 +97,38 @@ class _Measurement:
         self._distortion()
         self._gap()
         factors = self._usefulness()
+        scores = scored(
+            self.data,
+            self.train,
+            self.val,
+            self.test,
+            at=self.at,
+            budget=self.budget,
+            seed=named_seed("scores", self.seed),
+        )
+        self.nulls |= scores.nulls
+        shown = pictures(self.model, self.data, self.test, device=self.device)
+        if shown.reason:
+            self.nulls["pictures"] = shown.reason
         values = {name: self._number(name, value) for name, value in self.values.items()}
         for factor, found in factors.items():
             factors[factor] = {name: self._number(f"{name}[{factor}]", value) for name, value in found.items()}
         vectors = {name: vector.float().numpy().copy() for name, vector in self.vectors.items()}
-        return Measured(values, factors, vectors, self.nulls)
+        vectors |= {f"pictures/{name}": array for name, array in shown.arrays.items()} | self._latents()
+        found = {name: self._number(name, value) for name, value in scores.scores.items()}
+        return Measured(values, factors, vectors, self.nulls, found, scores.mi, shown.about)
+
+    def _latents(self) -> dict[str, np.ndarray]:
+        """Posterior means of the first test points, and what each latent tells of x: for comparing seeds."""
+        z = self.train.continuous.double()
+        if self.test.sizes or len(z) < 2 or not z.shape[-1]:
+            return {}
+        within, total = z.var(0).mean(0), z.flatten(0, 1).var(0)
+        rate = 0.5 * (total / within.clamp(min=1e-12 * total.clamp(min=1e-12))).clamp(min=1).log()
+        return {
+            "latents/mean": self.test.centre[:COMPARED].half().numpy(),
+            "latents/rate": rate.float().numpy(),
+        }
 
     def _number(self, name: str, value: Any) -> Any:
         if isinstance(value, dict):
@@ -130,12 +165,26 @@ class _Measurement:
         self.values["R_star_parts"] = {name: float(rate.mean()) for name, rate in marginal.parts.items()}
         self.values["R_star_w"] = marginal.weights
         self.values["I_exact"] = None
+        self._dependence(marginal, aggregates.get("population"))
         if "population" in marginal.parts:
             self._mean("I_exact", marginal.parts["population"])
         elif self.data.population is None:
             self.nulls["I_exact"] = "the population is not finite and known"
         else:
             self.nulls["I_exact"] = "blocks depend on each other's draws: the aggregate has no closed form"
+
+    def _dependence(self, marginal: Marginal, population: Posteriors | None) -> None:
+        """Total correlation over single latents: a lower bound, and the value where the population is known."""
+        self.values |= {"TC_low": None, "TC": None}
+        if self.test.sizes or marginal.mixture is None or self.test.continuous.shape[-1] < 2:
+            self.nulls["TC_low"] = "it needs two continuous latents, no symbols, and codes enough for a mixture"
+        else:
+            told, shuffled = dependence.low(self.test, marginal.mixture, named_seed("shuffled", self.seed))
+            self._mean("TC_low", told - shuffled)
+        if population is None:
+            self.nulls["TC"] = "the population is not finite and known, or blocks depend on each other's draws"
+        else:
+            self._mean("TC", dependence.exact(self.test, population)[None])
 
     def _information(self) -> None:
         flat = Posteriors(self.model, self.x_test[:2], self.device).flat

@@ -112,7 +112,9 @@ def _side_by_side(parts: list[Codes]) -> Codes:
 
 def _stack(draws: list[Codes]) -> Codes:
     merged = _merge(draws, torch.stack)
-    return Codes(**{f.name: getattr(merged, f.name) for f in fields(Codes)} | {"mean": draws[0].mean, "centre": draws[0].centre})
+    return Codes(
+        **{f.name: getattr(merged, f.name) for f in fields(Codes)} | {"mean": draws[0].mean, "centre": draws[0].centre}
+    )
 
 
 def _merge(parts: list[Codes], join) -> Codes:  # type: ignore[no-untyped-def]
@@ -167,6 +169,23 @@ class Posteriors:
         ]
         return (torch.cat(out) - torch.tensor(float(len(self))).log()).reshape(codes.log_q.shape)
 
+    @torch.no_grad()
+    def singles(self, codes: Codes) -> Tensor:
+        """(c + P, N) log (1/M) Σ_m q(z_j|x_m) of every latent alone, at the first draw; where `flat` only."""
+        smooth, hot = [], []
+        for parts, draws in zip(zip(*(code.values() for code in self.stored), strict=True), codes.drawn, strict=True):
+            at = draws[0].to(self.device)
+            if parts[0].discrete:
+                logits = torch.cat([_logits(part).reshape(len(part.rate), -1, at.shape[-1]) for part in parts])
+                pooled = logits.logsumexp(0) - math.log(len(self))  # (P, K)
+                hot += [(at.reshape(len(at), *pooled.shape) * pooled).sum(-1).T]
+                continue
+            mean, scale = (torch.cat([getattr(part.q, m).flatten(1) for part in parts]) for m in ("mean", "stddev"))
+            for z, mu, sd in zip(at.flatten(1).T, mean.T, scale.T, strict=True):
+                log_q = -0.5 * ((z[:, None] - mu) / sd).square() - sd.log() - 0.9189385332046727
+                smooth += [log_q.logsumexp(1)[None] - math.log(len(self))]
+        return torch.cat(smooth + hot).cpu()
+
     def _columns(self, drawn: tuple[Tensor, ...]) -> Iterator[Tensor]:
         drawn = tuple(part.to(self.device) for part in drawn)
         if self.flat:
@@ -203,13 +222,17 @@ def _is_normal(q: Distribution) -> bool:
     return isinstance(base, torch.distributions.Normal)
 
 
+def _logits(block: Block) -> Tensor:
+    base: Any = getattr(block.q, "base_dist", block.q)
+    logits: Tensor = base.logits  # normalised
+    return logits
+
+
 def _pairwise(block: Block, at: Tensor) -> Tensor:
     """(n, m) log q(at_n|x_m) of one block."""
     if block.discrete:
         hot = at.flatten(1)
-        base: Any = getattr(block.q, "base_dist", block.q)
-        logits = base.logits
-        return hot @ logits.flatten(1).T
+        return hot @ _logits(block).flatten(1).T
     mean, scale = block.q.mean.flatten(1).double(), block.q.stddev.flatten(1).double()
     z, w = at.flatten(1).double(), scale**-2
     quadratic = z.square() @ w.T - 2 * z @ (mean * w).T + (mean.square() * w).sum(-1)

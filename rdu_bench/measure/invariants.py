@@ -43,6 +43,9 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
         most = min(rate, v["H_x"]) if v.get("H_x") is not None else rate
         if v["I_exact"] > most + SLACK * _se(rate_se, v.get("I_exact_se")) + OWN:
             yield f"I = {v['I_exact']:.3f} exceeds min(R*, H(x)) = {most:.3f} nats"
+    known = v.get("TC") is not None and v.get("TC_low") is not None
+    if known and v["TC_low"] > v["TC"] + SLACK * _se(v["TC_se"], v["TC_low_se"]) + OWN:
+        yield f"the lower bound on TC, {v['TC_low']:.3f}, exceeds TC = {v['TC']:.3f} nats"
     if rate > v["R_own"] + OWN + SLACK * _se(rate_se, v["R_own_se"]):
         yield f"R* = {rate:.3f} exceeds R_own = {v['R_own']:.3f} nats, whose marginal it contains"
     if abs(v["R_own"] - v["R_own_mc"]) > 4 * _se(v["R_own_se"], v["R_own_mc_se"]) + 1e-4:

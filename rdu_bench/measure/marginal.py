@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
@@ -23,12 +24,40 @@ CLASSWISE = 20  # most symbols for which the continuous part gets a density of i
 JITTER = 1e-6
 
 
+class Mixture:
+    """A fitted mixture of full Gaussians over continuous latents, each divided by its `scale` (c,)."""
+
+    def __init__(self, fitted: GaussianMixture, scale: Tensor):
+        self.fitted, self.scale = fitted, scale
+
+    def __call__(self, codes: Codes) -> Tensor:
+        """(S, N) log-density."""
+        return (self._joint(codes.continuous.flatten(0, 1)) - self.scale.log().sum()).reshape(codes.log_q.shape)
+
+    def dependence(self, z: Tensor) -> Tensor:
+        """(n, c) → (n,) log m(z) − Σ_j log m(z_j): its mean under m is the total correlation of m, nats."""
+        u = (z.double() / self.scale)[:, None]  # (n, 1, c)
+        mean, variance = (torch.from_numpy(part) for part in (self.fitted.means_, self._variances))
+        each = -0.5 * ((u - mean).square() / variance + (2 * math.pi * variance).log())  # (n, K, c)
+        single = (each + torch.from_numpy(self.fitted.weights_).log()[:, None]).logsumexp(1)
+        return self._joint(z) - single.sum(1)
+
+    @property
+    def _variances(self) -> np.ndarray:
+        """(K, c)."""
+        return np.diagonal(self.fitted.covariances_, axis1=1, axis2=2).copy()
+
+    def _joint(self, z: Tensor) -> Tensor:
+        return torch.from_numpy(self.fitted.score_samples((z.double() / self.scale).numpy()))
+
+
 class Marginal(NamedTuple):
     """A stack and what it charges on test codes."""
 
     rate: Tensor  # (S, N) nats, log q − log m*
     parts: dict[str, Tensor]  # (S, N) nats under each component alone
     weights: dict[str, float]
+    mixture: Mixture | None  # the largest Gaussian mixture among the components
 
 
 def stack(
@@ -47,6 +76,7 @@ def stack(
         rate=test.log_q.double() - log_m,
         parts=dict(zip(components, rates, strict=True)),
         weights=dict(zip(components, weights.tolist(), strict=True)),
+        mixture=next((c for c in reversed(components.values()) if isinstance(c, Mixture)), None),
     )
 
 
@@ -93,16 +123,8 @@ def _gaussians(train: Codes, mixtures: list[int], seed: int) -> dict[str, Compon
             k, reg_covar=1e-4, random_state=seed % 2**32, max_iter=60, tol=1e-2, init_params="k-means++"
         )
         mixture.fit((once / scale).numpy())
-        found[f"mixture-{k}"] = _mixture(mixture, scale)
+        found[f"mixture-{k}"] = Mixture(mixture, scale)
     return found
-
-
-def _mixture(mixture: GaussianMixture, scale: Tensor) -> Component:
-    def log_density(codes: Codes) -> Tensor:
-        z = (codes.continuous.double() / scale).flatten(0, 1).numpy()
-        return torch.from_numpy(mixture.score_samples(z)).reshape(codes.log_q.shape) - scale.log().sum()
-
-    return log_density
 
 
 def _normal(mean: Tensor, covariance: Tensor) -> Component:

@@ -11,7 +11,7 @@ from .agreement import udr
 from .decoding import explicitness, sap
 from .groups import betavae_score, factorvae_score
 from .importance import DCI, dci
-from .information import mig, modularity, mutual_info_score, mutual_information
+from .information import entropies, mig, modularity, mutual_info_score, mutual_information
 from .restraint import irs
 from .unsupervised import gaussian_total_correlation, gaussian_wasserstein_correlation
 
@@ -20,6 +20,7 @@ __all__ = [
     "Undefined",
     "betavae_score",
     "dci",
+    "entropies",
     "explicitness",
     "factorvae_score",
     "gaussian_total_correlation",

@@ -1,0 +1,40 @@
+"""Total correlation of the aggregate posterior: TC = KL(q(z) ‖ ∏_j q(z_j)), nats, over single latents.
+
+R_own = I + TC + Σ_j KL(q(z_j) ‖ m_j)        for an own marginal of independent latents
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from .codes import Codes, Posteriors
+from .marginal import Mixture
+
+SHUFFLES = 8
+
+
+def exact(test: Codes, population: Posteriors) -> Tensor:
+    """(N,) log q(z) − Σ_j log q(z_j) at the first draw, whose mean is TC: every q is an average over the population."""
+    first = population.aggregate(test)[0]
+    return first - population.singles(test).sum(0)
+
+
+def low(test: Codes, mixture: Mixture, seed: int) -> tuple[Tensor, float]:
+    """Donsker–Varadhan: TC ≥ E_q T − log E_∏q exp T, with T what a mixture fitted on training codes says of TC.
+
+    Returns T (S, N) at test draws and the second term, over draws whose latents were shuffled each on its own.  T is
+    cut where the shuffled draws could not see it, at the logarithm of their number, so TC is seen up to there only.
+    """
+    z = test.continuous.flatten(0, 1)
+    generator = torch.Generator().manual_seed(seed % 2**62)
+    shuffled = [
+        torch.stack([column[torch.randperm(len(z), generator=generator)] for column in z.T], 1) for _ in range(SHUFFLES)
+    ]
+    cap = math.log(len(z) * SHUFFLES) - 1
+    apart = torch.cat([mixture.dependence(part) for part in shuffled]).clamp(max=cap)
+    together = mixture.dependence(z).clamp(max=cap)
+    log_mean = float(apart.logsumexp(0) - math.log(len(apart)))
+    return together.reshape(test.log_q.shape), log_mean

@@ -1,0 +1,165 @@
+"""Scores, dependence and pictures of a measured model, where the truth is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from worlds import BUDGET, Coins, Optimal, Plane, Symbols
+
+from rdu_bench import registry
+from rdu_bench.api import Batch, Model, Row, bernoulli, gaussian, transmit
+from rdu_bench.measure import measure
+from rdu_bench.measure.invariants import check
+from rdu_bench.measure.pictures import _moved
+
+
+@pytest.fixture(scope="module")
+def coins():
+    torch.set_num_threads(1)
+    made = Coins()
+    made.load(n=2000)
+    return made
+
+
+class Wires(Model):
+    """Three bits on three wires, z_j = ±gain + noise, mixed by `turn`; the decoder reads the wires back."""
+
+    row = Row(paper="0000.00000", title="wires")
+
+    def __init__(self, gain: float = 2.0, turn: torch.Tensor | None = None):
+        super().__init__()
+        self.gain, self.turn = gain, torch.eye(3) if turn is None else turn
+        self.still = torch.nn.Parameter(torch.zeros(()))
+
+    def encode(self, batch: Batch):
+        mean = self.gain * (2 * batch.x.flatten(1) - 1) @ self.turn
+        return {"z": transmit(gaussian(mean, torch.ones_like(mean)), gaussian(0 * mean, torch.ones_like(mean)))}
+
+    def decode(self, code):
+        z = code["z"].sample @ self.turn.T
+        return bernoulli((2 * self.gain * z).view(-1, 1, 1, 3) + 0 * self.still)
+
+
+TURN = torch.linalg.qr(torch.tensor([[1.0, 2, 0], [0, 1, 1], [1, 0, 3]]))[0]
+
+
+def measured(model, data, **budget):
+    return measure(
+        model.requires_grad_(False),
+        data,
+        BUDGET | {"mixtures": [8]} | budget,
+        ("linear",),
+        spec=data.spec(hidden=(), latent=4),
+    )
+
+
+def test_bits_on_wires_of_their_own_are_disentangled_and_mixed_ones_are_not(coins):
+    straight, mixed = measured(Wires(4.0), coins, score_groups=500), measured(Wires(4.0, TURN), coins, score_groups=500)
+    for score in ("mig", "dci_disentanglement", "dci_completeness", "sap", "modularity", "factorvae"):
+        for rep in ("mean", "sample"):
+            name = f"{score}_robust_{rep}"
+            assert straight.scores[name] > 0.85, (name, straight.scores[name])
+            if score not in ("modularity", "factorvae"):
+                assert mixed.scores[name] < straight.scores[name] - 0.1, name
+    assert straight.mi["latents"] == ["z[0]", "z[1]", "z[2]"] and straight.mi["factors"] == ["bit0", "bit1", "bit2"]
+    np.testing.assert_allclose(straight.mi["sample"], math.log(2) * np.eye(3), atol=0.02)
+
+
+def test_the_rate_is_information_total_correlation_and_misfit_of_each_latent(coins):
+    """R_own = I + TC + Σ_j KL(q(z_j) ‖ N(0, 1)), the last by quadrature."""
+    model = Wires(1.5, TURN)
+    v = measured(model, coins).values
+    grid = torch.linspace(-9, 9, 20001, dtype=torch.float64)
+    misfit = 0.0
+    for means in model.encode(Batch.unlabelled(coins.population))["z"].q.mean.T.double():
+        log_q = (-0.5 * (grid[:, None] - means) ** 2).logsumexp(1) - math.log(8 * math.sqrt(2 * math.pi))
+        log_p = -0.5 * grid**2 - 0.5 * math.log(2 * math.pi)
+        misfit += float((log_q.exp() * (log_q - log_p)).sum() * (grid[1] - grid[0]))
+    error = math.hypot(v["TC_se"], v["I_exact_se"])
+    assert v["I_exact"] + v["TC"] + misfit == pytest.approx(v["R_own"], abs=4 * error + 1e-3)
+    assert v["TC"] - 0.1 < v["TC_low"] <= v["TC"] + 3 * error
+
+
+def test_independent_wires_have_no_total_correlation(coins):
+    v = measured(Wires(1.5), coins).values
+    assert v["TC"] == pytest.approx(0, abs=4 * v["TC_se"] + 1e-3)
+    assert v["TC_low"] <= 3 * v["TC_low_se"] + 0.02
+
+
+def test_total_correlation_of_gaussian_codes_is_its_closed_form():
+    plane = Plane()
+    plane.load()
+    found = measured(Correlated(), plane, mixtures=[2])
+    assert found.values["TC_low"] == pytest.approx(-0.5 * math.log(1 - 0.64), abs=0.05)
+    assert found.scores["gaussian_tc_dlib_sample"] == pytest.approx(-0.5 * math.log(1 - 0.64), abs=0.05)
+    assert found.values["TC"] is None and "population" in found.nulls["TC"]
+    assert "mig_robust_mean" not in found.scores and found.mi == {}  # its only factor is real
+
+
+class Correlated(Optimal):
+    """Two latents with correlation 0.8 in the aggregate."""
+
+    def encode(self, batch: Batch):
+        x = batch.x / torch.tensor([2.0, 1.0, 0.5, 0.25]).sqrt()
+        mean = torch.stack([x[:, 0], 0.9 * x[:, 0] + (1 - 0.81) ** 0.5 * x[:, 1]], 1)
+        scale = math.sqrt(0.9 / 0.8 - 1)
+        return {"z": transmit(gaussian(mean, torch.full_like(mean, scale)), gaussian(0 * mean, torch.ones_like(mean)))}
+
+    def decode(self, code):
+        return gaussian(torch.zeros(len(code["z"].sample), 4) + 0 * self.still, torch.ones(4))
+
+
+def test_a_bound_above_the_value_is_a_broken_law(coins):
+    found = measured(Wires(1.5, TURN), coins)
+    record = {"values": dict(found.values), "factors": {}, "status": "ok", "control": {}, "data": {"shape": [1, 1, 3]}}
+    assert check(record) == []
+    record["values"]["TC_low"] = found.values["TC"] + 0.5
+    assert any("lower bound on TC" in said for said in check(record))
+
+
+def test_symbols_have_scores_of_information_and_none_of_distance(coins):
+    found = measured(Symbols(0.05), coins)
+    assert found.scores["modularity_robust_sample"] == pytest.approx(0, abs=0.05)  # one symbol knows all three bits
+    for name in ("irs_robust_mean", "betavae_dlib_sample", "gaussian_tc_robust_mean"):
+        assert found.scores[name] is None and "symbols" in found.nulls[name]
+    assert found.scores["mig_robust_mean"] is None and "only one" in found.nulls["mig_robust_mean"]
+
+
+def test_every_score_without_a_value_says_why(coins):
+    found = measured(Wires(0.0), coins)
+    for name, value in found.scores.items():
+        assert (value is None) == (name in found.nulls), name
+        assert value is None or math.isfinite(value)
+    assert found.scores["mig_robust_mean"] is None and "constant" in found.nulls["mig_robust_mean"]
+    assert found.scores["dci_disentanglement_robust_sample"] is None
+
+
+def test_pictures_show_the_test_images_and_the_latent_that_moves_a_pixel(coins):
+    found = measured(Wires(4.0), coins)
+    shown = {name.removeprefix("pictures/"): a for name, a in found.vectors.items() if name.startswith("pictures/")}
+    x = coins.splits["test"].x[:8]
+    np.testing.assert_array_equal(shown["originals"], (x * 255).numpy().astype(np.uint8))
+    assert np.abs(shown["reconstructions"].astype(int) - shown["originals"]).mean() < 20
+    assert found.pictures["at"] == [-2, -1, 0, 1, 2] and shown["traversals"].shape == (3, 5, 1, 1, 3)
+    for name, row in zip(found.pictures["latents"], shown["traversals"], strict=True):
+        moved = np.ptp(row[:, 0, 0].astype(int), axis=0)
+        assert moved.argmax() == int(name[2]) and moved.max() > 200 and sorted(moved)[-2] == 0
+
+
+def test_latents_are_moved_where_they_are_sent():
+    model = registry.model("ladder_vae", registry.dataset("digits").spec(hidden=(16,), latent=3))
+    code = model.encode(Batch.unlabelled(torch.zeros(2, 1, 8, 8)))
+    sizes = [block.drawn[0].numel() for block in code.values()]
+    moved = _moved(code, sizes[0] + 1, torch.tensor([5.0, 6.0]))
+    first, second, *_ = moved.values()
+    old = [*code.values()]
+    assert torch.equal(first.sample, old[0].sample[:1].expand(2, -1))
+    assert second.drawn[:, 1].tolist() == [5, 6] and torch.equal(second.drawn[:, 0], old[1].drawn[:1, 0].expand(2))
+
+
+def test_images_that_are_none_and_models_that_draw_none_have_no_pictures():
+    plane = Plane()
+    plane.load(n=500)
+    found = measured(Optimal(), plane, codes=200)
+    assert found.pictures == {} and "no image" in found.nulls["pictures"]
