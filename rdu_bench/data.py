@@ -36,7 +36,7 @@ class Card(NamedTuple):
     task: str  # what y is
     sensitive: str = ""  # what s is
     entropy: str = "none"  # exact, differential, or none: what is known of H(x)
-    provides: tuple[str, ...] = ()  # of "labels", "image", "binary": what a model's `Row.needs` may ask for
+    provides: tuple[str, ...] = ()  # of "labels", "groups", "image", "binary": what a model's `Row.needs` may ask for
     files: str = ""  # what it needs in the data folder; empty when it brings or makes its own
 
 
@@ -157,7 +157,7 @@ class Dataset(ABC):
     def provides(self) -> frozenset[str]:
         """What a model's `Row.needs` may ask for and this data set has."""
         image, binary = len(self.shape) == 3, self.likelihood == "bernoulli"
-        has = {"labels": self.label is not None, "image": image, "binary": binary}
+        has = {"labels": self.label is not None, "groups": self.sensitive is not None, "image": image, "binary": binary}
         return frozenset(name for name, there in has.items() if there)
 
     def spec(self, **network: Any) -> Spec:

@@ -30,7 +30,7 @@ class Row(NamedTuple):
     prior: str = "N"  # N Gaussian, C categorical, M mixture, G graphical model, L learned
     labels: str = ""  # "", "optional" or "required": class labels seen in training
     rate: str = "closed-form KL"  # how R_own is computed
-    needs: tuple[str, ...] = ()  # of the data: "labels", "image", "binary"
+    needs: tuple[str, ...] = ()  # of the data: "labels", "groups", "image", "binary"
 
 
 class Batch(NamedTuple):

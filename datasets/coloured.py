@@ -1,0 +1,66 @@
+import numpy as np
+import torch
+
+from rdu_bench import registry
+from rdu_bench._hash import named_seed
+from rdu_bench.api import Card, DataError, Entropy, Factor, Split
+from rdu_bench.data import GroundTruth
+
+BASES = ("digits", "mnist", "sprites")
+COLOURS = 3  # red, green and blue: one channel of the image each
+
+
+class Coloured(GroundTruth):
+    """Coloured: the images of another data set drawn in one of a few colours, which is the sensitive factor s.
+
+        P(s | y) = (1 − ρ)/C + ρ [s = y mod C]        ρ = `correlation`, C = `colours`
+
+    A colour is a channel: all ink of an image is in channel s of x.  At ρ = 0 colour tells nothing of the label y, at
+    ρ = 1 all that y mod C tells.  Colours are drawn once by a fixed named seed, and splits are those of `base`.
+    H(x) is H of the base plus H(s|y), exact where the base's is.
+    """
+
+    card = Card(
+        title="Coloured",
+        source="generated from digits, MNIST or sprites",
+        shape="C×H×W, binary",
+        task="that of the base: digit or shape",
+        sensitive="colour",
+        provides=("labels", "image", "binary", "groups"),
+        entropy="exact",
+        files="those of its base",
+    )
+
+    def load(self, *, base: str = "digits", colours: int = 2, correlation: float = 0.5, **params: object) -> None:
+        """`params` are those of the base."""
+        if base not in BASES:
+            raise DataError(f"coloured: base is {base!r}; it must be one of {', '.join(BASES)}.")
+        if isinstance(colours, bool) or colours not in range(2, COLOURS + 1):
+            raise DataError(f"coloured: colours is {colours!r}; it must be 2 or {COLOURS}.")
+        if not 0 <= correlation <= 1:
+            raise DataError(f"coloured: correlation is {correlation!r}; it must be from 0 to 1.")
+        plain = registry.dataset(base, **params)
+        if plain.sensitive:
+            raise DataError(f"coloured: the base's {plain.sensitive} is sensitive already; leave that to the colour.")
+        label = plain.label
+        self.shape, self.likelihood, self.task = (colours, *plain.shape[1:]), plain.likelihood, plain.task
+        self.sensitive = "colour"
+        apart = correlation == 0
+        table = (1 - correlation) / colours + correlation * np.eye(colours)[np.arange(label.size) % colours]  # P(s|y)
+        exact = plain.entropy.kind == "exact"  # so y is uniform
+        known = [f._replace(independent=f.independent and (apart or f.name != label.name)) for f in plain.factors]
+        colour = Factor("colour", colours, independent=apart, entropy=entropy(table.mean(0)) if exact else None)
+        self.factors = (*known, colour)
+        for part, split in plain.splits.items():
+            draw = np.random.default_rng(named_seed("colour", base, part))
+            y = split.factors[label.name].numpy()
+            s = torch.from_numpy((draw.random(len(y))[:, None] > table[y].cumsum(1)[:, :-1]).sum(1))
+            ink = torch.nn.functional.one_hot(s, colours).float()[:, :, None, None]
+            self.splits[part] = Split(split.x * ink, {**split.factors, "colour": s})
+        if exact:
+            self.entropy = Entropy(plain.entropy.nats + float(np.mean([entropy(row) for row in table])), "exact")
+
+
+def entropy(p: np.ndarray) -> float:
+    """Nats of a distribution (C,)."""
+    return float(-(p[p > 0] * np.log(p[p > 0])).sum())
