@@ -86,7 +86,8 @@ def n_label_curve(
                 continue
             weights = fit(x[order[:n]], y_seen[order[:n]], count, start=weights)
             losses[seed, i] = log_loss(weights, x_test, truth).mean()
-    return LabelCurve(grid, losses.mean(0), losses.std(0, ddof=1) / np.sqrt(seeds))
+    errors = np.where(grid == len(x), 0.0, losses.std(0, ddof=1) / np.sqrt(seeds))
+    return LabelCurve(grid, losses.mean(0), errors)
 
 
 def prequential_codelength(
