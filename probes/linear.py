@@ -1,24 +1,35 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MultivariateNormal
+from torch.nn.functional import one_hot
 
 from rdu_bench.api import Head, Probe, ProbeCard, Target
 
 RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-STILL = 2e-6  # predicted decrease, in nats, at which Newton's method stops
+BIAS = 1e-6  # ridge on the bias, which keeps it from drifting along the one direction that changes nothing
+STILL = 2e-6  # predicted decrease, in nats, at which a head has converged
+STEPS, HALVINGS = 200, 20  # most for one ridge, and for one step
+MEMORY = 10  # steps that curvature is learned from
+WORSE = 0.05  # nats above its best on validation at which a head's path ends
+CACHE = 100_000  # numbers worked on at once, so that they stay near the processor
+BITS = 1 / math.log(2)
 
 
 class Linear(Probe):
     """Softmax regression, or linear regression with a full covariance, on the code.
 
-        min_W  E −log softmax(W z)_y + λ/2 ‖W‖²        λ on validation, from large to small
+        min_W  E −log softmax(W z)_y + λ/2 ‖W‖²        λ on validation, from large to small, each from the last
 
-    Newton's method with the exact Hessian; the bias is free.
+    All codes descend side by side, one factor after the other so that no class is padded; a head that has converged
+    is dropped.  Quasi-Newton steps: the curvature of the best constant head, (diag π − ππᵀ) ⊗ E zzᵀ, which is exact
+    where the path begins and diagonal for whitened z, corrected by the last steps taken (L-BFGS).  What they learned
+    of the data term holds for every λ.
     """
 
     card = ProbeCard(title="linear", family="softmax(W z + b), N(W z + b, Σ)")
@@ -26,92 +37,179 @@ class Linear(Probe):
     def fit(
         self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
     ) -> list[Head]:
-        return [_classes(fit, val, t) if t.factor.kind == "class" else _reals(fit, val, t) for t in targets]
+        return self.fit_many(fit[None], val[None], targets, seed=seed, budget=budget)[0]
+
+    def fit_many(
+        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
+    ) -> list[list[Head]]:
+        x, v = _columns(fit), _columns(val)
+        fitted = []
+        for target in targets:
+            y, truth = torch.cat([target.fit] * fit.shape[1]), torch.cat([target.val] * val.shape[1])
+            if target.factor.kind == "class":
+                fitted.append(_classes(x, y, v, truth, target.factor.size))
+            else:
+                fitted.append([_real(*code, y.double(), truth.double()) for code in zip(x, v, strict=True)])
+        return [[heads[p] for heads in fitted] for p in range(len(fit))]
 
 
-def _ones(z: Tensor) -> Tensor:
-    z = z.double()
-    return torch.cat([z, z.new_ones(*z.shape[:-1], 1)], -1)
+def _columns(z: Tensor) -> Tensor:
+    """(P, S, N, d) → (P, d + 1, S·N), ones last: examples side by side, which is how they are summed fast."""
+    flat = z.float().flatten(1, 2).mT
+    return torch.cat([flat, flat.new_ones(len(flat), 1, flat.shape[2])], 1).contiguous()
 
 
-def _classes(fit: Tensor, val: Tensor, target: Target) -> Head:
-    x, draws, k = _ones(fit).flatten(0, 1), len(fit), target.factor.size
-    y = target.fit.repeat(draws)
-    best, chosen, weights = torch.inf, 0.0, x.new_zeros(x.shape[1], k)
-    w = weights
+def _classes(x: Tensor, y: Tensor, v: Tensor, truth: Tensor, k: int) -> list[Head]:
+    path, held = _Path(_Loss(x, y, k)), _Loss(v, truth, k)
+    best, chosen, kept = x.new_full((len(x),), torch.inf).double(), [0.0] * len(x), path.weights()
+    going = torch.arange(len(x))
     for ridge in RIDGES:
-        w = _newton(x, y, w, ridge)
-        loss = float(torch.nn.functional.cross_entropy((_ones(val) @ w).flatten(0, 1), target.val.repeat(len(val))))
-        if loss < best:
-            best, chosen, weights = loss, ridge, w
+        path.descend(ridge, going)
+        weights = path.weights()
+        loss = held(weights[going], going)[0]
+        for code, now in zip(going.tolist(), loss.tolist(), strict=True):
+            if now < best[code]:
+                best[code], chosen[code], kept[code] = now, ridge, weights[code]
+        going = going[loss < best[going] + WORSE]
+        if not len(going):
+            break
+    return [_head(*found) for found in zip(kept, chosen, strict=True)]
+
+
+def _head(weights: Tensor, ridge: float) -> Head:
+    w, b = weights[:, :-1].T, weights[:, -1].double()
 
     def predict(z: Tensor) -> Distribution:
-        return Categorical(logits=_ones(z) @ weights)
+        return Categorical(logits=(z.float() @ w).double() + b)
 
-    return Head(predict, {"ridge": chosen})
+    return Head(predict, {"ridge": ridge})
 
 
-def _newton(x: Tensor, y: Tensor, w: Tensor, ridge: float) -> Tensor:
-    """(d + 1, K) weights of least penalised loss, from `w`."""
-    n, features = x.shape
-    k = w.shape[1]
-    truth = torch.nn.functional.one_hot(y, k).to(x)
-    penalty = torch.full((features, 1), ridge, dtype=x.dtype)
-    penalty[-1] = 1e-9  # the bias, kept from drifting along the one direction that changes nothing
+class _Loss:
+    """E −log softmax(W x)_y of P codes, without penalty; x (P, F, N), y (N,), W (P, K, F)."""
 
-    def objective(w: Tensor) -> Tensor:
-        logits = x @ w
-        return (logits.logsumexp(-1) - (logits * truth).sum(-1)).mean() + 0.5 * (penalty * w.square()).sum()
+    def __init__(self, x: Tensor, y: Tensor, k: int):
+        self.x, self.k = x, k
+        hot = one_hot(y, k).to(x).T
+        self.frequencies = (hot.sum(1) + 0.5) / (len(y) + 0.5 * k)
+        self.truth = torch.stack([hot @ code.T for code in x]) / len(y)  # (P, K, F) E 1[y = k] x
 
-    value = objective(w)
-    for _ in range(100):
-        p = (x @ w).softmax(-1)
-        gradient = x.T @ (p - truth) / n + penalty * w
-        crossed = (p[:, :, None] * x[:, None]).flatten(1)  # (n, K·(d+1)): row (k, i) is p_k x_i
-        hessian = -crossed.T @ crossed / n
-        blocks = torch.einsum("nk,ni,nj->kij", p, x, x) / n if features * k <= 2000 else _blocks(p, x)
-        for c in range(k):
-            at = slice(c * features, (c + 1) * features)
-            hessian[at, at] += blocks[c] + torch.diag(penalty[:, 0])
-        hessian.diagonal().add_(1e-10)
-        flat = gradient.T.reshape(-1, 1)
-        step = torch.cholesky_solve(flat, torch.linalg.cholesky(hessian))
-        decrease = float((flat * step).sum()) / 2
-        direction, scale = step.reshape(k, features).T, 1.0
-        if decrease < STILL:
-            break
-        while scale > 1e-6:
-            trial = objective(w - scale * direction)
-            if trial <= value - 0.1 * scale * decrease:
+    def __call__(self, w: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        """(L,) nats and (L, K, F) gradient of the codes `at` (L,) at weights `w` (L, K, F)."""
+        values, gradients = [], []
+        size = max(1, CACHE // (self.k * self.x.shape[2]))
+        for mine, some in zip(w.split(size), at.split(size), strict=True):
+            x = self.x if len(some) == len(self.x) else self.x[some] if len(some) > 1 else self.x[int(some), None]
+            logits = (mine * BITS) @ x  # in bits, because exp2 takes a third of the time of exp
+            top = logits.amax(1, keepdim=True)
+            powers = logits.sub_(top).exp2_()
+            total = powers.sum(1, keepdim=True)
+            values.append((top + total.log2()).mean((1, 2), dtype=torch.float64) / BITS)
+            if x.shape[1] < self.k:  # the smaller of the two is divided
+                gradients.append(((x / total) @ powers.mT).mT)
+            else:
+                gradients.append(powers.div_(total) @ x.mT)
+        truth = self.truth[at]
+        value = torch.cat(values) - (w * truth).sum((1, 2), dtype=torch.float64)
+        return value, torch.cat(gradients) / self.x.shape[2] - truth
+
+
+class _Path:
+    """Weights of P codes on their way from large ridges to small, flat (P, K·F).
+
+    They are held in the basis of classes in which the curvature of a constant head is diagonal.
+    """
+
+    def __init__(self, loss: _Loss):
+        self.loss = loss
+        codes, features, pi = len(loss.x), loss.x.shape[1], loss.frequencies
+        spread, self.basis = torch.linalg.eigh(torch.diag(pi) - pi[:, None] * pi)
+        self.curvature = (spread.clamp(min=0)[:, None] * loss.x.square().mean(2)[:, None]).flatten(1)
+        start = loss.x.new_zeros(codes, loss.k, features)
+        start[:, :, -1] = pi.log()
+        self.w = (self.basis.T @ start).flatten(1)
+        self.value, self.gradient = self._data(self.w, torch.arange(codes))
+        self.steps = self.w.new_zeros(codes, MEMORY, self.w.shape[1])
+        self.bends = torch.zeros_like(self.steps)  # of the gradient of the data term, along each step
+
+    def weights(self) -> Tensor:
+        """(P, K, F)."""
+        return self.basis @ self.w.view(len(self.w), self.loss.k, -1)
+
+    def descend(self, ridge: float, live: Tensor) -> None:
+        """Move the codes `live` to the weights of least penalised loss."""
+        penalty = self.w.new_full((self.loss.x.shape[1],), ridge)
+        penalty[-1] = BIAS
+        penalty = penalty.repeat(self.loss.k)
+        for _ in range(STEPS):
+            gradient = self.gradient[live] + penalty * self.w[live]
+            step = self._step(gradient, penalty, live)
+            decrease = (step * gradient).sum(1, dtype=torch.float64) / 2
+            moving = decrease > STILL
+            if not bool(moving.any()):
+                return
+            live = self._move(live[moving], step[moving], decrease[moving], penalty)
+
+    def _data(self, w: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        value, gradient = self.loss(self.basis @ w.view(len(w), self.loss.k, -1), at)
+        return value, (self.basis.T @ gradient).flatten(1)
+
+    def _step(self, gradient: Tensor, penalty: Tensor, live: Tensor) -> Tensor:
+        """H⁻¹ ∇ by L-BFGS in its compact form (Byrd, Nocedal and Schnabel 1994, equation 2.6)."""
+        inverse = 1 / (self.curvature[live] + penalty)
+        s = self.steps[live]
+        y = self.bends[live] + penalty * s
+        sy = s @ y.mT
+        along = sy.diagonal(dim1=1, dim2=2)
+        known = (along > 1e-10).to(s)  # the rest is rounding, or not yet filled
+        s, y = s * known[:, :, None], y * known[:, :, None]
+        r = (sy * known[:, :, None] * known[:, None]).triu() + torch.diag_embed(1 - known)
+        scaled = y * inverse[:, None]
+        u = torch.linalg.solve_triangular(r, s @ gradient[:, :, None], upper=True)
+        right = (along * known)[:, :, None] * u + y @ (scaled.mT @ u) - scaled @ gradient[:, :, None]
+        t = torch.linalg.solve_triangular(r.mT, right, upper=False)
+        return inverse * gradient + (s.mT @ t - scaled.mT @ u)[:, :, 0]
+
+    def _move(self, live: Tensor, step: Tensor, decrease: Tensor, penalty: Tensor) -> Tensor:
+        """Take each step, halved until the loss falls; returns the codes that moved."""
+        old, scale = self.w[live], step.new_ones(len(live), 1)
+        before = self.value[live] + 0.5 * (penalty * old.square()).sum(1, dtype=torch.float64)
+        new = old - step
+        value, gradient = self._data(new, live)
+        for _ in range(HALVINGS):
+            after = value + 0.5 * (penalty * new.square()).sum(1, dtype=torch.float64)
+            short = ~(after <= before - 0.1 * scale[:, 0] * decrease + 1e-7)  # which rounding alone may reach
+            if not bool(short.any()):
                 break
-            scale /= 2
-        else:
-            break
-        w, value = w - scale * direction, trial
-    return w
+            scale[short] /= 2
+            new[short] = (old - scale * step)[short]
+            value[short], gradient[short] = self._data(new[short], live[short])
+        fell = ~short
+        live, new, old, value, gradient = (part[fell] for part in (live, new, old, value, gradient))
+        bend = gradient - self.gradient[live]
+        self.steps[live] = torch.cat([self.steps[live, 1:], (new - old)[:, None]], 1)
+        self.bends[live] = torch.cat([self.bends[live, 1:], bend[:, None]], 1)
+        self.w[live], self.value[live], self.gradient[live] = new, value, gradient
+        return live
 
 
-def _blocks(p: Tensor, x: Tensor) -> Tensor:
-    return torch.stack([(x * p[:, c, None]).T @ x / len(x) for c in range(p.shape[1])])
-
-
-def _reals(fit: Tensor, val: Tensor, target: Target) -> Head:
-    x, v = _ones(fit).flatten(0, 1), _ones(val).flatten(0, 1)
-    y, truth = target.fit.double().repeat(len(fit), 1), target.val.double().repeat(len(val), 1)
-    gram, cross = x.T @ x / len(x), x.T @ y / len(x)
+def _real(x: Tensor, v: Tensor, y: Tensor, truth: Tensor) -> Head:
+    """Least squares for each ridge at once, from x (F, N) and y (N, size)."""
+    x, v = x.double(), v.double()
+    gram, cross = x @ x.T / x.shape[1], x @ y / x.shape[1]
     best, chosen = torch.inf, 0.0
     for ridge in RIDGES:
-        penalty = torch.full((x.shape[1],), ridge, dtype=x.dtype)
+        penalty = torch.full((len(x),), ridge, dtype=x.dtype)
         penalty[-1] = 0
         w = torch.linalg.solve(gram + torch.diag(penalty), cross)
-        residual = y - x @ w
-        covariance = residual.T @ residual / len(x)
+        residual = y - x.T @ w
+        covariance = residual.T @ residual / len(y)
         covariance.diagonal().add_(1e-10 * covariance.diagonal().mean() + 1e-12)
-        loss = -float(MultivariateNormal(v @ w, covariance).log_prob(truth).mean())
+        loss = -float(MultivariateNormal(v.T @ w, covariance).log_prob(truth).mean())
         if loss < best:
             best, chosen, weights, spread = loss, ridge, w, covariance
 
     def predict(z: Tensor) -> Distribution:
-        return MultivariateNormal(_ones(z) @ weights, spread)
+        return MultivariateNormal(z.double() @ weights[:-1] + weights[-1], spread)
 
     return Head(predict, {"ridge": chosen})

@@ -49,3 +49,13 @@ class Probe(ABC):
         self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
     ) -> list[Head]:
         """One head a target, fitted on `fit` with settings chosen on `val`, for all targets together."""
+
+    def fit_many(
+        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
+    ) -> list[list[Head]]:
+        """The heads of P codes of the same examples, `fit` (P, S, N, d) and `val` (P, S, M, d), code by code.
+
+        Rates, levels or representations of one data set; narrower codes are filled up with columns of zeros, which
+        no head may feel.  A probe that can fit many at once overrides this; no head may depend on the codes beside.
+        """
+        return [self.fit(z, v, targets, seed=seed, budget=budget) for z, v in zip(fit, val, strict=True)]
