@@ -19,6 +19,7 @@ from .codes import Posteriors, draw
 from .marginal import Marginal, information_low, stack
 from .pictures import pictures
 from .scoring import scored
+from .structure import structure
 from .usefulness import usefulness
 
 REFERENCES = 2000  # test points that I_low is contrasted with
@@ -38,7 +39,7 @@ class Measured(NamedTuple):
     scores: dict[str, float | None]  # by score, protocol and representation
     mi: dict[str, Any]  # I(z_j; y_k), nats
     pictures: dict[str, Any]  # what the arrays under pictures/ show
-    structure: dict[str, Any] = {}  # noqa: RUF012  clusters, levels, leakage, efficiency, noise
+    structure: dict[str, Any]  # clusters, levels, leakage, efficiency, noise: those that mean something
 
 
 @torch.no_grad()
@@ -107,6 +108,12 @@ class _Measurement:
             seed=named_seed("scores", self.seed),
         )
         self.nulls |= scores.nulls
+        rate = self.values["R_star"], self.values["R_star_se"]
+        how: dict[str, Any] = {"at": self.at, "budget": self.budget, "seed": self.seed, "device": self.device}
+        parts, missing = structure(
+            self.model, self.data, self.train, self.val, self.test, heads=self.heads, rate=rate, **how
+        )
+        self.nulls |= missing
         shown = pictures(self.model, self.data, self.test, device=self.device)
         if shown.reason:
             self.nulls["pictures"] = shown.reason
@@ -116,7 +123,7 @@ class _Measurement:
         vectors = {name: vector.float().numpy().copy() for name, vector in self.vectors.items()}
         vectors |= {f"pictures/{name}": array for name, array in shown.arrays.items()} | self._latents()
         found = {name: self._number(name, value) for name, value in scores.scores.items()}
-        return Measured(values, factors, vectors, self.nulls, found, scores.mi, shown.about)
+        return Measured(values, factors, vectors, self.nulls, found, scores.mi, shown.about, parts)
 
     def _latents(self) -> dict[str, np.ndarray]:
         """Posterior means of the first test points, and what each latent tells of x: for comparing seeds."""
