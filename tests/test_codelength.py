@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from rdu_bench.scores import Undefined
+from rdu_bench.scores import Undefined, codelength
 from rdu_bench.scores.codelength import (
     fit,
     least_loss,
@@ -197,3 +197,25 @@ def test_seven_factors_of_a_point_cost_seconds():
         n_label_curve(z[:2500], y[:2500], z[2500:], y[2500:])
         prequential_codelength(z[:2500], y[:2500], classes=classes)
     assert time.perf_counter() - began < 15  # about 2 s on one core of its own
+
+
+def test_a_code_that_tells_nothing_costs_hardly_more_than_no_code():
+    draw = np.random.default_rng(0)
+    y = draw.choice(5, 1500, p=[0.4, 0.3, 0.1, 0.1, 0.1])
+    noise = draw.normal(size=(1500, 40))
+    extra = (
+        prequential_codelength(noise, y, classes=5).nats - prequential_codelength(np.ones((1500, 1)), y, classes=5).nats
+    )
+    assert extra < np.log(4) + 8
+    curve = n_label_curve(noise[:1000], y[:1000], noise[1000:], y[1000:])
+    assert (curve.loss < entropy(y) + 0.15).all() and (np.diff(curve.loss) < 0.02).all()
+
+
+def test_all_priors_together_are_within_log_4_of_the_best_alone(monkeypatch):
+    z, y, _ = softmax_world(700, d=12, sharpness=0.3)
+    together = prequential_codelength(z, y, classes=4).nats
+    alone = []
+    for prior in codelength.PRIORS:
+        monkeypatch.setattr(codelength, "PRIORS", (prior,))
+        alone.append(prequential_codelength(z, y, classes=4).nats)
+    assert min(alone) - 1e-6 <= together <= min(alone) + np.log(4) + 1e-6
