@@ -1,7 +1,7 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
 from ._hash import digest, named_seed
-from .autoencoder import Autoencoder
+from .autoencoder import Autoencoder, announce
 from .data import (
     Card,
     DataError,
@@ -39,10 +39,10 @@ from .probe import Head, Probe, ProbeCard, Target
 
 # fmt: off
 __all__ = [
-    "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code",
-    "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "GroundTruth", "Head", "Model",
-    "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram",
-    "UnitGaussian", "Untrunk", "WindowedDecoder", "assign_splits", "bernoulli", "beside", "binarise", "check_counts",
+    "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code", "Critic",
+    "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "GroundTruth", "Head", "Model",
+    "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian",
+    "Untrunk", "WindowedDecoder", "announce", "assign_splits", "bernoulli", "beside", "binarise", "check_counts",
     "data_folder", "digest", "flatten", "gaussian", "gaussian_kernel", "mlp", "mmd", "multiquadric", "named_seed",
     "one_hot", "permute_dims", "population_entropy", "product", "total_correlation", "total_rate", "transmit",
 ]

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from .data import Split
 from .model import Batch, Code, Model, flatten, transmit
 from .nn.densities import gaussian
 
@@ -30,7 +29,7 @@ class Whitened(Model):
     the code given what arrived, z̃/(1 + τ²), turned back.
     """
 
-    def __init__(self, model: Model, split: Split, sigma: float | None):
+    def __init__(self, model: Model, seen: Batch, sigma: float | None):
         super().__init__()
         self.model = copy.deepcopy(model)
         self.row, self.channel, self.rate_is_set = model.row, model.channel, sigma is not None
@@ -38,7 +37,7 @@ class Whitened(Model):
         if not learned:
             self.model.requires_grad_(False)
         device = next(model.parameters()).device
-        f = torch.cat([self._f(Batch.unlabelled(x.to(device))) for x in split.x.split(1024)]).double()
+        f = torch.cat([self._f(part.to(device))[0] for part in seen.chunks(1024)]).double()
         mean = f.mean(0)
         values, vectors = torch.linalg.eigh((f - mean).T @ (f - mean) / len(f))
         kept = values > RELATIVE_FLOOR * values.amax()
@@ -53,8 +52,10 @@ class Whitened(Model):
         self.growth = nn.Parameter(torch.zeros((), device=device), requires_grad=sigma is None)
 
     @torch.no_grad()
-    def _f(self, batch: Batch) -> Tensor:
-        return flatten(self.model.encode(batch))
+    def _f(self, batch: Batch) -> tuple[Tensor, Code]:
+        """The code (B, d), and side information, which needs no noise."""
+        code = self.model.encode(batch)
+        return flatten(code), {name: block for name, block in code.items() if block.side}
 
     @property
     def tau(self) -> Tensor:
@@ -63,14 +64,15 @@ class Whitened(Model):
         return torch.expm1(2 * nats.clamp(1e-8, 40.0)) ** -0.5
 
     def encode(self, batch: Batch) -> Code:
-        u = (self._f(batch) - self.mean) @ self.whiten
-        tau = self.tau
-        return {"z": transmit(gaussian(u, tau.expand_as(u)), gaussian(torch.zeros_like(tau), (1 + tau**2).sqrt()))}
+        f, side = self._f(batch)
+        u, tau = (f - self.mean) @ self.whiten, self.tau
+        z = transmit(gaussian(u, tau.expand_as(u)), gaussian(torch.zeros_like(tau), (1 + tau**2).sqrt()))
+        return {**side, "z": z}
 
     def decode(self, code: Code) -> Distribution:
         block = code["z"]
         arrived = block.sample / (1 + self.tau**2)
-        return self.model.decode({"z": block._replace(sample=self.mean + arrived @ self.colour)})
+        return self.model.decode({**code, "z": block._replace(sample=self.mean + arrived @ self.colour)})
 
     @property
     def decodes(self) -> bool:

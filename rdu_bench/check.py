@@ -20,7 +20,7 @@ from . import _paths, laws, registry
 from .channel import Whitened
 from .data import Dataset
 from .laws import CHANNELS, Law, Problems, Subject
-from .model import Batch, Model, Row, Terms
+from .model import Model, Row, Terms
 from .nn.networks import Spec
 from .train import fit
 
@@ -189,7 +189,7 @@ def parameters(subject: Subject) -> Problems:
 
 def learns(subject: Subject) -> Problems:
     """Training on digits lowers its loss, the same way every time, and a rate target is met."""
-    data = registry.dataset("digits")
+    data = registry.dataset("coloured" if "groups" in subject.row.needs else "digits")
     spec = data.spec(hidden=(64,), latent=6)
     model = subject.new(spec)
     before = _score(model, data)
@@ -212,7 +212,7 @@ def _reaches(subject: Subject, model: Model, free: float, data: Dataset, spec: S
     """Half the rate it takes by itself, which any price on R must lead to; of no rate there is no half."""
     aimed: Model
     if model.channel.startswith("posthoc"):
-        sigma, aimed = 4.0, Whitened(model, data.splits["train"], 4.0)
+        sigma, aimed = 4.0, Whitened(model, data.seen("train", model.row), 4.0)
     elif free >= 1:
         sigma, aimed = free / 2, subject.new(spec)
     else:
@@ -229,10 +229,9 @@ def _reaches(subject: Subject, model: Model, free: float, data: Dataset, spec: S
 def _score(model: Model, data: Dataset) -> float:
     """D + R + regulariser of the validation set, in nats, at the end of training."""
     split = data.splits["val"]
-    unknown = torch.full((len(split),), -1)
-    y = split.factors[data.label.name] if data.label else unknown
+    y = split.factors[data.label.name] if data.label else torch.full((len(split),), -1)
     torch.manual_seed(5)
-    terms: Terms = model(Batch(split.x, y, unknown, torch.ones(())))
+    terms: Terms = model(data.seen("val", model.row)._replace(y=y))
     return float(terms.distortion.mean() + terms.rate.mean() + terms.regularizer)
 
 

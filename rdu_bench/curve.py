@@ -16,7 +16,7 @@ from ._hash import named_seed
 from .channel import Whitened
 from .data import Dataset
 from .measure import measure
-from .model import Batch, Model
+from .model import Model
 from .nn.networks import Spec
 from .store import Store
 from .suite import Curve
@@ -158,7 +158,7 @@ def _posthoc(
             continue
         began = time.perf_counter()
         try:
-            noisy = Whitened(model, data.splits["train"], sigma).to(curve.device)
+            noisy = Whitened(model, data.seen("train", model.row), sigma).to(curve.device)
             noisy.eval()
             trained = _attempt(curve, data, noisy, sigma, progress, fraction=curve.budget["continuation"])
         except Exception as error:
@@ -280,7 +280,7 @@ def _finite(values: dict[str, Any]) -> dict[str, Any]:
 def _describe_model(model: Model, data: Dataset, device: str) -> dict[str, Any]:
     """What a model is, apart from how well it does."""
     row = model.row
-    code = model.encode(Batch.unlabelled(data.splits["train"].x[:2].to(device)))
+    code = model.encode(data.seen("train", row, slice(2)).to(device))
     return {
         "title": row.title,
         "paper": row.paper,
@@ -289,9 +289,14 @@ def _describe_model(model: Model, data: Dataset, device: str) -> dict[str, Any]:
         "decoder": row.decoder,
         "objective": row.objective,
         "channel": model.channel,
+        "side": row.side,
         "n_params": sum(p.numel() for p in model.parameters()),
         "blocks": {
-            name: {"kind": "discrete" if block.discrete else "continuous", "dim": block.sample.shape[1]}
+            name: {
+                "kind": "discrete" if block.discrete else "continuous",
+                "dim": block.sample.shape[1],
+                **({"side": True} if block.side else {}),
+            }
             for name, block in code.items()
         },
     }

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ._hash import digest, named_seed
-from .model import Batch
+from .model import Batch, Row
 from .nn.networks import Spec
 
 DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
@@ -159,6 +159,12 @@ class Dataset(ABC):
         image, binary = len(self.shape) == 3, self.likelihood == "bernoulli"
         has = {"labels": self.label is not None, "groups": self.sensitive is not None, "image": image, "binary": binary}
         return frozenset(name for name, there in has.items() if there)
+
+    def seen(self, part: str, row: Row, at: Tensor | slice = slice(None)) -> Batch:
+        """What a model of `row` is given of examples `at` of a split when it is measured: x, and s where it sends s."""
+        split = self.splits[part]
+        s = split.factors[self.sensitive] if row.side and self.sensitive else None
+        return Batch.unlabelled(split.x[at], None if s is None else s[at])
 
     def spec(self, **network: Any) -> Spec:
         """The `Spec` that networks are built from, with the suite's family, hidden and latent."""

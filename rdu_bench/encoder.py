@@ -94,7 +94,7 @@ class Encoder(TransformerMixin, BaseEstimator):
         posthoc = model.channel.startswith("posthoc")
         control = fit(model, data, None if posthoc else self.sigma, **how)
         if posthoc and control.status != "diverged":
-            model = Whitened(model, data.splits["train"], self.sigma)
+            model = Whitened(model, data.seen("train", model.row), self.sigma)
             control = fit(model, data, self.sigma, **how)
         if control.status == "diverged":
             raise ArithmeticError(f"{self.model} diverged: {control.reason}")

@@ -93,6 +93,11 @@ class Subject:
         return Batch(x, y, s, torch.tensor(0.5))
 
 
+    def measured(self, x: Tensor) -> Batch:
+        """What the model is given of x (n ≤ B, *shape) when it is measured."""
+        return Batch.unlabelled(x, torch.arange(len(x)) % self.spec().groups if self.row.side else None)
+
+
 Problems = Iterator[str]
 Law = Callable[[Subject], Problems]
 
@@ -279,7 +284,7 @@ def _loss(terms: Terms) -> Tensor:
 
 def rate_is_paid(subject: Subject) -> Problems:
     """Every block pays the KL divergence of what was sent from what was expected, and never less than 0."""
-    model, batch = subject.used(), Batch.unlabelled(subject.batch().x)
+    model, batch = subject.used(), subject.measured(subject.batch().x)
     off: dict[str, list[Tensor]] = {}
     paid: dict[str, list[Tensor]] = {}
     with torch.no_grad():
@@ -320,7 +325,7 @@ def rate_can_be_priced(subject: Subject) -> Problems:
 
 def terms_are_the_codes(subject: Subject) -> Problems:
     """Training pays for the code and the decoder that are measured."""
-    model, batch = subject.used(), Batch.unlabelled(subject.batch().x)
+    model, batch = subject.used(), subject.measured(subject.batch().x)
     gaps: dict[str, list[Tensor]] = {"rate": [], "distortion": []}
     with torch.no_grad():
         for i in range(DRAWS):
@@ -345,7 +350,7 @@ def decoder_is_normalised(subject: Subject) -> Problems:
     tiny = subject.spec(shape=(1, 2, 2))
     with torch.no_grad():
         model, x = subject.new(tiny), subject.batch(tiny).x
-        p = model.decode(model.encode(Batch.unlabelled(x)))
+        p = model.decode(model.encode(subject.measured(x)))
         every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(-1, 1, 2, 2)
         mass = torch.stack([p.log_prob(image.expand_as(x)) for image in every])
         if mass.shape != (len(every), B):
@@ -357,7 +362,7 @@ def decoder_is_normalised(subject: Subject) -> Problems:
             return
         line = subject.spec(shape=(1, 1, 1), likelihood="gaussian")
         model, x = subject.new(line), subject.batch(line).x
-        p = model.decode(model.encode(Batch.unlabelled(x)))
+        p = model.decode(model.encode(subject.measured(x)))
         grid = torch.linspace(-40, 40, 8001)
         density = torch.stack([p.log_prob(g.expand_as(x)) for g in grid]).exp()
         if density.dim() == 2 and float((torch.trapezoid(density, grid, dim=0) - 1).abs().max()) > 1e-2:
@@ -399,7 +404,7 @@ def measured_without_labels(subject: Subject) -> Problems:
     model.eval()
     with torch.no_grad():
         for some in (x, x[:1]):
-            code = model.encode(Batch.unlabelled(some))
+            code = model.encode(subject.measured(some))
             if not bool(flatten(code).isfinite().all()) or not bool(total_rate(code).isfinite().all()):
                 yield "encode of unlabelled examples is not finite: measuring never gives labels (y = s = −1)"
                 return

@@ -30,6 +30,7 @@ class Row(NamedTuple):
     prior: str = "N"  # N Gaussian, C categorical, M mixture, G graphical model, L learned
     labels: str = ""  # "", "optional" or "required": class labels seen in training
     rate: str = "closed-form KL"  # how R_own is computed
+    side: str = ""  # "s" where encoder and decoder are told the sensitive label, which is then sent too
     needs: tuple[str, ...] = ()  # of the data: "labels", "groups", "image", "binary"
 
 
@@ -42,10 +43,22 @@ class Batch(NamedTuple):
     progress: Tensor  # () fraction of the budget spent, in [0, 1]
 
     @classmethod
-    def unlabelled(cls, x: Tensor) -> Batch:
-        """x (B, *shape) with no label known, at the end of training."""
+    def unlabelled(cls, x: Tensor, s: Tensor | None = None) -> Batch:
+        """x (B, *shape) with no label known, at the end of training; with s for models that send it."""
         unknown = torch.full((len(x),), -1, device=x.device)
-        return cls(x, unknown, unknown, x.new_ones(()))
+        return cls(x, unknown, unknown if s is None else s, x.new_ones(()))
+
+    def rows(self, at: Tensor | slice) -> Batch:
+        """Some of the examples."""
+        return Batch(self.x[at], self.y[at], self.s[at], self.progress)
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """The examples in order, `size` at a time."""
+        return (self.rows(slice(i, i + size)) for i in range(0, len(self.x), size))
+
+    def to(self, device: str | torch.device) -> Batch:
+        """The same on another device."""
+        return Batch(*(part.to(device) for part in self))
 
 
 class Block(NamedTuple):
@@ -56,6 +69,7 @@ class Block(NamedTuple):
     q: Distribution  # where it was drawn from
     p: Distribution  # what the receiver expected
     drawn: Tensor  # (B, …) the draw itself: one-hot (B, K) or (B, P, K) for symbols, else the sample
+    side: bool = False  # whether it is side information, paid for and decoded with, but no part of the representation
 
     @property
     def discrete(self) -> bool:
@@ -108,8 +122,8 @@ def transmit(q: Distribution, p: Distribution) -> Block:
 
 
 def flatten(code: Code) -> Tensor:
-    """(B, Σd): the whole code side by side, which is the representation the probes are given."""
-    return torch.cat([block.sample for block in code.values()], -1)
+    """(B, Σd): the code side by side without side information, which is the representation the probes are given."""
+    return torch.cat([block.sample for block in code.values() if not block.side], -1)
 
 
 class Model(nn.Module):

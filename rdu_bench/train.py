@@ -290,23 +290,23 @@ def _blame(terms: Terms, cell: int, step: int) -> str:
 
 
 @torch.no_grad()
-def mean_rate(model: Model, split: Split, *, batch: int = 1024, device: str = "cpu", seed: int = 0) -> float:
-    """R in nats, the mean over a split of what the model pays for its code when no label is known."""
+def mean_rate(model: Model, seen: Batch, *, size: int = 1024, device: str = "cpu", seed: int = 0) -> float:
+    """R in nats, the mean over examples of what the model pays for its code."""
     cuda = [torch.device(device)] if device.startswith("cuda") else []
     total = 0.0
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(named_seed("rate", seed))
-        for x in split.x.split(batch):
-            code = model.encode(Batch.unlabelled(x.to(device)))
+        for part in seen.chunks(size):
+            code = model.encode(part.to(device))
             total += sum(float(block.rate.sum()) for block in code.values())
-    return total / len(split)
+    return total / len(seen.x)
 
 
 def _judge(model: Model, data: Dataset, control: Control, device: str, seed: int) -> Control:
     """`control` with the rate on the training set and what to call it."""
     if control.status == "diverged":
         return control
-    rate = mean_rate(model, data.splits["train"], device=device, seed=seed)
+    rate = mean_rate(model, data.seen("train", model.row), device=device, seed=seed)
     if not math.isfinite(rate):
         return replace(control, status="diverged", reason="the rate on the training set is not finite")
     control = replace(control, R_train=rate)

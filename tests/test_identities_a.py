@@ -277,7 +277,7 @@ def test_the_capacity_is_of_the_mean_rate_not_of_each_examples():
 def test_capacity_drives_the_rate(data, capacity):
     model = new("beta_vae", data.spec(hidden=(32,), latent=3), mode="capacity", capacity=capacity, gamma=100.0)
     fit(model, data, None, steps=400, batch=100)
-    assert mean_rate(model, data.splits["train"]) == pytest.approx(capacity, rel=0.05)
+    assert mean_rate(model, data.seen("train", model.row)) == pytest.approx(capacity, rel=0.05)
 
 
 def test_rate_falls_with_beta(data):
@@ -504,9 +504,9 @@ def test_every_channel_carries_the_rate_asked_for(data, noise):
         measured = model
     else:
         fit(model, data, None, steps=200, batch=100)
-        measured = Whitened(model, data.splits["train"], 2.0)
+        measured = Whitened(model, data.seen("train", model.row), 2.0)
         fit(measured, data, 2.0, steps=100, batch=100)
-    assert mean_rate(measured, data.splits["train"]) == pytest.approx(2, rel=0.05)
+    assert mean_rate(measured, data.seen("train", model.row)) == pytest.approx(2, rel=0.05)
     assert measured.decode(measured.encode(whole(data))).log_prob(whole(data).x).isfinite().all()
 
 

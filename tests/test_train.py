@@ -187,13 +187,13 @@ class Silent(Autoencoder):
 @pytest.mark.parametrize("sigma", [0.5, 3.0, 20.0])
 def test_noise_of_the_closed_form_has_the_rate_asked_for(data, sigma):
     torch.manual_seed(0)
-    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.splits["train"], sigma)
-    assert mean_rate(noisy, data.splits["train"]) == pytest.approx(sigma, rel=1e-4)
+    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.seen("train", Silent.row), sigma)
+    assert mean_rate(noisy, data.seen("train", noisy.row)) == pytest.approx(sigma, rel=1e-4)
     assert fit(noisy, data, sigma, steps=5).steps == 0
 
 
 def test_equal_noise_is_the_inverse_of_its_rate(data):
-    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.splits["train"], 2.0)
+    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.seen("train", Silent.row), 2.0)
     torch.testing.assert_close(noisy.tau, torch.full_like(noisy.tau, math.expm1(2 * 2.0 / 3) ** -0.5))
     assert 0.5 * torch.log1p(noisy.tau**-2).sum().item() == pytest.approx(2.0)
 
@@ -201,7 +201,7 @@ def test_equal_noise_is_the_inverse_of_its_rate(data):
 def test_the_elbo_of_a_channel_finds_its_own_rate(data):
     base = Silent(data.spec(hidden=(8,)))
     fit(base, data, None, steps=300, batch=100)
-    noisy = Whitened(base, data.splits["train"], None)
+    noisy = Whitened(base, data.seen("train", Silent.row), None)
     before = noisy.tau.detach().clone()
     control = fit(noisy, data, None, **HOW)
     assert control.R_train > 0.05 and not torch.equal(before, noisy.tau)
@@ -211,7 +211,7 @@ def test_the_elbo_of_a_channel_finds_its_own_rate(data):
 def test_learned_noise_moves_its_widths_and_the_decoder_only(data):
     torch.manual_seed(0)
     base = Silent(data.spec(hidden=(8,)), channel="posthoc-learned")
-    noisy = Whitened(base, data.splits["train"], 2.0)
+    noisy = Whitened(base, data.seen("train", Silent.row), 2.0)
     control = fit(noisy, data, 2.0, **HOW)
     assert control.status == "ok"
     assert noisy.tau.std() > 0
@@ -226,12 +226,13 @@ def test_learned_noise_moves_its_widths_and_the_decoder_only(data):
 def test_rescaling_the_encoder_does_not_change_the_channel(data):
     torch.manual_seed(0)
     base = Silent(data.spec(hidden=(8,)))
-    first = Whitened(base, data.splits["train"], 2.0)
+    first = Whitened(base, data.seen("train", Silent.row), 2.0)
     with torch.no_grad():
         for p in base.encoder[1].parameters():
             p.mul_(1000)
-    second = Whitened(base, data.splits["train"], 2.0)
-    assert mean_rate(first, data.splits["test"]) == pytest.approx(mean_rate(second, data.splits["test"]), rel=1e-3)
+    second = Whitened(base, data.seen("train", Silent.row), 2.0)
+    seen = data.seen("test", Silent.row)
+    assert mean_rate(first, seen) == pytest.approx(mean_rate(second, seen), rel=1e-3)
 
 
 def test_critics_have_their_own_learning_rate(data):

@@ -84,10 +84,11 @@ class _Measurement:
         self.at = torch.randperm(len(x), generator=torch.Generator().manual_seed(named_seed("codes", seed)))
         self.at = self.at[: budget["codes"]]
         fit, score = budget["draws_fit"], budget["draws_test"]
-        self.train = draw(model, x[self.at], fit, device=device)
-        self.val = draw(model, data.splits["val"].x, fit, device=device)
-        self.x_test = data.splits["test"].x[: budget["test"]]
-        self.test = draw(model, self.x_test, score, device=device)
+        self.seen = data.seen("train", model.row, self.at)
+        self.train = draw(model, self.seen, fit, device=device)
+        self.val = draw(model, data.seen("val", model.row), fit, device=device)
+        self.tested = data.seen("test", model.row, slice(budget["test"]))
+        self.test = draw(model, self.tested, score, device=device)
         self.values: dict[str, Any] = {}
         self.nulls: dict[str, str] = {}
         self.vectors: dict[str, Tensor] = {}
@@ -128,7 +129,7 @@ class _Measurement:
     def _latents(self) -> dict[str, np.ndarray]:
         """Posterior means of the first test points, and what each latent tells of x: for comparing seeds."""
         z = self.train.continuous.double()
-        if self.test.sizes or len(z) < 2 or not z.shape[-1]:
+        if self.test.own or len(z) < 2 or not z.shape[-1]:
             return {}
         within, total = z.var(0).mean(0), z.flatten(0, 1).var(0)
         rate = 0.5 * (total / within.clamp(min=1e-12 * total.clamp(min=1e-12))).clamp(min=1).log()
@@ -160,10 +161,10 @@ class _Measurement:
         self.values["R_own_train"] = float(torch.stack(list(self.train.rate.values())).sum(0).mean())
         self.values["R_parts"] = {name: float(rate.double().mean()) for name, rate in test.rate.items()}
         aggregates = {}
-        posteriors = Posteriors(self.model, self.data.splits["train"].x[self.at], self.device)
+        posteriors = Posteriors(self.model, self.seen, self.device)
         if posteriors.flat:
             aggregates["train aggregate"] = posteriors
-        if posteriors.flat and self.data.population is not None:
+        if posteriors.flat and self.data.population is not None and not self.model.row.side:
             aggregates["population"] = Posteriors(self.model, self.data.population, self.device)
         marginal = stack(
             self.train, self.val, test, mixtures=list(self.budget["mixtures"]), seed=self.seed, aggregates=aggregates
@@ -183,7 +184,7 @@ class _Measurement:
     def _dependence(self, marginal: Marginal, population: Posteriors | None) -> None:
         """Total correlation over single latents: a lower bound, and the value where the population is known."""
         self.values |= {"TC_low": None, "TC": None}
-        if self.test.sizes or marginal.mixture is None or self.test.continuous.shape[-1] < 2:
+        if self.test.own or marginal.mixture is None or self.test.continuous.shape[-1] < 2:
             self.nulls["TC_low"] = "it needs two continuous latents, no symbols, and codes enough for a mixture"
         else:
             told, shuffled = dependence.low(self.test, marginal.mixture, named_seed("shuffled", self.seed))
@@ -194,8 +195,8 @@ class _Measurement:
             self._mean("TC", dependence.exact(self.test, population)[None])
 
     def _information(self) -> None:
-        flat = Posteriors(self.model, self.x_test[:2], self.device).flat
-        references = Posteriors(self.model, self.x_test[: REFERENCES if flat else REPLAYED], self.device)
+        flat = Posteriors(self.model, self.tested.rows(slice(2)), self.device).flat
+        references = Posteriors(self.model, self.tested.rows(slice(REFERENCES if flat else REPLAYED)), self.device)
         try:
             low, log_n = information_low(self.test, references)
         except (ValueError, StopIteration, RuntimeError) as error:
@@ -205,7 +206,7 @@ class _Measurement:
         self.values |= {"I_low": low, "log_N": log_n, "saturated": low > log_n - 1}
 
     def _distortion(self) -> None:
-        data, budget, n = self.data, self.budget, len(self.x_test)
+        data, budget, n = self.data, self.budget, len(self.test)
         nothing = distortion.null(data, n)
         self._mean("D_null", nothing.test)
         candidates = {"null": nothing}

@@ -22,16 +22,18 @@ class Codes:
     """S draws for each of N examples; log-densities and rates in nats."""
 
     z: Tensor  # (S, N, d) what probes are given
+    side: Tensor  # (S, N, e) side information, which decoders are given as well; e may be 0
     log_q: Tensor  # (S, N) log q(z|x), all blocks
     log_p: Tensor  # (S, N) log of the model's own marginal at z
     rate: dict[str, Tensor]  # (S, N) a block, as the model charges it
     continuous: Tensor  # (S, N, c) continuous draws side by side, c may be 0
-    symbols: Tensor  # (S, N, P) discrete draws by position, P may be 0
+    symbols: Tensor  # (S, N, P) discrete draws by position, those of side information last; P may be 0
     sizes: tuple[int, ...]  # (P,) alphabets
+    own: int  # positions that are no side information
     drawn: tuple[Tensor, ...]  # (S, N, …) a block, for replay
     mean: Tensor  # (N, d') posterior means, class probabilities for symbols
-    centre: Tensor  # (N, c + P) posterior means of continuous latents, then the likeliest symbol of each position
-    names: tuple[str, ...]  # (c + P,) of the latents, in that order
+    centre: Tensor  # (N, c + own) posterior means of continuous latents, then the likeliest symbol of each position
+    names: tuple[str, ...]  # (c + own,) of the latents, in that order
     distortion: Tensor | None  # (S, N) −log p(x|z) of the model's own decoder
 
     def __len__(self) -> int:
@@ -39,44 +41,57 @@ class Codes:
 
     @property
     def latents(self) -> Tensor:
-        """(S, N, c + P): the draws latent by latent, continuous ones first, symbols as their numbers."""
-        return torch.cat([self.continuous, self.symbols.to(self.continuous)], -1)
+        """(S, N, c + own): the draws latent by latent, continuous ones first, symbols as their numbers."""
+        return torch.cat([self.continuous, self.symbols[..., : self.own].to(self.continuous)], -1)
+
+    @property
+    def sent(self) -> Tensor:
+        """(S, N, d + e): all that a decoder is given."""
+        return torch.cat([self.z, self.side], -1)
+
+
+def as_batch(seen: Batch | Tensor) -> Batch:
+    """Examples alone (N, *shape) as a batch in which nothing else is known."""
+    return seen if isinstance(seen, Batch) else Batch.unlabelled(seen)
 
 
 @torch.no_grad()
-def draw(model: Model, x: Tensor, draws: int, *, device: str = "cpu", decode: bool = True) -> Codes:
-    """`draws` codes for every x (N, *shape)."""
+def draw(model: Model, seen: Batch | Tensor, draws: int, *, device: str = "cpu", decode: bool = True) -> Codes:
+    """`draws` codes for every example seen."""
+    batch = as_batch(seen)
     return _stack(
-        [_side_by_side([_one(model, part.to(device), decode) for part in x.split(CHUNK)]) for _ in range(draws)]
+        [_side_by_side([_one(model, part.to(device), decode) for part in batch.chunks(CHUNK)]) for _ in range(draws)]
     )
 
 
-def _one(model: Model, x: Tensor, decode: bool) -> Codes:
-    code = model.encode(Batch.unlabelled(x))
+def _one(model: Model, batch: Batch, decode: bool) -> Codes:
+    code, x = model.encode(batch), batch.x
     blocks = list(code.values())
     n = len(x)
     symbols, sizes = [], []
-    for block in blocks:
+    for block in sorted(blocks, key=lambda b: b.side):
         if block.discrete:
             hot = block.drawn.reshape(n, -1, block.drawn.shape[-1])
             symbols.append(hot.argmax(-1))
             sizes += [hot.shape[-1]] * hot.shape[1]
+    side = [block.sample for block in blocks if block.side]
     smooth = [block.drawn.flatten(1) for block in blocks if not block.discrete]
-    means = [_mean(block).flatten(1) for block in blocks]
-    likeliest = [
-        _mean(block).reshape(n, -1, block.drawn.shape[-1]).argmax(-1).to(x) for block in blocks if block.discrete
-    ]
+    own = [block for block in blocks if not block.side]
+    means = [_mean(block).flatten(1) for block in own]
+    likeliest = [_mean(block).reshape(n, -1, block.drawn.shape[-1]).argmax(-1).to(x) for block in own if block.discrete]
     return Codes(
         z=flatten(code),
+        side=torch.cat(side, -1) if side else x.new_zeros(n, 0),
         log_q=_total([_log(block.q, block.drawn) for block in blocks]),
         log_p=_total([_log(block.p, block.drawn) for block in blocks]),
         rate={name: block.rate for name, block in code.items()},
         continuous=torch.cat(smooth, -1) if smooth else x.new_zeros(n, 0),
         symbols=torch.cat(symbols, -1) if symbols else torch.zeros(n, 0, dtype=torch.int64, device=x.device),
         sizes=tuple(sizes),
+        own=sum(part.shape[-1] for part in likeliest),
         drawn=tuple(block.drawn for block in blocks),
         mean=torch.cat(means, -1),
-        centre=torch.cat([m for m, block in zip(means, blocks, strict=True) if not block.discrete] + likeliest, -1),
+        centre=torch.cat([m for m, block in zip(means, own, strict=True) if not block.discrete] + likeliest, -1),
         names=tuple(_names(code, False)) + tuple(_names(code, True)),
         distortion=-model.decode(code).log_prob(x) if decode and model.decodes else None,
     )
@@ -85,7 +100,7 @@ def _one(model: Model, x: Tensor, decode: bool) -> Codes:
 def _names(code: Code, discrete: bool) -> Iterator[str]:
     """Latents of one kind: `z[0]`, or `y` where a block has only one."""
     for name, block in code.items():
-        if block.discrete == discrete:
+        if block.discrete == discrete and not block.side:
             size = math.prod(block.drawn.shape[1:-1]) if discrete else block.drawn[0].numel()
             yield from (name if size == 1 else f"{name}[{i}]" for i in range(size))
 
@@ -140,14 +155,14 @@ class Posteriors:
     code is sent again under every example.
     """
 
-    def __init__(self, model: Model, x: Tensor, device: str = "cpu"):
-        self.model, self.x, self.device = model, x, device
-        self.flat = _independent(model, x[:64].to(device))
+    def __init__(self, model: Model, seen: Batch | Tensor, device: str = "cpu"):
+        self.model, self.seen, self.device = model, as_batch(seen), device
+        self.flat = _independent(model, self.seen.rows(slice(64)).to(device))
         if self.flat:
-            self.stored = [model.encode(Batch.unlabelled(part.to(device))) for part in x.split(CHUNK)]
+            self.stored = [model.encode(part.to(device)) for part in self.seen.chunks(CHUNK)]
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.seen.x)
 
     def pairs(self, n: int) -> int:
         """Numbers of work for n codes."""
@@ -194,24 +209,25 @@ class Posteriors:
             return
         n = len(drawn[0])
         step = max(1, CHUNK * 8 // n)
-        for part in self.x.to(self.device).split(step):
-            tiled = [at.repeat(len(part), *[1] * (at.dim() - 1)) for at in drawn]
+        for part in self.seen.to(self.device).chunks(step):
+            m = len(part.x)
+            tiled = [at.repeat(m, *[1] * (at.dim() - 1)) for at in drawn]
             with replay(tiled):
-                code = self.model.encode(Batch.unlabelled(part.repeat_interleave(n, 0)))
+                code = self.model.encode(part.rows(torch.arange(m, device=self.device).repeat_interleave(n)))
             for block, at in zip(code.values(), tiled, strict=True):
                 if block.drawn is not at:
                     raise ValueError("the model's code does not follow the draws it is given, so it has no density")
             total = _total([_log(block.q, block.drawn) for block in code.values()])
-            yield total.reshape(len(part), n).T
+            yield total.reshape(m, n).T
 
 
-def _independent(model: Model, x: Tensor) -> bool:
+def _independent(model: Model, batch: Batch) -> bool:
     """Whether the posteriors stay the same when the draws differ."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         codes: list[Code] = []
         for seed in (0, 1):
             torch.manual_seed(seed)
-            codes.append(model.encode(Batch.unlabelled(x)))
+            codes.append(model.encode(batch))
     pairs = list(zip(codes[0].values(), codes[1].values(), strict=True))
     known = all(a.discrete or _is_normal(a.q) for a, _ in pairs)
     return known and all(torch.equal(_mean(a), _mean(b)) for a, b in pairs)

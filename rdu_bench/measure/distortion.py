@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import Dataset
-from ..model import Batch, Model
+from ..model import Model
 from ..nn.densities import bernoulli, gaussian
 from ..nn.networks import Decoder, Spec
 from .codes import CHUNK, Codes
@@ -43,12 +43,12 @@ def probe(
 ) -> Decoded:
     """A standard decoder of the suite's family on frozen draws, from scratch; `at` are the training examples drawn."""
     torch.manual_seed(seed)
-    flat = train.z.flatten(0, 1)
+    flat = train.sent.flatten(0, 1)
     mean, scale = flat.mean(0), flat.std(0).clamp(min=1e-6)
-    decoder = Decoder(spec, train.z.shape[-1]).to(device)
+    decoder = Decoder(spec, flat.shape[-1]).to(device)
     x = data.splits["train"].x[at].to(device)
-    z = ((train.z - mean) / scale).to(device)
-    given = {part: ((codes.z - mean) / scale).to(device) for part, codes in (("val", val), ("test", test))}
+    z = ((train.sent - mean) / scale).to(device)
+    given = {part: ((codes.sent - mean) / scale).to(device) for part, codes in (("val", val), ("test", test))}
     truth = {"val": data.splits["val"].x.to(device), "test": data.splits["test"].x[: len(test)].to(device)}
 
     def losses() -> Iterator[Tensor]:
@@ -70,21 +70,22 @@ def tuned(model: Model, data: Dataset, n_test: int, draws: int, *, steps: int, s
     """
     torch.manual_seed(seed)
     copied = copy.deepcopy(model).requires_grad_(True)
-    x = data.splits["train"].x.to(device)
+    train = data.seen("train", model.row).to(device)
 
     def losses() -> Iterator[Tensor]:
-        for _, pick in _order(1, len(x), steps):
+        for _, pick in _order(1, len(train.x), steps):
+            batch = train.rows(pick)
             with torch.no_grad():
-                code = model.encode(Batch.unlabelled(x[pick]))
-            yield -copied.decode(code).log_prob(x[pick]).mean()
+                code = model.encode(batch)
+            yield -copied.decode(code).log_prob(batch.x).mean()
 
     @torch.no_grad()
     def score(part: str, n: int) -> Tensor:
         torch.manual_seed(seed + 1)
         out = []
         for _ in range(draws):
-            chunks = data.splits[part].x[:n].to(device).split(CHUNK)
-            out.append(torch.cat([-copied.decode(model.encode(Batch.unlabelled(c))).log_prob(c) for c in chunks]))
+            chunks = data.seen(part, model.row, slice(n)).to(device).chunks(CHUNK)
+            out.append(torch.cat([-copied.decode(model.encode(c)).log_prob(c.x) for c in chunks]))
         return torch.stack(out).cpu()
 
     n_val = len(data.splits["val"])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..data import Dataset
-from ..model import Batch, Code, Model
+from ..model import Code, Model
 from .codes import Codes
 
 SHOWN = 8  # originals with their reconstructions
@@ -34,8 +34,8 @@ def pictures(model: Model, data: Dataset, test: Codes, *, device: str) -> Pictur
     """
     if len(data.shape) != 3 or not model.decodes:
         return Pictures({}, {}, "x is no image" if model.decodes else "the model has no decoder of x")
-    x = data.splits["test"].x[:SHOWN].to(device)
-    code = model.encode(Batch.unlabelled(x))
+    batch = data.seen("test", model.row, slice(SHOWN)).to(device)
+    code, x = model.encode(batch), batch.x
     try:
         reconstructed = model.decode(code).mean
     except NotImplementedError:

@@ -57,7 +57,7 @@ def scored(
     mi: dict[str, Any] = {}
     for name, parts in both.items():
         first, second, third = (part.double().numpy() for part in parts)
-        view = _View(first, np.concatenate([second, third]), bool(train.sizes))
+        view = _View(first, np.concatenate([second, third]), train.own > 0)
         for protocol in PROTOCOLS:
             for score, call in _calls(view, fit, held, protocol, budget, seed).items():
                 column = f"{score}_{protocol}_{name}"

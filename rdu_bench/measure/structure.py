@@ -43,14 +43,16 @@ Found = dict[str, Any]
 
 
 class Prefix(Model):
-    """A model that stops sending after its first `blocks` blocks."""
+    """A model that stops sending after its first `blocks` blocks, side information aside."""
 
     def __init__(self, model: Model, blocks: int):
         super().__init__()
         self.model, self.blocks, self.row = model, blocks, model.row
 
     def encode(self, batch: Batch) -> Code:
-        return dict(list(self.model.encode(batch).items())[: self.blocks])
+        code = self.model.encode(batch)
+        kept = [name for name, block in code.items() if not block.side][: self.blocks]
+        return {name: block for name, block in code.items() if block.side or name in kept}
 
 
 class Fitted(NamedTuple):
@@ -126,7 +128,7 @@ class _Structure:
         y = self._truth(factor, "test").numpy()
         each: dict[str, Found] = {}
         likelihood: dict[str, float] = {}
-        if len(self.test.sizes) == 1 and 2 <= self.test.sizes[0] <= SYMBOLS:
+        if self.test.own == 1 and 2 <= self.test.sizes[0] <= SYMBOLS:
             each["own classes"] = _mean(self.test.sizes[0], [clustering(k[:, 0].numpy(), y) for k in self.test.symbols])
             likelihood["own classes"] = math.inf
         fit, held, scored = (z.double().numpy() for z in _leading([c.z for c in (self.train, self.val, self.test)]))
@@ -144,7 +146,8 @@ class _Structure:
 
     def levels(self) -> Found:
         """R* and D_y of z₁, of z₁ and z₂, and so on, in the order in which blocks are sent."""
-        names = list(self.model.encode(Batch.unlabelled(self.data.splits["test"].x[:2].to(self.device))))
+        few = self.data.seen("test", self.model.row, slice(2)).to(self.device)
+        names = [name for name, block in self.model.encode(few).items() if not block.side]
         if not 2 <= len(names) <= DEEPEST:
             raise Undefined(f"the code has {len(names)} block{'s' * (len(names) > 1)}; levels are 2 to {DEEPEST}")
         factors = [f for f in self.data.factors if f.kind == "class"]
@@ -214,7 +217,8 @@ class _Structure:
             codes = self.test
             if level:
                 worse = corrupted(x, level, flips, scale, named_seed("noise", self.data.name, level))
-                codes = draw(self.model, worse, min(len(self.test.z), 2), device=self.device, decode=False)
+                seen = self.data.seen("test", self.model.row, slice(len(worse)))._replace(x=worse)
+                codes = draw(self.model, seen, min(len(self.test.z), 2), device=self.device, decode=False)
             for factor, head in zip(self.task, heads, strict=True):
                 found = self._useful(factor, head, codes)
                 loss[factor.name].append(found["Dy"])
@@ -234,17 +238,19 @@ class _Structure:
         return [white(part)[:, :-1] for part in (fit, x["val"], x["test"][: len(self.test)])]
 
     def _codes(self, model: Model) -> tuple[Codes, Codes, Codes]:
-        x = {part: split.x for part, split in self.data.splits.items()}
         fit, score = len(self.train.z), len(self.test.z)
-        parts = ((x["train"][self.at], fit), (x["val"], fit), (x["test"][: len(self.test)], score))
-        train, val, test = (draw(model, part, n, device=self.device, decode=False) for part, n in parts)
+        parts = (("train", self.at, fit), ("val", slice(None), fit), ("test", slice(len(self.test)), score))
+        train, val, test = (
+            draw(model, self.data.seen(part, model.row, at), n, device=self.device, decode=False)
+            for part, at, n in parts
+        )
         return train, val, test
 
     def _rate(self, model: Model, train: Codes, val: Codes, test: Codes) -> tuple[float, float]:
         """R* and its error, with the same components as for the whole code."""
-        x, population = self.data.splits["train"].x[self.at], self.data.population
-        aggregates = {"train aggregate": Posteriors(model, x, self.device)}
-        if population is not None and aggregates["train aggregate"].flat:
+        seen, population = self.data.seen("train", model.row, self.at), self.data.population
+        aggregates = {"train aggregate": Posteriors(model, seen, self.device)}
+        if population is not None and aggregates["train aggregate"].flat and not model.row.side:
             aggregates["population"] = Posteriors(model, population, self.device)
         aggregates = {name: posteriors for name, posteriors in aggregates.items() if posteriors.flat}
         mixtures = list(self.budget["mixtures"])

@@ -1,0 +1,105 @@
+"""Side information: a decoder that is told s pays for it, and the representation has none of it."""
+
+import math
+
+import pytest
+import torch
+
+from rdu_bench import registry
+from rdu_bench.api import Autoencoder, Batch, Decoder, Row, announce, flatten
+from rdu_bench.channel import Whitened
+from rdu_bench.measure import measure
+from rdu_bench.measure.codes import draw
+from rdu_bench.measure.invariants import check
+from rdu_bench.train import fit, mean_rate
+
+
+class Told(Autoencoder):
+    """A VAE whose decoder is told the colour."""
+
+    row = Row(paper="0000.00000", title="told", side="s", needs=("groups",))
+
+    def __init__(self, data):
+        super().__init__(data, decoder=Decoder(data, data.latent + data.groups))
+        self.groups = data.groups
+
+    def encode(self, batch):
+        return {"s": announce(batch.s, self.groups), **super().encode(batch)}
+
+    def decode(self, code):
+        return self.decoder(torch.cat([code["z"].sample, code["s"].sample], -1))
+
+
+class Silent(Told):
+    """The same without noise of its own."""
+
+    channel = "posthoc-iso"
+
+    def encode(self, batch):
+        code = super().encode(batch)
+        return {**code, "z": code["z"]._replace(sample=code["z"].q.mean, drawn=code["z"].q.mean)}
+
+
+@pytest.fixture(scope="module")
+def data():
+    torch.set_num_threads(1)
+    return registry.dataset("coloured", colours=3, correlation=0.0)
+
+
+def test_what_is_announced_is_sent_as_it_is_and_costs_its_logarithm():
+    s = torch.tensor([0, 2, 1, 2])
+    block = announce(s, 3)
+    assert block.side and block.discrete and torch.equal(block.sample.argmax(1), s)
+    torch.testing.assert_close(block.rate, torch.full((4,), math.log(3)))
+    torch.testing.assert_close(block.log_ratio, block.rate)
+
+
+def test_the_representation_has_no_side_information(data):
+    torch.manual_seed(0)
+    model = Told(data.spec(hidden=(16,), latent=4))
+    seen = data.seen("test", model.row)
+    assert torch.equal(seen.s, data.splits["test"].factors["colour"]) and bool((seen.y == -1).all())
+    assert flatten(model.encode(seen)).shape[1] == 4
+    codes = draw(model, seen, 2)
+    assert codes.z.shape[-1] == 4 and codes.side.shape[-1] == 3 and codes.sent.shape[-1] == 7
+    assert codes.names == tuple(f"z[{i}]" for i in range(4)) and codes.latents.shape[-1] == 4
+    assert codes.sizes == (3,) and codes.own == 0
+
+
+def test_models_that_are_not_told_are_not_given_s(data):
+    assert bool((data.seen("test", Row(paper="")).s == -1).all())
+
+
+def test_a_rate_counts_what_the_decoder_is_told(data):
+    torch.manual_seed(0)
+    model = Told(data.spec(hidden=(32,), latent=4))
+    control = fit(model, data, 4.0, steps=300)
+    code = model.encode(data.seen("train", model.row))
+    assert control.R_train == pytest.approx(4, rel=0.05)
+    assert code["z"].rate.mean().item() == pytest.approx(4 - math.log(3), rel=0.1)
+
+
+def test_records_of_a_model_that_is_told_break_no_law(data):
+    torch.manual_seed(0)
+    model = Told(data.spec(hidden=(32,), latent=4))
+    fit(model, data, 4.0, steps=200)
+    budget = {"codes": 800, "draws_fit": 2, "draws_test": 2, "mixtures": [4], "probe_steps": 50, "head_epochs": 2}
+    budget |= {"test": 400, "score_groups": 50, "score_trees": False}
+    found = measure(model.requires_grad_(False), data, budget, ("linear",), spec=data.spec(hidden=(32,), latent=4))
+    factors = {f.name: {"independent": f.independent} for f in data.factors}
+    record = {"values": found.values, "factors": found.factors, "status": "ok", "control": {}}
+    assert check(record | {"data": {"shape": list(data.shape), "factors": factors}}) == []
+    assert found.values["R_parts"]["s"] == pytest.approx(math.log(3), abs=1e-3)
+    assert set(found.values["R_star_parts"]) >= {"own", "histogram×full", "train aggregate"}
+    assert all(name.startswith("z") for name in found.mi["latents"])
+
+
+def test_a_channel_put_on_afterwards_lets_side_information_pass(data):
+    torch.manual_seed(0)
+    seen = data.seen("train", Silent.row)
+    noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 2.0)
+    assert mean_rate(noisy, seen) == pytest.approx(2 + math.log(3), rel=1e-3)
+    some = seen.rows(slice(5))
+    other = some._replace(s=(some.s + 1) % 3)
+    told, lied = (noisy.decode({**noisy.encode(some), "s": announce(b.s, 3)}).mean for b in (some, other))
+    assert isinstance(some, Batch) and not torch.allclose(told, lied)
