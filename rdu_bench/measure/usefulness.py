@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -135,10 +135,11 @@ def _scored(heads: Mapping[str, Head], z: Drawn, target: Target, y: Tensor) -> S
     predicted: Distribution | None = None
     losses, settings = {}, {}
     for name, head in heads.items():
-        on_val, on_test, temperature = _calibrated(head, z, target)
+        calibrated, temperature = _calibrated(head, z.val, target.val, target.factor)
+        on_test = calibrated(z.test)
         losses[name] = -_log_prob(on_test, y).mean(0)
         settings[name] = {**head.settings, "temperature": temperature}
-        now = -float(_log_prob(on_val, target.val).mean())
+        now = -float(_log_prob(calibrated(z.val), target.val).mean())
         if now < best:
             best, chosen, loss, predicted = now, name, losses[name], on_test
     return Scored(loss, nothing, chosen, losses, settings, predicted)
@@ -270,13 +271,12 @@ def _log_prob(predicted: Distribution, y: Tensor) -> Tensor:
     return predicted.log_prob(y.double() if isinstance(predicted, MultivariateNormal) else y)
 
 
-def _calibrated(head: Head, z: Drawn, target: Target) -> tuple[Distribution, Distribution, float]:
-    """p(y|z) on val and test, logits divided by the temperature that is best on val; reals are left alone."""
-    on_val, on_test = head.predict(z.val), head.predict(z.test)
-    if target.factor.kind == "real":
-        return on_val, on_test, 1.0
-    sharper = _sharper(_logits(on_val), target.val)
-    return _floored(_logits(on_val) * sharper), _floored(_logits(on_test) * sharper), 1 / sharper
+def _calibrated(head: Head, val: Tensor, y: Tensor, factor: Factor) -> tuple[Callable[[Tensor], Distribution], float]:
+    """The head with its logits divided by the temperature that is best on validation; reals are left alone."""
+    if factor.kind == "real":
+        return head.predict, 1.0
+    sharper = _sharper(_logits(head.predict(val)), y)
+    return (lambda z: _floored(_logits(head.predict(z)) * sharper)), 1 / sharper
 
 
 def _sharper(logits: Tensor, y: Tensor) -> float:
