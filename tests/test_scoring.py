@@ -163,3 +163,26 @@ def test_images_that_are_none_and_models_that_draw_none_have_no_pictures():
     plane.load(n=500)
     found = measured(Optimal(), plane, codes=200)
     assert found.pictures == {} and "no image" in found.nulls["pictures"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: s["levels"]["z1"].update(R_star=9.0), "blocks up to z1 cost 9.000 nats"),
+        (lambda s: s["levels"]["z1"]["factors"]["y"].update(IV=2.0), "2.000 nats about y came out of blocks"),
+        (lambda s: s["leakage"].update(IV=5.0), "5.000 nats about s leak"),
+        (lambda s: s["leakage"].update(Ds=-4.0), "below H(s)"),
+    ],
+)
+def test_parts_that_say_more_than_they_cost_break_a_law(coins, change, said):
+    found = measured(Wires(1.5), coins)
+    factor = {"IV": 0.5, "IV_se": 0.01, "Dy": 0.2, "Dy_se": 0.01, "Hy_V": 0.69}
+    structure = {
+        "levels": {"z1": {"R_star": 1.0, "R_star_se": 0.01, "factors": {"y": dict(factor)}}},
+        "leakage": {"s": "s", "head": "linear", "Ds": 0.3, "Ds_se": 0.01, "IV": 0.3, "IV_se": 0.01},
+    }
+    record = {"values": found.values, "status": "ok", "control": {}, "data": {"shape": [1, 1, 3]}}
+    record |= {"factors": {"s": found.factors["bit0"]}, "structure": structure}
+    assert check(record) == []
+    change(structure)
+    assert any(said in line for line in check(record))

@@ -8,6 +8,7 @@ from typing import Any
 
 SLACK = 3.0  # standard errors
 OWN = 0.02  # nats: R* may exceed R_own by log(1/w) of its component
+PART = 0.1  # nats: the stack of a part may fit better than that of the whole, which has more dimensions
 NULL = 0.02  # nats: D_y may exceed H_V by what choosing on validation costs
 
 
@@ -15,7 +16,7 @@ def check(record: Mapping[str, Any]) -> list[str]:
     """One sentence for every law that a record breaks; empty for failed points and for lawful ones."""
     if not record["values"]:
         return []
-    return list(_cell(record)) + list(_factors(record))
+    return [*_cell(record), *_factors(record), *_structure(record)]
 
 
 def _se(*errors: float | None) -> float:
@@ -82,3 +83,20 @@ def _factors(record: Mapping[str, Any]) -> Iterator[str]:
             variance += f["IV_se"] ** 2
     if told > v["R_star"] + SLACK * math.sqrt(variance + v["R_star_se"] ** 2):
         yield f"{told:.3f} nats about independent factors came out of a code of R* = {v['R_star']:.3f}"
+
+
+def _structure(record: Mapping[str, Any]) -> Iterator[str]:
+    """Parts of a code say no more than they cost, and cost no more than the whole."""
+    v, parts = record["values"], record.get("structure", {})
+    for name, level in parts.get("levels", {}).items():
+        error = SLACK * _se(level["R_star_se"], v["R_star_se"])
+        if level["R_star"] > v["R_star"] + error + PART:
+            yield f"blocks up to {name} cost {level['R_star']:.3f} nats, all together {v['R_star']:.3f}"
+        for factor, f in level["factors"].items():
+            if f["IV"] > level["R_star"] + SLACK * _se(f["IV_se"], level["R_star_se"]):
+                yield f"{f['IV']:.3f} nats about {factor} came out of blocks of {level['R_star']:.3f} nats, up to {name}"
+    leak = parts.get("leakage")
+    if leak and leak["IV"] > v["R_star"] + SLACK * _se(leak["IV_se"], v["R_star_se"]):
+        yield f"{leak['IV']:.3f} nats about {leak['s']} leak from a code of R* = {v['R_star']:.3f}"
+    if leak and leak["Ds"] + v["R_star"] < (record["factors"][leak["s"]].get("H_y") or 0) - SLACK * leak["Ds_se"]:
+        yield f"D_s + R* = {leak['Ds'] + v['R_star']:.3f} nats is below H({leak['s']})"

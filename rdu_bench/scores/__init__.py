@@ -8,6 +8,8 @@ Malformed input raises `ValueError`; input for which a score means nothing raise
 
 from ._inputs import Undefined
 from .agreement import udr
+from .clustering import cluster, clustering
+from .codelength import n_label_curve, prequential_codelength, surplus_description_length
 from .decoding import explicitness, sap
 from .groups import betavae_score, factorvae_score
 from .importance import DCI, dci
@@ -19,6 +21,8 @@ __all__ = [
     "DCI",
     "Undefined",
     "betavae_score",
+    "cluster",
+    "clustering",
     "dci",
     "entropies",
     "explicitness",
@@ -30,6 +34,9 @@ __all__ = [
     "modularity",
     "mutual_info_score",
     "mutual_information",
+    "n_label_curve",
+    "prequential_codelength",
     "sap",
+    "surplus_description_length",
     "udr",
 ]
