@@ -37,7 +37,7 @@ def record(
         "key": f"{draw.getrandbits(64):016x}",
         "spec": {
             "suite": "fake", "suite_version": "1", "model": model, "variant": variant, "params": {}, "seed": seed,
-            "dataset": dataset, "dataset_params": {}, "sigma": sigma, "strategy": "continuation", "protocol": 1,
+            "dataset": dataset, "dataset_label": dataset, "dataset_params": {}, "sigma": sigma, "strategy": "continuation", "protocol": 1,
             "network": {"family": "mlp", "hidden": 256, "latent": 10}, "budget": {"steps": 2000},
         },
         "status": status,
@@ -49,7 +49,7 @@ def record(
             "blocks": {"z": {"kind": "continuous", "dim": 10}},
         },
         "data": {
-            "hash": "9f" * 16, "shape": [1, 16, 16], "n_train": 8000, "n_val": 1000, "n_test": 2000,
+            "hash": "9f" * 16, "shape": [1, 16, 16], "likelihood": "bernoulli", "n_train": 8000, "n_val": 1000, "n_test": 2000,
             "task": ["shape", "scale"], "sensitive": None,
             "factors": {k: {"size": n, "kind": "class", "independent": True, "H_y": math.log(n)} for k, n in factors.items()},
         },
@@ -99,8 +99,125 @@ def _factor(n, IV, draw):
     }  # fmt: skip
 
 
-def suite(models=tuple(MODELS), datasets=("sprites",), seeds=3, sigmas=(*SIGMAS, None), **settings):
-    """A whole suite, with a diverged, a failed and two off-target points among the later models."""
+SCORES = {  # score: highest value, rate in nats at which most of that is reached
+    "betavae": (0.98, 3), "factorvae": (0.9, 5), "mig": (0.45, 9), "dci_disentanglement": (0.6, 8), "dci_completeness": (0.5, 8),
+    "dci_informativeness": (0.9, 6), "sap": (0.12, 7), "modularity": (0.9, 2), "explicitness": (0.95, 6), "irs": (0.7, 4),
+    "gaussian_tc": (1.8, 10), "gaussian_wasserstein": (0.6, 10), "mutual_info": (0.09, 10),
+}  # fmt: skip
+LATENTS = [f"z[{j}]" for j in range(10)]
+LEVELS = (0.0, 0.05, 0.1, 0.2)
+LABELS = (20, 50, 100, 300, 1000, 4000)
+AT = [-2.0, -1.0, 0.0, 1.0, 2.0]
+
+
+def rich(record):
+    """The same record with all that it may also have: scores, a matrix, pictures, structure, more heads."""
+    if not record["values"]:
+        return record
+    R, model = record["values"]["R_star"], record["spec"]["model"]
+    useful = MODELS.get(model, (0, 0, 0, 0, 0.5))[4]
+    draw = random.Random("rich" + record["key"])
+    record["scores"], record["nulls"] = _scores(R, useful, draw)
+    record["mi"] = _mi(record, R, useful)
+    record["pictures"] = {"latents": ["z[3]", "z[0]", "z[7]"], "at": AT}
+    record["data"]["factors"]["angle"] = {"size": 1, "kind": "real", "independent": True, "H_y": None}
+    record["factors"]["angle"] = {
+        "H_y": None, "Hy_V": 1.42, "Dy": 1.42 - R / 20, "Dy_se": 0.01, "Dy_linear": 1.5 - R / 20, "Dy_linear_se": 0.01, "Dy_head": "mlp",
+        "IV": R / 20, "IV_se": 0.01, "Dy_bins": 3.0 - R / 20, "Dy_bins_se": 0.01, "Hy_bins": 3.0, "IV_bins": R / 20,
+    }  # fmt: skip
+    for name, f in record["factors"].items():
+        f["Dy_knn"], f["Dy_knn_se"] = f["Dy"] + 0.08, 0.012
+        if name != "hue":
+            f["Dy_boosted_trees"], f["Dy_boosted_trees_se"] = f["Dy"] + 0.03, 0.011
+    classes = {k: f for k, f in record["factors"].items() if record["data"]["factors"][k]["kind"] == "class"}
+    record["structure"] = _structure(classes, record["values"], useful, draw)
+    return record
+
+
+def _scores(R, useful, draw):
+    found, nulls = {}, {}
+    for score, (top, scale) in SCORES.items():
+        for protocol in ("dlib", "robust"):
+            for rep in ("mean", "sample"):
+                column = f"{score}_{protocol}_{rep}"
+                level = top * (0.5 + 0.5 * useful) * (1 - math.exp(-(R + (3 if rep == "mean" else 0)) / scale))
+                found[column] = round(level * (0.95 if protocol == "dlib" else 1) + draw.gauss(0, 0.015), 6)
+                if score.startswith("dci") and protocol == "dlib":
+                    found[column], nulls[column] = None, "boosted trees take minutes; this budget leaves them out"
+                if score == "dci_disentanglement" and protocol == "robust" and R < 3:
+                    found[column], nulls[column] = None, "nothing is known of any factor, <so> there is nothing to divide"
+    return found, nulls
+
+
+def _mi(record, R, useful):
+    names = ["shape", "scale", "position", "hue"]
+    H = [math.log(record["data"]["factors"][k]["size"]) for k in names]
+    shape = random.Random(record["spec"]["model"] + str(record["spec"]["seed"])).sample(range(10), 4)
+    peak = useful * (1 - math.exp(-R / 6))
+    table = [[round(h * (peak if shape[k] == j else 0.02 + 0.1 * peak * ((j * 7 + k * 3) % 5) / 5), 4) for k, h in enumerate(H)] for j in range(10)]
+    mean = [[round(min(h, 1.15 * v), 4) for v, h in zip(row, H, strict=True)] for row in table]
+    return {"latents": LATENTS, "factors": names, "H": H, "sample": table, "mean": mean}
+
+
+def _structure(classes, values, useful, draw):
+    R, levels = values["R_star"], {}
+    for block, part in (("z1", 0.4), ("z2", 0.8), ("z3", 1.0)):
+        factors = {
+            k: {"Dy": f["Hy_V"] - part * f["IV"], "Dy_se": 0.01, "Hy_V": f["Hy_V"], "IV": part * f["IV"], "IV_se": 0.01} for k, f in classes.items()
+        }
+        levels[block] = {"R_star": part * R, "R_star_se": 0.05, "factors": factors}
+    ari = useful * (1 - math.exp(-R / 5)) + draw.gauss(0, 0.02)
+    clusters = {
+        name: {"k": 3, "ari": ari - worse, "ami": ari - worse + 0.02, "nmi": ari - worse + 0.05, "acc": 0.4 + 0.5 * (ari - worse)}
+        for name, worse in (("k-means", 0.1), ("mixture", 0.0))
+    }
+    efficiency = {
+        k: {
+            "n": list(LABELS), "Dy": [f["Dy"] + (f["Hy_V"] - f["Dy"]) * math.exp(-n / 300) + 2 / n for n in LABELS], "Dy_se": [0.3 / n**0.5 for n in LABELS],
+            "mdl": 4000 * f["Dy"] + 120, "mdl_ratio": (4000 * f["Dy"] + 120) / (4000 * f["Hy_V"]), "sdl": 300 * f["Dy"], "sdl_eps": 0.4,
+            "sdl_bound": ">" if f["Dy"] > 0.4 else "=",
+        }
+        for k, f in classes.items()
+    }  # fmt: skip
+    lost = {k: [f["Hy_V"] - f["IV"] * math.exp(-8 * v) for v in LEVELS] for k, f in classes.items()}
+    return {
+        "clusters": {"from": "mixture", **clusters},
+        "levels": levels,
+        "leakage": {"s": "hue", "head": "boosted_trees", "Ds": classes["hue"]["Dy"], "IV": classes["hue"]["IV"], "IV_se": 0.02},
+        "efficiency": efficiency,
+        "noise": {"kind": "flip", "levels": list(LEVELS), "Dy": lost, "Dy_se": {k: [0.01] * len(LEVELS) for k in classes}},
+    }
+
+
+def vectors(record, channels=None, side=16):
+    """The pictures of a rich record: discs that get sharper with the rate; grey for sprites, in colour elsewhere."""
+    import numpy as np
+
+    if not record.get("pictures"):
+        return {}
+    channels = channels or (1 if record["spec"]["dataset"] == "sprites" else 3)
+    R = record["values"]["R_star"]
+    v, u = np.mgrid[0:side, 0:side] / side - 0.5
+
+    def disc(x, y, radius, sharp):
+        inside = 1 / (1 + np.exp(-sharp * (radius - np.hypot(u - x, v - y))))
+        return np.stack([255 * inside * (1 - 0.35 * c) for c in range(channels)]).round().astype(np.uint8)
+
+    places = [(0.22 * math.cos(i), 0.22 * math.sin(i), 0.12 + 0.02 * (i % 4)) for i in range(8)]
+    moved = [[disc(*(a * np.array(way) / 8), 0.2 + 0.03 * a * (way == (0, 0)), 4 + R) for a in AT] for way in ((1, 0), (0, 1), (0, 0))]
+    return {
+        "R_i": np.full(5, R, np.float32),
+        "pictures/originals": np.stack([disc(*p, 60) for p in places]),
+        "pictures/reconstructions": np.stack([disc(*p, 3 + R) for p in places]),
+        "pictures/traversals": np.stack([np.stack(row) for row in moved]),
+    }
+
+
+def suite(models=tuple(MODELS), datasets=("sprites",), seeds=3, sigmas=(*SIGMAS, None), parts=False, **settings):
+    """A whole suite, with a diverged, a failed and two off-target points among the later models.
+
+    With `parts`, records have all that they may have, see `rich` and `vectors`.
+    """
     out = []
     for dataset in datasets:
         for model in models:
@@ -113,5 +230,6 @@ def suite(models=tuple(MODELS), datasets=("sprites",), seeds=3, sigmas=(*SIGMAS,
                         status = "diverged"
                     if (model, sigma, seed) == ("infovae", 2.0, 1):
                         status = "error"
-                    out.append(record(model, dataset, seed, sigma, status=status, **settings))
+                    made = record(model, dataset, seed, sigma, status=status, **settings)
+                    out.append(rich(made) if parts else made)
     return out

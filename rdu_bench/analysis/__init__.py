@@ -1,7 +1,20 @@
-"""Records in, tables out: frontiers, their differences with intervals, the leaderboard.  Never a model."""
+"""Records in, tables out: frontiers, their differences with intervals, the leaderboard, scores.  Never a model."""
 
 from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, points
+from rdu_bench.analysis.scores import scores
+from rdu_bench.analysis.structure import structure
 
-__all__ = ["across", "by_factor", "failures", "frontier", "impossible", "leaderboard", "points", "to_markdown"]
+__all__ = [
+    "across",
+    "by_factor",
+    "failures",
+    "frontier",
+    "impossible",
+    "leaderboard",
+    "points",
+    "scores",
+    "structure",
+    "to_markdown",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,11 +85,11 @@ def points(results: Results) -> pd.DataFrame:
 
 
 def as_records(results: Results) -> list[Mapping[str, Any]]:
-    """Whole records; for a table from `load_results` they are read again from its column `path`."""
+    """Whole records; for a table from `load_results` they are read again from its column `path`, which they keep."""
     if not isinstance(results, pd.DataFrame):
         return list(results)
     paths: list[str] = list(results["path"].dropna()) if "path" in results else []
-    return [json.loads(Path(path).read_text("utf-8")) for path in paths]
+    return [json.loads(Path(path).read_text("utf-8")) | {"path": path} for path in paths]
 
 
 def failures(results: Results) -> pd.DataFrame:
@@ -113,20 +113,28 @@ def impossible(results: Results, errors: float = 3.0) -> pd.DataFrame:
     return table.assign(gap_x=x.where(known), gap_y=y)[broken & table["measured"]].reset_index(drop=True)
 
 
+HEADLINE = ("Dy", "Dy_se", "Dy_head", "Dy_mean", "Dy_mean_se")  # all other Dy_<name> are of a head, or of bins
+
+
+def heads(columns: Iterable[str]) -> list[str]:
+    """The columns `Dy_<head>` among these: what each head got, and `Dy_bins`."""
+    return [c for c in columns if c.startswith("Dy_") and not c.endswith("_se") and c not in HEADLINE]
+
+
 def by_factor(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Usefulness for each factor: mean over seeds for each (data set, model, variant, sigma, factor), nats."""
-    rows = [
-        {**{k: flat[k] for k in (*ROW, "title", "labels", "seed", "sigma")}, "factor": name, **scores}
-        for record in records
-        if record.get("status") in MEASURED
-        for flat in [flatten(record)]
-        for name, scores in (record.get("factors") or {}).items()
-    ]
-    columns = ["H_y", "Hy_V", "Dy", "Dy_se", "IV", "IV_se", "acc", "bal_acc"]
-    keys = [*ROW, "sigma", "factor"]
+    """Usefulness for each factor: mean over seeds for each (data set, model, variant, sigma, params, factor), nats.
+
+    `Dy` is of the head that was chosen on validation (`head`), `Dy_<head>` of each, `R_star` what the code costs.
+    """
+    rows = list(_factors(records))
+    columns = ["R_star", "R_star_se", "H_y", "Hy_V", "Dy", "Dy_se", "IV", "IV_se", "acc", "bal_acc"]
+    keys = [*ROW, "sigma", "params", "factor"]
     if not rows:
         return pd.DataFrame(columns=[*keys, "title", "labels", "seeds", "head", *columns])
     table = pd.DataFrame(rows).assign(variant=lambda t: t["variant"].fillna(""))
+    for column in heads(table.columns):
+        columns += [column, f"{column}_se"]
+    columns += [c for c in ("Hy_bins", "IV_bins") if c in table]
     for column in columns:
         table[column] = pd.to_numeric(table[column], errors="coerce") if column in table else float("nan")
     if "Dy_head" not in table:
@@ -134,9 +142,20 @@ def by_factor(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     groups = table.groupby(keys, dropna=False, sort=True)
     mean = groups[columns].mean()
     seeds = groups["seed"].nunique()
-    spread = groups[["Dy", "IV"]].std(ddof=1).div(seeds**0.5, axis=0)
-    mean["Dy_se"], mean["IV_se"] = spread["Dy"].fillna(mean["Dy_se"]), spread["IV"].fillna(mean["IV_se"])
-    heads = groups["Dy_head"].agg(lambda h: "/".join(sorted({str(v) for v in h if v})))
+    for column in (c for c in columns if f"{c}_se" in columns):
+        spread = groups[column].std(ddof=1) / groups[column].count().clip(lower=1) ** 0.5
+        mean[f"{column}_se"] = spread.fillna(mean[f"{column}_se"])
+    names = groups["Dy_head"].agg(lambda h: "/".join(sorted({str(v) for v in h if v})))
     return mean.assign(
-        seeds=seeds, head=heads, title=groups["title"].first(), labels=groups["labels"].first()
+        seeds=seeds, head=names, title=groups["title"].first(), labels=groups["labels"].first()
     ).reset_index()
+
+
+def _factors(records: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for record in records:
+        if record.get("status") not in MEASURED:
+            continue
+        row = flatten(record)
+        about = {k: row.get(k) for k in (*ROW, "params", "title", "labels", "seed", "sigma", "R_star", "R_star_se")}
+        for name, scores in (record.get("factors") or {}).items():
+            yield {**scores, **about, "factor": name}

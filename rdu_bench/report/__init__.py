@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
 
 from .. import analysis
 from ..analysis.leaderboard import write as write_board
 from ..analysis.points import Results, as_records
+from ..analysis.scores import by_target, wide
+from ..store import Store
 from . import figures, page
+from .pictures import Vectors
 from .style import Palette
 
 __all__ = ["render"]
 
 
-def render(results: Results, out: str | Path, *, title: str | None = None) -> Path:
-    """Write `index.html`, `figures/`, the leaderboard and the frontiers as tables into `out`; returns the page.
+def render(results: Results, out: str | Path, *, title: str | None = None, vectors: Vectors | None = None) -> Path:
+    """Write `index.html`, `figures/`, the leaderboard, the frontiers and the scores as tables into `out`.
 
-    `results` are records, or a table from `load_results`.  Each file is replaced in one step and the page last, so
-    that drawing again, also from a run that is still going, never breaks what is there.  Raises `ValueError` when
-    there is no record.
+    `results` are records, or a table from `load_results`.  `vectors(record)` returns the arrays of a record, of which
+    the pictures are drawn; by default those beside the record's `path` where it has one, else those of the store at
+    `out`, which is where a run draws its own report.  Each file is replaced in one step and the page last, so that
+    drawing again, also from a run that is still going, never breaks what is there.  Returns the page; raises
+    `ValueError` when there is no record.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -30,16 +37,30 @@ def render(results: Results, out: str | Path, *, title: str | None = None) -> Pa
     table = analysis.points(results)
     planes = {name: analysis.frontier(results, name) for name in ("D", "Dy")}
     board = analysis.leaderboard(results)
+    tidy = analysis.scores(records)
     palette = Palette(sorted(set(table["name"])), first=_reference(table))
-    drawn = figures.draw(table, planes, palette, folder / "figures", replacing)
+    drawn = figures.draw(table, planes, palette, folder / "figures", replacing, by_target(tidy))
     write_board(board, folder)
-    for name, frame in planes.items():
-        with replacing(folder / f"frontier-{name}.csv") as file:
+    tables = {f"frontier-{name}": frame for name, frame in planes.items()}
+    if not tidy.empty:
+        tables["scores"] = wide(tidy)
+    for name, frame in tables.items():
+        with replacing(folder / f"{name}.csv") as file:
             file.write(frame.to_csv(index=False).encode())
-    html = page.build(records, table, planes, board, palette, drawn, title=title)
+    html = page.build(records, table, planes, board, palette, drawn, tidy, vectors or beside(folder), title=title)
     with replacing(folder / "index.html") as file:
         file.write(html.encode())
     return folder / "index.html"
+
+
+def beside(folder: Path) -> Vectors:
+    """Reads what lies beside a record: by its `path`, or in the store at `folder`."""
+
+    def read(record: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+        path = record.get("path")
+        return Store(Path(path).parents[3] if path else folder).vectors(record)
+
+    return read
 
 
 def _reference(table) -> str | None:  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Figures for a paper: R–D and R–D_y frontiers, a file for each data set and plane, as PNG, SVG and PDF."""
+"""Figures for a paper: R–D and R–D_y frontiers and scores against R*, for each data set, as PNG, SVG and PDF."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..analysis.scores import SCORES
 from .style import Palette, shown
 
 FORMATS = ("png", "svg", "pdf")
 AXIS = {"D": "D (nats)  ≥ H(x|z)", "Dy": "D$_y$ (nats)  ≥ H(y|z)"}
+PANELS = (
+    *("mig", "dci_disentanglement", "dci_completeness", "sap"),
+    *("modularity", "explicitness", "factorvae", "irs"),
+)
 SIZE = (4.4, 3.6)  # inches of one panel
 STYLE: Any = {
     "font.size": 9,
@@ -44,20 +49,29 @@ def draw(
     palette: Palette,
     folder: Path,
     replacing: Callable[[Path], Any],
+    scores: pd.DataFrame | None = None,
 ) -> dict[tuple[str, str], str]:
-    """Write every figure; returns its stem for each (data set, plane)."""
+    """Write every figure; returns its stem for each (data set, plane), where the plane of `scores` is "scores"."""
     found = {}
     for name, frame in planes.items():
         for dataset, rows in frame.groupby("dataset"):
-            stem = f"{slug(str(dataset))}-R-{name}"
+            stem = found[str(dataset), name] = f"{slug(str(dataset))}-R-{name}"
             with mpl.rc_context(STYLE):
                 figure = _figure(rows, name, limits(table, str(dataset), name), palette, str(dataset))
-                for kind in FORMATS:
-                    with replacing(folder / f"{stem}.{kind}") as file:
-                        stamp = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
-                        figure.savefig(file, format=kind, dpi=200, bbox_inches="tight", metadata=stamp)
-            found[str(dataset), name] = stem
+                _save(figure, folder / stem, replacing)
+    shown = _shown_scores(scores)
+    for dataset, rows in shown.groupby("dataset"):
+        stem = found[str(dataset), "scores"] = f"{slug(str(dataset))}-scores"
+        with mpl.rc_context(STYLE):
+            _save(_scores(rows, palette, str(dataset)), folder / stem, replacing)
     return found
+
+
+def _save(figure: Figure, stem: Path, replacing: Callable[[Path], Any]) -> None:
+    for kind in FORMATS:
+        with replacing(stem.with_name(f"{stem.name}.{kind}")) as file:
+            stamp = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
+            figure.savefig(file, format=kind, dpi=200, bbox_inches="tight", metadata=stamp)
 
 
 def limits(table: pd.DataFrame, dataset: str, plane: str) -> float | None:
@@ -117,11 +131,63 @@ def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette) 
         ax.set_xlim(0, right)
 
 
+def _shown_scores(scores: pd.DataFrame | None) -> pd.DataFrame:
+    """Of the scores' means over seeds, those of the robust protocol on sampled z that have a panel."""
+    if scores is None or scores.empty:
+        return pd.DataFrame(columns=["dataset"])
+    mine = (scores["protocol"] == "robust") & (scores["rep"] == "sample") & scores["score"].isin(PANELS)
+    return scores[mine & (scores["n"] > 0)]
+
+
+def _scores(rows: pd.DataFrame, palette: Palette, dataset: str) -> Figure:
+    """Small multiples: each score against R*, from 0 up to what it reaches."""
+    there = [name for name in PANELS if (rows["score"] == name).any()]
+    columns = min(4, len(there))
+    lines = -(-len(there) // columns)
+    figure = Figure(figsize=(2.5 * columns, 2.2 * lines + 0.3))
+    axes = figure.subplots(lines, columns, squeeze=False, sharex=True)
+    for ax, name in zip(axes.flat, there, strict=False):
+        mine = rows[rows["score"] == name]
+        _curves(ax, mine, palette)
+        ax.set_ylim(bottom=min(0.0, float((mine["value"] - mine["value_se"].fillna(0)).min())))
+        ax.set_title(SCORES[name].title, loc="left", fontsize=9)
+    for ax in axes.flat[len(there) :]:
+        ax.set_axis_off()
+    axes[0, 0].set_xlim(left=0)
+    for i, ax in enumerate(axes.flat[: len(there)]):
+        ax.tick_params(labelbottom=i + columns >= len(there))
+    figure.suptitle(
+        f"{dataset}: scores of sampled z, robust protocol; estimates, no bounds", x=0.01, ha="left", fontsize=10
+    )
+    figure.supxlabel("R* (nats)  ≥ I(x; z)", fontsize=9, y=0.04)
+    figure.supylabel("score, mean over seeds ± standard error", fontsize=9)
+    figure.tight_layout()
+    _legend(figure, rows, palette, None, null=False)
+    return figure
+
+
+def _curves(ax: Axes, rows: pd.DataFrame, palette: Palette) -> None:
+    for (name, labels), row in rows.groupby(["name", "labels"], sort=True):
+        look, line = palette[str(name)], row.sort_values("R_star")
+        ax.errorbar(
+            line["R_star"],
+            line["value"],
+            yerr=line["value_se"].fillna(0),
+            color=look.colour,
+            marker=look.marker,
+            mfc=look.colour if labels == "none" else "white",
+            ms=3.5,
+            lw=1.1,
+            elinewidth=0.7,
+            ls=_dashes(str(labels)),
+        )
+
+
 def _dashes(labels: str) -> str:
     return "-" if labels == "none" else "--"
 
 
-def _legend(figure: Figure, rows: pd.DataFrame, palette: Palette, bound: float | None) -> None:
+def _legend(figure: Figure, rows: pd.DataFrame, palette: Palette, bound: float | None, null: bool = True) -> None:
     handles = []
     for (name, labels), _ in rows.groupby(["name", "labels"], sort=True):
         look, text = palette[str(name)], shown(str(name), str(labels))
@@ -139,7 +205,8 @@ def _legend(figure: Figure, rows: pd.DataFrame, palette: Palette, bound: float |
                 label=text,
             )
         )
-    handles.append(Line2D([], [], color="#777777", marker="*", ms=7, lw=0, label="no code"))
+    if null:
+        handles.append(Line2D([], [], color="#777777", marker="*", ms=7, lw=0, label="no code"))
     if bound is not None:
         handles.append(Line2D([], [], color="#d9d9d9", lw=6, label="infeasible"))
     if (rows["labels"] != "none").any():

@@ -14,9 +14,14 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from .. import __version__, _paths, analysis
 from ..analysis.leaderboard import counts_text, interval_text, number, rank_text
+from . import codes, sections
 from .figures import limits
+from .lineup import Lineup, swept
+from .pictures import BUDGET, Vectors
+from .structure import structure
 from .style import Palette, shown
 
+EXTRAS = ("scores", "codes", "useful", "structure")  # what the script is told of a data set, where it is there
 WORDS = {
     "ok": "the rate asked for was reached (within 2 %, 1 % from 2 nats on)",
     "rate_missed": "training ended at another rate; the point is drawn where it is, which is a valid point",
@@ -34,6 +39,8 @@ def build(
     board: pd.DataFrame,
     palette: Palette,
     drawn: dict[tuple[str, str], str],
+    tidy: pd.DataFrame,
+    vectors: Vectors,
     *,
     title: str | None,
 ) -> str:
@@ -42,8 +49,18 @@ def build(
     env = Environment(loader=FileSystemLoader(home / "templates"), autoescape=select_autoescape(default=True))
     env.filters["number"] = lambda value, digits=3: number(_float(value), digits)
     suites = sorted({str(r["spec"].get("suite")) for r in records})
-    sets = [_dataset(name, records, table, planes, board, palette, drawn) for name in sorted(set(table["dataset"]))]
-    plots = {f"{s['id']}-{p}": s["plots"][p] for s in sets for p in s["plots"]}
+    names = sorted(set(table["dataset"]))
+    sets = [_dataset(name, records, table, planes, board, palette, drawn) for name in names]
+    by_key = {str(r["key"]): r for r in records}
+    pictured = table.loc[[bool(by_key[k].get("pictures")) for k in table["key"]], "dataset"].nunique()
+    for name, about in zip(names, sets, strict=True):
+        mine = table[table["dataset"] == name]
+        scored = tidy[tidy["dataset"] == name]
+        about |= _extras(mine, by_key, about["data"], scored, palette, vectors, BUDGET // max(pictured, 1))
+    payload = {
+        "plots": {f"{s['id']}-{p}": s["plots"][p] for s in sets for p in s["plots"]},
+        "sets": {s["id"]: {name: s[name] for name in ("looks", *EXTRAS) if s[name]} for s in sets},
+    }
     return env.get_template("index.html.j2").render(
         title=title or ", ".join(suites),
         suites=suites,
@@ -58,9 +75,9 @@ def build(
         across=analysis.across(board).to_dict("records"),
         provenance=_provenance(records),
         css=(home / "assets" / "report.css").read_text("utf-8"),
-        js=(home / "assets" / "report.js").read_text("utf-8"),
+        js="\n".join((home / "assets" / name).read_text("utf-8") for name in ("report.js", "sections.js")),
         plotly=(home / "vendor" / "plotly-basic.min.js").read_text("utf-8"),
-        payload=json.dumps(plots, allow_nan=False).replace("<", "\\u003c"),
+        payload=json.dumps(payload, allow_nan=False).replace("<", "\\u003c"),
     )
 
 
@@ -93,9 +110,31 @@ def _dataset(
         "data": data,
         "factors": [f"{k} ({f['size']} {'values' if f['kind'] == 'class' else 'reals'})" for k, f in about],
         "plots": {p: _plot(f[f["dataset"] == name], mine, p, palette) for p, f in planes.items() if (name, p) in drawn},
-        "figures": {p: drawn[name, p] for p in planes if (name, p) in drawn},
+        "figures": {p: drawn[name, p] for p in (*planes, "scores") if (name, p) in drawn},
         "board": [_board_row(row, palette) for _, row in rows.iterrows()],
-        "useful": _useful([r for r in records if r["key"] in keys]),
+    }
+
+
+def _extras(
+    table: pd.DataFrame,
+    records: Mapping[str, Mapping[str, Any]],
+    data: Mapping[str, Any],
+    tidy: pd.DataFrame,
+    palette: Palette,
+    vectors: Vectors,
+    budget: int,
+) -> dict[str, Any]:
+    """The parts of a data set that a record may or may not have, None where none has."""
+    lineup = Lineup(table, palette)
+    mine = [records[key] for key in table["key"]]
+    useful, best = sections.useful(mine, data, lineup)
+    return {
+        "looks": lineup.looks,
+        "scores": sections.scores(tidy, lineup),
+        "codes": codes.codes(records, table, lineup, vectors, budget),
+        "useful": useful,
+        "best": best,
+        "structure": structure(mine, data, lineup),
     }
 
 
@@ -124,25 +163,6 @@ def _board_row(row: Any, palette: Palette) -> dict[str, Any]:
         "note": row["note"],
         "reference": bool(row["reference"]),
     }
-
-
-def _useful(records: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Usefulness per factor: the point of each model with the highest rate, where most is there to be read."""
-    table = analysis.by_factor(records)
-    if table.empty:
-        return []
-    table = table.reset_index()
-    table = table[table["sigma"].notna()]
-    top = table.groupby(["model", "variant"])["sigma"].transform("max")
-    return [
-        {
-            "name": shown(r["title"] or r["model"], r["labels"] or "none")
-            + (f" ({r['variant']})" if r["variant"] else ""),
-            **{k: r[k] for k in ("factor", "sigma", "head")},
-            **{k: _float(r[k]) for k in ("Hy_V", "Dy", "Dy_se", "IV", "IV_se", "acc")},
-        }
-        for r in table[table["sigma"] == top].to_dict("records")
-    ]
 
 
 def _plot(frame: pd.DataFrame, points: pd.DataFrame, plane: str, palette: Palette) -> dict[str, Any]:
@@ -197,12 +217,7 @@ def _swept(row: Any, model: str, more: pd.DataFrame) -> str:
     """What sets this point of an ELBO sweep apart from the others, `beta = 4`; empty for points with a target."""
     if row is None or not pd.isna(row["sigma"]):
         return ""
-    mine = more.xs(model, level=0)
-    other = {text for text in mine["params"] if text != row["params"]}
-    if not other:
-        return ""
-    theirs = [json.loads(text) for text in other]
-    return ", ".join(f"{k} = {v}" for k, v in json.loads(row["params"]).items() if any(t.get(k) != v for t in theirs))
+    return swept(row["params"], more.xs(model, level=0)["params"])
 
 
 def _provenance(records: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

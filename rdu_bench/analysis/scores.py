@@ -1,0 +1,134 @@
+"""Scores of codes against what the codes cost: tidy, averaged over seeds and over targets, never at the best one.
+
+Every score is an estimate on test points and no bound.  At a low rate few latents say anything, so that almost any
+code looks disentangled; a score is therefore read at equal R*, or averaged over all targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from rdu_bench.analysis.intervals import t_interval
+from rdu_bench.analysis.points import MEASURED, ROW, Results, as_records, points
+
+
+class Score(NamedTuple):
+    """How a score is called and read."""
+
+    title: str
+    higher: bool = True  # is more disentangled
+    unit: str = ""
+
+
+SCORES = {
+    "mig": Score("MIG"),
+    "dci_disentanglement": Score("DCI disentanglement"),
+    "dci_completeness": Score("DCI completeness"),
+    "dci_informativeness": Score("DCI informativeness"),
+    "sap": Score("SAP"),
+    "modularity": Score("Modularity"),
+    "explicitness": Score("Explicitness"),
+    "factorvae": Score("FactorVAE"),
+    "betavae": Score("BetaVAE"),
+    "irs": Score("IRS"),
+    "gaussian_tc": Score("Gaussian total correlation", higher=False, unit="nats"),
+    "gaussian_wasserstein": Score("Gaussian Wasserstein", higher=False, unit="z²"),
+    "mutual_info": Score("Mutual information", higher=False, unit="nats"),
+}
+PROTOCOLS = ("robust", "dlib")
+REPRESENTATIONS = {"sample": "sampled z", "mean": "posterior mean"}
+
+CELL = [*ROW, "name", "labels", "sigma", "params"]  # all seeds of one target, or of one value that is swept
+COLUMN = ["score", "protocol", "rep"]
+TIDY = [*ROW, "name", "labels", "sigma", "seed", "R_star", *COLUMN, "value", "reason", "params", "status", "key"]
+
+
+def split(column: str) -> tuple[str, str, str] | None:
+    """`mig_robust_mean` → score, protocol and representation; None for a column that names none of these."""
+    parts = column.rsplit("_", 2)
+    known = len(parts) == 3 and parts[1] in PROTOCOLS and parts[2] in REPRESENTATIONS
+    return (parts[0], parts[1], parts[2]) if known else None
+
+
+def scores(results: Results) -> pd.DataFrame:
+    """A row a point and score: `value`, or NaN and the `reason` for it.
+
+    `score`, `protocol` (`robust` or `dlib`) and `rep` (`sample` for sampled z, `mean` for the posterior mean) say
+    what was computed; `R_star` in nats.  Points that failed are there, without a value, for each score that any
+    other point of their data set has.  Empty where no record has scores.
+    """
+    records = as_records(results)
+    wanted = [*ROW, "name", "labels", "sigma", "seed", "R_star", "params", "status", "key"]
+    table = points(records).drop_duplicates("key")[wanted]
+    found = {str(r["key"]): r for r in records}
+    parts = []
+    for _, rows in table.groupby("dataset", sort=True):
+        names = {n: None for key in rows["key"] for n in found[str(key)].get("scores") or {} if split(n)}
+        for column in names:
+            known = [_value(found[str(key)], column) for key in rows["key"]]
+            score, protocol, rep = split(column) or ("", "", "")
+            parts.append(
+                rows.assign(
+                    score=score,
+                    protocol=protocol,
+                    rep=rep,
+                    value=pd.Series([v for v, _ in known], rows.index, dtype=float),
+                    reason=[why for _, why in known],
+                )
+            )
+    return pd.concat(parts, ignore_index=True)[TIDY] if parts else pd.DataFrame(columns=TIDY)
+
+
+def _value(record: Mapping[str, Any], column: str) -> tuple[float | None, str]:
+    """A score, or None and why there is none."""
+    value = (record.get("scores") or {}).get(column)
+    if value is not None:
+        return float(value), ""
+    if record.get("status") not in MEASURED:
+        return None, f"the point has no numbers ({record.get('status')})"
+    return None, str((record.get("nulls") or {}).get(column) or "the record does not have it")
+
+
+def by_target(tidy: pd.DataFrame) -> pd.DataFrame:
+    """Mean over seeds for each target.
+
+    `R_star` and `value` are over the seeds that have the score, `value_se` is the error of that mean (NaN with one
+    seed), `n` how many seeds they are and `of` how many there are.
+    """
+    columns = [*CELL, *COLUMN, "R_star", "value", "value_se", "n", "of"]
+    if tidy.empty:
+        return pd.DataFrame(columns=columns)
+    known = tidy.assign(R_star=tidy["R_star"].where(tidy["value"].notna()))
+    groups = known.groupby([*CELL, *COLUMN], dropna=False, sort=False)
+    out = groups[["R_star", "value"]].mean()
+    out["n"], out["of"] = groups["value"].count(), groups["key"].size()
+    out["value_se"] = groups["value"].std(ddof=1) / out["n"].clip(lower=1) ** 0.5
+    return out.reset_index()[columns]
+
+
+def averages(tidy: pd.DataFrame) -> pd.DataFrame:
+    """The score of each model averaged over its targets, and over its own sweep where it has no target.
+
+    A mean over seeds of means over targets, with its 95 % t interval over seeds (`low`, `high`).  Points without a
+    score are left out, which flatters whoever lacks the hard ones: `n` of `of` points entered.
+    """
+    columns = [*ROW, "name", "labels", *COLUMN, "value", "low", "high", "n", "of"]
+    out = []
+    for key, rows in tidy.groupby([*ROW, "name", "labels", *COLUMN], sort=False):
+        grid = rows[rows["sigma"].notna()] if rows["sigma"].notna().any() else rows
+        over = t_interval(grid.groupby("seed")["value"].mean().to_numpy(float))
+        out.append((*key, over.mean, over.low, over.high, int(grid["value"].count()), len(grid)))
+    return pd.DataFrame(out, columns=columns)
+
+
+def wide(tidy: pd.DataFrame) -> pd.DataFrame:
+    """A row a point, a column a score with its protocol and representation in its name, as `mig_robust_mean`."""
+    if tidy.empty:
+        return pd.DataFrame(columns=[*ROW, "name", "labels", "sigma", "seed", "R_star", "status", "key"])
+    named = tidy.assign(column=tidy[COLUMN].agg("_".join, axis=1))
+    about = named.drop_duplicates("key")[[*ROW, "name", "labels", "sigma", "seed", "R_star", "status", "key"]]
+    values = named.pivot(index="key", columns="column", values="value")[list(dict.fromkeys(named["column"]))]
+    return about.merge(values.reset_index(), on="key", how="left").rename_axis(columns=None)
