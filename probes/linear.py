@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,9 @@ class Linear(Probe):
 
     card = ProbeCard(title="linear", family="softmax(W z + b), N(W z + b, Σ)")
 
+    def __init__(self, ridges: Sequence[float] = RIDGES):
+        self.ridges = ridges  # from large to small
+
     def fit(
         self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
     ) -> list[Head]:
@@ -47,9 +50,11 @@ class Linear(Probe):
         for target in targets:
             y, truth = torch.cat([target.fit] * fit.shape[1]), torch.cat([target.val] * val.shape[1])
             if target.factor.kind == "class":
-                fitted.append(_classes(x, y, v, truth, target.factor.size))
+                fitted.append(_classes(x, y, v, truth, target.factor.size, self.ridges))
             else:
-                fitted.append([_real(*code, y.double(), truth.double()) for code in zip(x, v, strict=True)])
+                fitted.append(
+                    [_real(*code, y.double(), truth.double(), self.ridges) for code in zip(x, v, strict=True)]
+                )
         return [[heads[p] for heads in fitted] for p in range(len(fit))]
 
 
@@ -59,11 +64,11 @@ def _columns(z: Tensor) -> Tensor:
     return torch.cat([flat, flat.new_ones(len(flat), 1, flat.shape[2])], 1).contiguous()
 
 
-def _classes(x: Tensor, y: Tensor, v: Tensor, truth: Tensor, k: int) -> list[Head]:
+def _classes(x: Tensor, y: Tensor, v: Tensor, truth: Tensor, k: int, ridges: Sequence[float]) -> list[Head]:
     path, held = _Path(_Loss(x, y, k)), _Loss(v, truth, k)
     best, chosen, kept = x.new_full((len(x),), torch.inf).double(), [0.0] * len(x), path.weights()
     going = torch.arange(len(x))
-    for ridge in RIDGES:
+    for ridge in ridges:
         path.descend(ridge, going)
         weights = path.weights()
         loss = held(weights[going], going)[0]
@@ -193,12 +198,12 @@ class _Path:
         return live
 
 
-def _real(x: Tensor, v: Tensor, y: Tensor, truth: Tensor) -> Head:
-    """Least squares for each ridge at once, from x (F, N) and y (N, size)."""
+def _real(x: Tensor, v: Tensor, y: Tensor, truth: Tensor, ridges: Sequence[float]) -> Head:
+    """Least squares of y (N, size) on x (F, N), with the covariance of what is left."""
     x, v = x.double(), v.double()
     gram, cross = x @ x.T / x.shape[1], x @ y / x.shape[1]
     best, chosen = torch.inf, 0.0
-    for ridge in RIDGES:
+    for ridge in ridges:
         penalty = torch.full((len(x),), ridge, dtype=x.dtype)
         penalty[-1] = 0
         w = torch.linalg.solve(gram + torch.diag(penalty), cross)

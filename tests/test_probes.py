@@ -165,6 +165,20 @@ def test_bins_of_a_real_factor_have_equal_mass_on_fit_and_are_its_own_factor_eac
     assert binned(Target(Factor("c", 3), y[:, 0].long(), y[:, 0].long()), y[:, 0].long()) == ([], [])
 
 
+def test_bins_tell_a_little_less_of_a_real_factor_than_there_is():
+    """y and z Gaussian with correlation 0.9: I(y; z) = −½ log(1 − 0.81), of which quantised y has some."""
+    draw = torch.Generator().manual_seed(0)
+    z = torch.randn(1, 6000, 1, generator=draw)
+    y = 0.9 * z[0] + 0.19**0.5 * torch.randn(6000, 1, generator=draw)
+    bins, truth = binned(Target(Factor("r", 1, "real"), y[:4000], y[4000:5000]), y[5000:])
+    code = Drawn(z[:, :4000], z[:, 4000:5000], z[:, 5000:])
+    [[found]] = heads_on([code], bins, truth, heads=["linear"], budget=BUDGET, seed=0)
+    assert float(found.nothing.mean()) == pytest.approx(math.log(20), abs=0.01)
+    information = -0.5 * math.log(1 - 0.81)
+    error = float(found.gained.std() / len(found.gained) ** 0.5)
+    assert 0.9 * information - 3 * error < float(found.gained.mean()) < information + 3 * error
+
+
 def test_codes_of_any_width_are_read_together_as_they_are_alone():
     z, y, other = sent(5, 6, (1.0, 0.3), n=1500)
     codes = [z[0], z[1, :, :, :2] * 7 + 3, torch.cat([z[0], z[1].repeat(1, 1, 15)], -1), z[1].repeat(2, 1, 1)]
