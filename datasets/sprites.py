@@ -37,7 +37,7 @@ class Sprites(GroundTruth):
         shape="1×16×16, binary, or as large as `size` says",
         task="shape, or those in `task`",
         sensitive="none, or the one in `sensitive`",
-        provides=("labels", "image", "binary"),
+        provides=("labels", "factors", "image", "binary"),
         entropy="exact",
     )
 

@@ -16,7 +16,7 @@ from .data import (
     data_folder,
     population_entropy,
 )
-from .model import Batch, Block, Code, Model, Row, Terms, flatten, total_rate, transmit
+from .model import GROUP, Batch, Block, Code, Model, Row, Terms, flatten, total_rate, transmit
 from .nn.critics import Critic
 from .nn.densities import bernoulli, gaussian, one_hot, product
 from .nn.divergences import gaussian_kernel, mmd, multiquadric, permute_dims, total_correlation
@@ -39,8 +39,8 @@ from .probe import Head, Probe, ProbeCard, Target
 
 # fmt: off
 __all__ = [
-    "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code", "Critic",
-    "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "GroundTruth", "Head", "Model",
+    "GROUP", "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code",
+    "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "GroundTruth", "Head", "Model",
     "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian",
     "Untrunk", "WindowedDecoder", "announce", "assign_splits", "bernoulli", "beside", "binarise", "check_counts",
     "data_folder", "digest", "flatten", "gaussian", "gaussian_kernel", "mlp", "mmd", "multiquadric", "named_seed",

@@ -26,7 +26,7 @@ from .train import fit
 
 PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}")  # arXiv id, or OpenReview id
 CITED = re.compile(r"(?:arXiv:|openreview )([\w.-]*\w)", re.IGNORECASE)
-NEEDS = {"labels", "image", "binary"}
+NEEDS = {"labels", "groups", "factors", "image", "binary"}
 LABELS = {"", "optional", "required"}
 TRAIN: dict[str, Any] = {"batch": 100, "lr": 2e-3, "seed": 0}
 STEPS = 300
@@ -187,10 +187,15 @@ def parameters(subject: Subject) -> Problems:
 # ---- training ------------------------------------------------------------------------------------------------------
 
 
+def _practice(row: Row) -> str:
+    """The smallest data set that has what a model needs."""
+    return "sprites" if "factors" in row.needs else "coloured" if "groups" in row.needs else "digits"
+
+
 def learns(subject: Subject) -> Problems:
     """Training on digits lowers its loss, the same way every time, and a rate target is met."""
-    data = registry.dataset("coloured" if "groups" in subject.row.needs else "digits")
-    spec = data.spec(hidden=(64,), latent=6)
+    data = registry.dataset(_practice(subject.row))
+    spec = data.spec(hidden=(64,), latent=10)
     model = subject.new(spec)
     before = _score(model, data)
     control = fit(model, data, None, steps=STEPS, **TRAIN)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ._hash import digest, named_seed
-from .model import Batch, Row
+from .model import GROUP, Batch, Row
 from .nn.networks import Spec
 
 DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
@@ -36,7 +36,9 @@ class Card(NamedTuple):
     task: str  # what y is
     sensitive: str = ""  # what s is
     entropy: str = "none"  # exact, differential, or none: what is known of H(x)
-    provides: tuple[str, ...] = ()  # of "labels", "groups", "image", "binary": what a model's `Row.needs` may ask for
+    provides: tuple[
+        str, ...
+    ] = ()  # of "labels", "groups", "factors", "image", "binary": what a model's `Row.needs` may ask for
     files: str = ""  # what it needs in the data folder; empty when it brings or makes its own
 
 
@@ -173,6 +175,7 @@ class Dataset(ABC):
             examples=len(self.splits["train"]),
             classes=self.label.size if self.label else 0,
             groups=self.factor(self.sensitive).size if self.sensitive else 0,
+            factors=sum(f.kind == "class" for f in self.factors),
             likelihood=self.likelihood,
             noise=self.noise,
             **network,
@@ -188,6 +191,30 @@ class GroundTruth(Dataset):
     """
 
     pool: Split | None = None  # what observations are drawn from; None: those of test
+
+    @property
+    def provides(self) -> frozenset[str]:
+        """As of any data set, and "factors" where one factor can be varied while all others stay."""
+        crossed = self.pool is not None and self.num_factors > 1
+        return super().provides | ({"factors"} if crossed else set())
+
+    def one_factor(self, size: int, steps: int, *, seed: int, device: str = "cpu") -> Iterator[Batch]:
+        """`steps` batches of groups of `GROUP` examples, all that fit in `size`: one class factor varies in each batch.
+
+        Within a group every other factor has one value.  Which factor varies is told in `Batch.varied`, class labels
+        are not.  Raises `DataError` where the factors are not crossed.
+        """
+        if "factors" not in self.provides:
+            raise DataError(f"{self.name} cannot vary one factor alone: it has no full grid of two or more factors")
+        draw = np.random.default_rng(seed)
+        groups = max(1, size // GROUP)
+        unknown = torch.full((groups * GROUP,), -1, device=device)
+        for step in range(steps):
+            k = int(draw.integers(self.num_factors))
+            factors = np.repeat(self.sample_factors(groups, draw), GROUP, axis=0)
+            factors[:, k] = draw.integers(self.factors_num_values[k], size=len(factors))
+            x = torch.from_numpy(self.sample_observations_from_factors(factors, draw)).to(device)
+            yield Batch(x, unknown, unknown, torch.tensor(step / steps, device=device), torch.tensor(k, device=device))
 
     @property
     def num_factors(self) -> int:

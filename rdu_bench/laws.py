@@ -65,7 +65,7 @@ class Subject:
 
     def spec(self, **changes: Any) -> Spec:
         """What a data set might ask for: 8×8 images, small networks."""
-        small = Spec((1, 8, 8), examples=1000, classes=4, groups=2, hidden=(32, 32), latent=4)
+        small = Spec((1, 8, 8), examples=1000, classes=4, groups=2, factors=2, hidden=(32, 32), latent=4)
         return small._replace(**changes)
 
     def new(self, spec: Spec | None = None, seed: int = 0) -> Model:
@@ -91,7 +91,6 @@ class Subject:
         y, s = torch.randint(0, spec.classes, (B,)), torch.randint(0, spec.groups, (B,))
         y[::4] = -1
         return Batch(x, y, s, torch.tensor(0.5))
-
 
     def measured(self, x: Tensor) -> Batch:
         """What the model is given of x (n ≤ B, *shape) when it is measured."""
@@ -373,8 +372,8 @@ def labels_are_declared(subject: Subject) -> Problems:
     """Labels are used where the row says so, and an unknown one is not taken for a class."""
     spec = subject.spec()
     model, batch = subject.new(), subject.batch()
-    known = batch._replace(y=torch.arange(B) % spec.classes)
-    changed = known._replace(y=(known.y + 1) % spec.classes, s=(batch.s + 1) % spec.groups)
+    known = batch._replace(y=torch.arange(B) % spec.classes, varied=torch.tensor(0))
+    changed = known._replace(y=(known.y + 1) % spec.classes, s=(batch.s + 1) % spec.groups, varied=torch.tensor(1))
 
     def terms(given: Batch) -> list[Tensor]:
         torch.manual_seed(3)

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, kl_divergence
 
+GROUP = 16  # examples that differ in one factor only, where a model asks for such batches
+
 
 class Row(NamedTuple):
     """A model's line in the tables of Tschannen, Bachem & Lucic (2018), arXiv:1812.05069.  Literals only."""
@@ -31,7 +33,8 @@ class Row(NamedTuple):
     labels: str = ""  # "", "optional" or "required": class labels seen in training
     rate: str = "closed-form KL"  # how R_own is computed
     side: str = ""  # "s" where encoder and decoder are told the sensitive label, which is then sent too
-    needs: tuple[str, ...] = ()  # of the data: "labels", "groups", "image", "binary"
+    batches: str = ""  # "one-factor" where training examples come in `GROUP`s that differ in one factor only
+    needs: tuple[str, ...] = ()  # of the data: "labels", "groups", "factors", "image", "binary"
 
 
 class Batch(NamedTuple):
@@ -41,6 +44,7 @@ class Batch(NamedTuple):
     y: Tensor  # (B,) int64 task label, -1 where unknown
     s: Tensor  # (B,) int64 sensitive label, -1 where unknown
     progress: Tensor  # () fraction of the budget spent, in [0, 1]
+    varied: Tensor = torch.tensor(-1)  # () number of the one class factor that differs within a group, -1: all may
 
     @classmethod
     def unlabelled(cls, x: Tensor, s: Tensor | None = None) -> Batch:
@@ -50,7 +54,7 @@ class Batch(NamedTuple):
 
     def rows(self, at: Tensor | slice) -> Batch:
         """Some of the examples."""
-        return Batch(self.x[at], self.y[at], self.s[at], self.progress)
+        return Batch(self.x[at], self.y[at], self.s[at], self.progress, self.varied)
 
     def chunks(self, size: int) -> Iterator[Batch]:
         """The examples in order, `size` at a time."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from ._hash import named_seed
-from .data import Dataset, Split, batches
+from .data import Dataset, GroundTruth, Split, batches
 from .model import Batch, Model, Terms
 from .nn.critics import Critic
 
@@ -238,14 +238,18 @@ def _run(
     cuda = [torch.device(device)] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=cuda):
         torch.manual_seed(named_seed("noise", seed))
-        stream = batches(
-            labelled(data, runner.model, seed),
-            batch,
-            steps,
-            label=data.label.name if data.label else None,
-            sensitive=data.sensitive,
-            seed=named_seed("order", seed),
-            device=device,
+        order: dict[str, Any] = {"seed": named_seed("order", seed), "device": device}
+        stream = (
+            data.one_factor(batch, steps, **order)
+            if runner.model.row.batches == "one-factor" and isinstance(data, GroundTruth)
+            else batches(
+                labelled(data, runner.model, seed),
+                batch,
+                steps,
+                label=data.label.name if data.label else None,
+                sensitive=data.sensitive,
+                **order,
+            )
         )
         runner.model.train()
         for step, given in enumerate(stream):

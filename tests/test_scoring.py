@@ -169,7 +169,7 @@ def test_images_that_are_none_and_models_that_draw_none_have_no_pictures():
     ("change", "said"),
     [
         (lambda s: s["levels"]["z1"].update(R_star=9.0), "blocks up to z1 cost 9.000 nats"),
-        (lambda s: s["levels"]["z1"]["factors"]["y"].update(IV=2.0), "2.000 nats about y came out of blocks"),
+        (lambda s: s["levels"]["z1"]["factors"]["y"].update(IV=2.0), "2.000 nats about y came out of 1.000"),
         (lambda s: s["leakage"].update(IV=5.0), "5.000 nats about s leak"),
         (lambda s: s["leakage"].update(Ds=-4.0), "below H(s)"),
     ],

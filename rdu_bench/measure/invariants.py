@@ -94,7 +94,7 @@ def _structure(record: Mapping[str, Any]) -> Iterator[str]:
             yield f"blocks up to {name} cost {level['R_star']:.3f} nats, all together {v['R_star']:.3f}"
         for factor, f in level["factors"].items():
             if f["IV"] > level["R_star"] + SLACK * _se(f["IV_se"], level["R_star_se"]):
-                yield f"{f['IV']:.3f} nats about {factor} came out of blocks of {level['R_star']:.3f} nats, up to {name}"
+                yield f"{f['IV']:.3f} nats about {factor} came out of {level['R_star']:.3f}, of blocks up to {name}"
     leak = parts.get("leakage")
     if leak and leak["IV"] > v["R_star"] + SLACK * _se(leak["IV_se"], v["R_star_se"]):
         yield f"{leak['IV']:.3f} nats about {leak['s']} leak from a code of R* = {v['R_star']:.3f}"

@@ -20,6 +20,7 @@ class Spec(NamedTuple):
     examples: int = 0  # in the training set
     classes: int = 0  # of the task label y; 0 when it is no class
     groups: int = 0  # of the sensitive label s
+    factors: int = 0  # known class factors
     likelihood: str = "bernoulli"  # or "gaussian"
     noise: float | None = None  # fixed variance of a Gaussian likelihood; None learns one for all dimensions
     family: str = "mlp"  # or "conv"
