@@ -131,6 +131,9 @@ def rich(record):
             f["Dy_boosted_trees"], f["Dy_boosted_trees_se"] = f["Dy"] + 0.03, 0.011
     classes = {k: f for k, f in record["factors"].items() if record["data"]["factors"][k]["kind"] == "class"}
     record["structure"] = _structure(classes, record["values"], useful, draw)
+    if model == "vae":
+        del record["structure"]["levels"]
+        record["nulls"]["structure.levels"] = "the code has 1 block; levels are 2 to 6"
     return record
 
 
@@ -190,7 +193,7 @@ def _structure(classes, values, useful, draw):
 
 
 def vectors(record, channels=None, side=16):
-    """The pictures of a rich record: discs that get sharper with the rate; grey for sprites, in colour elsewhere."""
+    """The arrays of a rich record: latents, and discs that get sharper with the rate, grey for sprites."""
     import numpy as np
 
     if not record.get("pictures"):
@@ -205,8 +208,11 @@ def vectors(record, channels=None, side=16):
 
     places = [(0.22 * math.cos(i), 0.22 * math.sin(i), 0.12 + 0.02 * (i % 4)) for i in range(8)]
     moved = [[disc(*(a * np.array(way) / 8), 0.2 + 0.03 * a * (way == (0, 0)), 4 + R) for a in AT] for way in ((1, 0), (0, 1), (0, 0))]
+    latents = np.random.default_rng(0).normal(size=(60, 4))[:, [(j + record["spec"]["seed"]) % 4 for j in range(4)]]
     return {
         "R_i": np.full(5, R, np.float32),
+        "latents/mean": latents.astype(np.float16),
+        "latents/rate": np.full(4, R / 4, np.float32),
         "pictures/originals": np.stack([disc(*p, 60) for p in places]),
         "pictures/reconstructions": np.stack([disc(*p, 3 + R) for p in places]),
         "pictures/traversals": np.stack([np.stack(row) for row in moved]),

@@ -189,7 +189,7 @@ def test_every_score_is_drawn_or_its_lack_explained(whole):
     for column, models in scores["averages"].items():
         drawn = sum(n for curve in scores["curves"].get(column, {}).values() for *_, n, of in curve)
         lacking = scores["lacking"].get(column, [])
-        assert drawn + sum(n for _, n, _ in lacking) == scores["points"]
+        assert drawn + sum(n for _, n, _ in lacking) == scores["points"][column]
         assert all(reason for reason, _, _ in lacking) and len(models) == 5
     assert scores["lacking"]["mig_dlib_mean"][0][:2] == ["the point has no numbers (diverged)", 1]
 
@@ -202,6 +202,18 @@ def test_a_score_is_averaged_over_all_targets_and_says_over_how_many(whole):
     targets = [point[1] for point in scores["curves"]["mig_robust_sample"][number] if point[3] != "ELBO"]
     assert whole_grid[0] == pytest.approx(np.mean(targets), abs=1e-4)
     assert "best" not in json.dumps(scores)
+
+
+def test_seeds_that_agree_are_a_score_where_there_are_enough(tmp_path):
+    records = [fake_records.rich(fake_records.record("vae", seed=s, sigma=t)) for s in range(5) for t in (2.0, 6.0)]
+    few = [fake_records.rich(fake_records.record("beta_vae", seed=s, sigma=6.0)) for s in range(2)]
+    scores = payload(render(records + few, tmp_path, vectors=fake_records.vectors))["sets"]["sprites"]["scores"]
+    [[_, low, _, target, *_], [_, high, _, _, n, of]] = scores["curves"]["udr_robust_mean"]["0"]
+    assert target == "σ = 2" and 0.8 < low <= 1 and 0.8 < high <= 1 and n == of == 5
+    [[reason, count, models]] = scores["lacking"]["udr_robust_mean"]
+    assert "at least 5" in reason and count == 1 and models == "β-VAE"
+    assert scores["averages"]["udr_robust_mean"]["0"][2:] == [2, 2]
+    assert "udr_robust_mean" in (tmp_path / "udr.csv").read_text()
 
 
 def test_pictures_are_png_of_the_right_pixels(whole):
@@ -271,6 +283,7 @@ def test_structure_names_each_number_and_its_direction(whole):
         "z1 + z2 + z3",
     ):
         assert words in text
+    assert "Not there: the code has 1 block; levels are 2 to 6 (VAE)." in text
     for head in ("linear ≥ H(y|z)", "knn ≥ H(y|z)", "boosted trees ≥ H(y|z)", "factor cut in bins ≥ H(y|z)"):
         assert head in text
 

@@ -1,5 +1,6 @@
 """Records in, tables out: frontiers, their differences with intervals, the leaderboard, scores.  Never a model."""
 
+from rdu_bench.analysis.agreement import udr
 from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, points
@@ -17,4 +18,5 @@ __all__ = [
     "scores",
     "structure",
     "to_markdown",
+    "udr",
 ]

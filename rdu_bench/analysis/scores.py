@@ -34,6 +34,7 @@ SCORES = {
     "factorvae": Score("FactorVAE"),
     "betavae": Score("BetaVAE"),
     "irs": Score("IRS"),
+    "udr": Score("UDR"),
     "gaussian_tc": Score("Gaussian total correlation", higher=False, unit="nats"),
     "gaussian_wasserstein": Score("Gaussian Wasserstein", higher=False, unit="z²"),
     "mutual_info": Score("Mutual information", higher=False, unit="nats"),

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import pandas as pd
 
 from .. import analysis
 from ..analysis.leaderboard import write as write_board
-from ..analysis.points import Results, as_records
+from ..analysis.points import ROW, Results, as_records
 from ..analysis.scores import by_target, wide
 from ..store import Store
 from . import figures, page
@@ -21,6 +22,8 @@ from .style import Palette
 
 __all__ = ["render"]
 
+SEEDS = 5  # that UDR needs; with fewer there is no number, and no use in reading every record's latents
+
 
 def render(results: Results, out: str | Path, *, title: str | None = None, vectors: Vectors | None = None) -> Path:
     """Write `index.html`, `figures/`, the leaderboard, the frontiers and the scores as tables into `out`.
@@ -28,8 +31,8 @@ def render(results: Results, out: str | Path, *, title: str | None = None, vecto
     `results` are records, or a table from `load_results`.  `vectors(record)` returns the arrays of a record, of which
     the pictures are drawn; by default those beside the record's `path` where it has one, else those of the store at
     `out`, which is where a run draws its own report.  Each file is replaced in one step and the page last, so that
-    drawing again, also from a run that is still going, never breaks what is there.  Returns the page; raises
-    `ValueError` when there is no record.
+    drawing again, also from a run that is still going, never breaks what is there.  Returns the page;
+    raises `ValueError` when there is no record.
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,19 +41,40 @@ def render(results: Results, out: str | Path, *, title: str | None = None, vecto
     planes = {name: analysis.frontier(results, name) for name in ("D", "Dy")}
     board = analysis.leaderboard(results)
     tidy = analysis.scores(records)
+    read = readable(vectors or beside(folder))
+    agreed = analysis.udr(records, read) if _seeds(table) >= SEEDS else None
     palette = Palette(sorted(set(table["name"])), first=_reference(table))
     drawn = figures.draw(table, planes, palette, folder / "figures", replacing, by_target(tidy))
     write_board(board, folder)
     tables = {f"frontier-{name}": frame for name, frame in planes.items()}
     if not tidy.empty:
         tables["scores"] = wide(tidy)
+    if agreed is not None and agreed["udr_robust_mean"].notna().any():
+        tables["udr"] = agreed
     for name, frame in tables.items():
         with replacing(folder / f"{name}.csv") as file:
             file.write(frame.to_csv(index=False).encode())
-    html = page.build(records, table, planes, board, palette, drawn, tidy, vectors or beside(folder), title=title)
+    html = page.build(records, table, planes, board, palette, drawn, tidy, agreed, read, title=title)
     with replacing(folder / "index.html") as file:
         file.write(html.encode())
     return folder / "index.html"
+
+
+def _seeds(table: pd.DataFrame) -> int:
+    """The most seeds that any row of the leaderboard has."""
+    return int(table.groupby(ROW)["seed"].nunique().max())
+
+
+def readable(vectors: Vectors) -> Vectors:
+    """The same, with nothing for a record whose file is damaged, which must not cost the others their page."""
+
+    def read(record: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+        try:
+            return vectors(record)
+        except (OSError, ValueError):
+            return {}
+
+    return read
 
 
 def beside(folder: Path) -> Vectors:

@@ -30,7 +30,7 @@ class Lineup:
 
     def number(self, row: Any) -> int:
         """A model's number in the lineup, by the `model` and `variant` of any row."""
-        return self.index[str(row["model"]), str(row["variant"])]
+        return self.index[str(row["model"]), str(row["variant"] or "")]
 
     def name(self, row: Any) -> str:
         """A model's name as shown."""

@@ -40,6 +40,7 @@ def build(
     palette: Palette,
     drawn: dict[tuple[str, str], str],
     tidy: pd.DataFrame,
+    agreed: pd.DataFrame | None,
     vectors: Vectors,
     *,
     title: str | None,
@@ -56,7 +57,8 @@ def build(
     for name, about in zip(names, sets, strict=True):
         mine = table[table["dataset"] == name]
         scored = tidy[tidy["dataset"] == name]
-        about |= _extras(mine, by_key, about["data"], scored, palette, vectors, BUDGET // max(pictured, 1))
+        agreeing = None if agreed is None else agreed[agreed["dataset"] == name]
+        about |= _extras(mine, by_key, about["data"], scored, agreeing, palette, vectors, BUDGET // max(pictured, 1))
     payload = {
         "plots": {f"{s['id']}-{p}": s["plots"][p] for s in sets for p in s["plots"]},
         "sets": {s["id"]: {name: s[name] for name in ("looks", *EXTRAS) if s[name]} for s in sets},
@@ -120,6 +122,7 @@ def _extras(
     records: Mapping[str, Mapping[str, Any]],
     data: Mapping[str, Any],
     tidy: pd.DataFrame,
+    agreed: pd.DataFrame | None,
     palette: Palette,
     vectors: Vectors,
     budget: int,
@@ -130,7 +133,7 @@ def _extras(
     useful, best = sections.useful(mine, data, lineup)
     return {
         "looks": lineup.looks,
-        "scores": sections.scores(tidy, lineup),
+        "scores": sections.scores(tidy, agreed, lineup),
         "codes": codes.codes(records, table, lineup, vectors, budget),
         "useful": useful,
         "best": best,

@@ -69,7 +69,7 @@ def album(points: Sequence[Point], vectors: Vectors, budget: int = BUDGET) -> Al
     for point in points:
         try:
             made.append(page(point.record, vectors(point.record)))
-        except (OSError, ValueError):  # of one damaged file, which must not cost the others
+        except ValueError:  # of pictures that are none, which must not cost the others theirs
             made.append(None)
     there = [i for i, found in enumerate(made) if found]
     kept, images, note = _fitting(points, there, made, budget)

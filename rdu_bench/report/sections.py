@@ -16,20 +16,41 @@ from .lineup import Lineup, short
 REASONS = 8  # told of each score; a run can have as many as points
 
 
-def scores(tidy: pd.DataFrame, lineup: Lineup) -> dict[str, Any] | None:
-    """For each column of scores: a curve against R* for each model, its average, and why points lack it."""
+def scores(tidy: pd.DataFrame, agreed: pd.DataFrame | None, lineup: Lineup) -> dict[str, Any] | None:
+    """For each column of scores: a curve against R* for each model, its average, and why points lack it.
+
+    `agreed` is UDR of all seeds of a target, where there are enough of them; it joins the scores.
+    """
     if not tidy["value"].notna().any():
         return None
+    curves, mean = by_target(tidy), averages(tidy)
+    lacking = _lacking(tidy, lineup)
+    if agreed is not None and agreed["udr_robust_mean"].notna().any():
+        long = _agreement(agreed)
+        tidy = pd.concat([tidy, long], ignore_index=True)
+        curves = pd.concat([curves, long], ignore_index=True)
+        mean = pd.concat([mean, averages(long.assign(seed=0))], ignore_index=True)
+        lacking |= _lacking(long, lineup)
     named = [s for s in (*SCORES, *sorted(set(tidy["score"]) - SCORES.keys())) if (tidy["score"] == s).any()]
     return {
         "scores": [_described(name) for name in named],
         "protocols": [p for p in PROTOCOLS if (tidy["protocol"] == p).any()],
         "reps": [[r, text] for r, text in REPRESENTATIONS.items() if (tidy["rep"] == r).any()],
-        "curves": _curves(by_target(tidy), lineup),
-        "averages": _averages(averages(tidy), lineup),
-        "lacking": _lacking(tidy, lineup),
-        "points": int(tidy["key"].nunique()),
+        "curves": _curves(curves, lineup),
+        "averages": _averages(mean, lineup),
+        "lacking": lacking,
+        "points": {"_".join(map(str, key)): len(rows) for key, rows in tidy.groupby(COLUMN, sort=False)},
     }
+
+
+def _agreement(agreed: pd.DataFrame) -> pd.DataFrame:
+    """UDR in the columns of means over seeds, and in those of single points; a row is all seeds of a target."""
+    parts = [
+        agreed.assign(score="udr", protocol=protocol, rep="mean", value=agreed[f"udr_{protocol}_mean"], value_se=None)
+        for protocol in PROTOCOLS
+    ]
+    long = pd.concat(parts, ignore_index=True)
+    return long.assign(n=long["seeds"].where(long["value"].notna(), 0), of=long["seeds"])
 
 
 def _described(name: str) -> dict[str, Any]:
@@ -38,6 +59,8 @@ def _described(name: str) -> dict[str, Any]:
     reading = "Higher is more disentangled" if score.higher else "Lower is more independent"
     if name.endswith("informativeness") or name == "explicitness":
         reading = "Higher is more informative"
+    if name == "udr":
+        reading = "One number for all seeds of a σ, without labels: higher where they found the same latents"
     unit = f", {score.unit}" if score.unit else ""
     return {"id": name, "title": score.title, "axis": f"{score.title} (estimate{unit})", "reading": reading}
 

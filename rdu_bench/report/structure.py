@@ -23,13 +23,28 @@ def structure(records: Sequence[Mapping[str, Any]], data: Mapping[str, Any], lin
     drawn = {f for name in _DRAWN if name in frames for f in frames[name]["factor"]}
     about = list(data.get("factors", {}))
     return {
-        "tables": [table(frames[name], lineup) for name, table in _TABLES.items() if name in frames],
+        "tables": [
+            table(frames[name], lineup) | {"lacking": _lacking(name, records, lineup)}
+            for name, table in _TABLES.items()
+            if name in frames
+        ],
         "targets": [text for text, _ in targets],
         "start": _common(frames, targets, lineup),
         "factors": sorted(drawn, key=lambda f: (about.index(f) if f in about else len(about), f)),
         "curves": {name: _curves(frames[name], x, lineup) for name, x in _DRAWN.items() if name in frames},
         "kinds": sorted(set(frames["noise"]["kind"])) if "noise" in frames else [],
     }
+
+
+def _lacking(table: str, records: Sequence[Mapping[str, Any]], lineup: Lineup) -> list[str]:
+    """Why models have no line in a table that others are in."""
+    part = "efficiency" if table == "codelength" else table
+    models: dict[str, set[str]] = {}
+    for record in records:
+        reason = (record.get("nulls") or {}).get(f"structure.{part}")
+        if reason and part not in (record.get("structure") or {}):
+            models.setdefault(str(reason), set()).add(lineup.name(record["spec"]))
+    return [f"{reason} ({', '.join(sorted(names))})" for reason, names in sorted(models.items())]
 
 
 _DRAWN = {"efficiency": "n", "noise": "level"}
@@ -176,8 +191,8 @@ def _noise(frame: pd.DataFrame, lineup: Lineup) -> Any:
         for v in levels
     ]
     note = (
-        f"What codes of test inputs with {kinds} noise of a growing level are good for. Losses in nats, upper bounds "
-        "on H(y|z) for the codes of those inputs; less is better."
+        f"Encoder and linear heads as they are, test inputs with {kinds} noise of a growing level. Losses in nats, "
+        "upper bounds on H(y|z) for the codes of those inputs; less is better."
     )
     return _table("Robustness to noise", note, flat, ["factor"], columns, lineup)
 

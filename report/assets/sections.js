@@ -69,7 +69,7 @@ function useful(box, set) {
       })),
     });
     part(box, "note").textContent = bins
-      ? "The factor is real and was cut in bins of equal mass, so that the loss is that of a class."
+      ? "The factor is real; each of its components was cut in bins of equal mass, and the losses of these classes added."
       : bound !== null ? `Nothing can lie in the grey region, where D_y + R* < H(y) = ${digits(bound)} nats.`
       : own.real.includes(f) ? "The factor is real: D_y is of a density and may be negative."
       : "H(y) is not known, so no region is known to be infeasible.";
@@ -92,7 +92,7 @@ function scores(box, set) {
     const { axis, reading } = own.scores.find((s) => s.id === score.value);
     overlay(part(box, "plot"), { x: "R* (nats) ≥ I(x; z)", y: axis, lines, base: 0 });
     part(box, "note").textContent = `${reading}.`;
-    part(box, "lacking").replaceChildren(...lacking(own.lacking[column] || [], own.points));
+    part(box, "lacking").replaceChildren(...lacking(own.lacking[column] || [], own.points[column]));
     const table = averages(set, own, protocol.value, rep.value);
     part(box, "averages").replaceChildren(table);
     sortable(table);
@@ -102,6 +102,7 @@ function scores(box, set) {
 }
 
 function lacking(reasons, points) {
+  if (!points) return [el("p", { className: "facts" }, "No record has this score in this protocol and representation.")];
   const total = reasons.reduce((sum, [, n]) => sum + n, 0);
   if (!total) return [el("p", { className: "facts" }, `All ${points} points have this score.`)];
   return [
