@@ -255,16 +255,26 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 @app.command()
 def report(
-    folder: Folder = None,
-    out: Annotated[Path | None, typer.Option(help="Where to, if not beside the records.")] = None,
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Folders of runs; by default the one last written.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to, if not beside the records of the first.")] = None,
     title: Annotated[str | None, typer.Option()] = None,
 ) -> None:
-    """Draw the report of what is there, also of an unfinished run."""
-    where = _folder(folder)
-    records = _records(where)
+    """Draw the report of what is there, also of an unfinished run, or one page of several runs."""
+    from .store import Store
+
+    places = [_folder(folder) for folder in folders] if folders else [_folder(None)]
+    home = {record["key"]: (record, Store(place)) for place in reversed(places) for record in _records(place)}
     from .report import render
 
-    print(f"report: {render(records, out or where, title=title)}")
+    drawn = render(
+        [record for record, _ in home.values()],
+        out or places[0],
+        title=title,
+        vectors=lambda record: home[record["key"]][1].vectors(record),
+    )
+    print(f"report: {drawn}")
 
 
 @app.command()

@@ -64,6 +64,19 @@ def test_running_again_does_nothing_twice(finished):
     assert before == {p: p.stat().st_mtime_ns for p in folder.rglob("*.json")}
 
 
+def test_a_report_of_two_runs_is_one_page_with_the_pictures_of_both(finished, tmp_path):
+    folder, _ = finished
+    one, other = folder / "results" / "runs" / "tiny", tmp_path / "other"
+    (tmp_path / "more.toml").write_text(TINY.replace("[2]", "[3]"))
+    assert rdu("run", "--suite", "more.toml", "-j", "0", "--out", other, cwd=tmp_path).returncode == 0
+    done = rdu("report", one, other, "--out", tmp_path / "both", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    sizes = [
+        len((place / "index.html").read_text().split("data:image/png")) for place in (one, other, tmp_path / "both")
+    ]
+    assert "2 points" in (tmp_path / "both" / "index.html").read_text() and sizes[2] > max(sizes[:2]) > 2
+
+
 @pytest.mark.parametrize("verb", ["status", "leaderboard", "report", "verify"])
 def test_verbs_read_the_run_written_last(finished, verb):
     folder, _ = finished

@@ -157,10 +157,13 @@ def _scores(rows: pd.DataFrame, palette: Palette, dataset: str) -> Figure:
     for i, ax in enumerate(axes.flat[: len(there)]):
         ax.tick_params(labelbottom=i + columns >= len(there))
     figure.suptitle(
-        f"{dataset}: scores of sampled z, robust protocol; estimates, no bounds", x=0.01, ha="left", fontsize=10
+        f"{dataset}: scores of sampled z, robust protocol, mean over seeds ± standard error; estimates, no bounds",
+        x=0.01,
+        ha="left",
+        fontsize=10,
     )
     figure.supxlabel("R* (nats)  ≥ I(x; z)", fontsize=9, y=0.04)
-    figure.supylabel("score, mean over seeds ± standard error", fontsize=9)
+    figure.supylabel("score", fontsize=9)
     figure.tight_layout()
     _legend(figure, rows, palette, None, null=False)
     return figure
