@@ -148,7 +148,10 @@ def _scores(R, useful, draw):
                 if score.startswith("dci") and protocol == "dlib":
                     found[column], nulls[column] = None, "boosted trees take minutes; this budget leaves them out"
                 if score == "dci_disentanglement" and protocol == "robust" and R < 3:
-                    found[column], nulls[column] = None, "nothing is known of any factor, <so> there is nothing to divide"
+                    found[column], nulls[column] = (
+                        None,
+                        "nothing is known of any factor, <so> there is nothing to divide",
+                    )
     return found, nulls
 
 
@@ -157,7 +160,13 @@ def _mi(record, R, useful):
     H = [math.log(record["data"]["factors"][k]["size"]) for k in names]
     shape = random.Random(record["spec"]["model"] + str(record["spec"]["seed"])).sample(range(10), 4)
     peak = useful * (1 - math.exp(-R / 6))
-    table = [[round(h * (peak if shape[k] == j else 0.02 + 0.1 * peak * ((j * 7 + k * 3) % 5) / 5), 4) for k, h in enumerate(H)] for j in range(10)]
+    table = [
+        [
+            round(h * (peak if shape[k] == j else 0.02 + 0.1 * peak * ((j * 7 + k * 3) % 5) / 5), 4)
+            for k, h in enumerate(H)
+        ]
+        for j in range(10)
+    ]
     mean = [[round(min(h, 1.15 * v), 4) for v, h in zip(row, H, strict=True)] for row in table]
     return {"latents": LATENTS, "factors": names, "H": H, "sample": table, "mean": mean}
 
@@ -166,12 +175,19 @@ def _structure(classes, values, useful, draw):
     R, levels = values["R_star"], {}
     for block, part in (("z1", 0.4), ("z2", 0.8), ("z3", 1.0)):
         factors = {
-            k: {"Dy": f["Hy_V"] - part * f["IV"], "Dy_se": 0.01, "Hy_V": f["Hy_V"], "IV": part * f["IV"], "IV_se": 0.01} for k, f in classes.items()
+            k: {"Dy": f["Hy_V"] - part * f["IV"], "Dy_se": 0.01, "Hy_V": f["Hy_V"], "IV": part * f["IV"], "IV_se": 0.01}
+            for k, f in classes.items()
         }
         levels[block] = {"R_star": part * R, "R_star_se": 0.05, "factors": factors}
     ari = useful * (1 - math.exp(-R / 5)) + draw.gauss(0, 0.02)
     clusters = {
-        name: {"k": 3, "ari": ari - worse, "ami": ari - worse + 0.02, "nmi": ari - worse + 0.05, "acc": 0.4 + 0.5 * (ari - worse)}
+        name: {
+            "k": 3,
+            "ari": ari - worse,
+            "ami": ari - worse + 0.02,
+            "nmi": ari - worse + 0.05,
+            "acc": 0.4 + 0.5 * (ari - worse),
+        }
         for name, worse in (("k-means", 0.1), ("mixture", 0.0))
     }
     efficiency = {
@@ -186,9 +202,20 @@ def _structure(classes, values, useful, draw):
     return {
         "clusters": {"from": "mixture", **clusters},
         "levels": levels,
-        "leakage": {"s": "hue", "head": "boosted_trees", "Ds": classes["hue"]["Dy"], "IV": classes["hue"]["IV"], "IV_se": 0.02},
+        "leakage": {
+            "s": "hue",
+            "head": "boosted_trees",
+            "Ds": classes["hue"]["Dy"],
+            "IV": classes["hue"]["IV"],
+            "IV_se": 0.02,
+        },
         "efficiency": efficiency,
-        "noise": {"kind": "flip", "levels": list(LEVELS), "Dy": lost, "Dy_se": {k: [0.01] * len(LEVELS) for k in classes}},
+        "noise": {
+            "kind": "flip",
+            "levels": list(LEVELS),
+            "Dy": lost,
+            "Dy_se": {k: [0.01] * len(LEVELS) for k in classes},
+        },
     }
 
 
@@ -207,7 +234,10 @@ def vectors(record, channels=None, side=16):
         return np.stack([255 * inside * (1 - 0.35 * c) for c in range(channels)]).round().astype(np.uint8)
 
     places = [(0.22 * math.cos(i), 0.22 * math.sin(i), 0.12 + 0.02 * (i % 4)) for i in range(8)]
-    moved = [[disc(*(a * np.array(way) / 8), 0.2 + 0.03 * a * (way == (0, 0)), 4 + R) for a in AT] for way in ((1, 0), (0, 1), (0, 0))]
+    moved = [
+        [disc(*(a * np.array(way) / 8), 0.2 + 0.03 * a * (way == (0, 0)), 4 + R) for a in AT]
+        for way in ((1, 0), (0, 1), (0, 0))
+    ]
     latents = np.random.default_rng(0).normal(size=(60, 4))[:, [(j + record["spec"]["seed"]) % 4 for j in range(4)]]
     return {
         "R_i": np.full(5, R, np.float32),
