@@ -2,9 +2,9 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, kl_divergence
+from torch.distributions import Distribution
 
-from rdu_bench.api import Autoregression, Batch, Code, Decoder, Model, Row, Spec, Trunk, one_hot, transmit
+from rdu_bench.api import Autoregression, Average, Batch, Code, Decoder, Model, Row, Spec, Trunk, one_hot, transmit
 
 
 class VQVAE(Model):
@@ -19,6 +19,10 @@ class VQVAE(Model):
     Departures: T > 0, one number learned like a weight, without which R = −log m(k) has no gradient and no σ is
     met; D's gradient passes the draw by straight-through Gumbel, not by copying it from z to e, which cannot see T;
     m is learned along, not afterwards.
+
+    With `codebook="ema"`, the paper's appendix, no gradient moves it: c_k is the running mean of the e nearest to it,
+    c_k = Σ e / N_k with both averaged at .99, the term ‖sg[e] − c‖² falls away, and N_k is Laplace-smoothed, so that
+    no vector that fell out of use divides by zero.
     """
 
     row = Row(
@@ -39,31 +43,47 @@ class VQVAE(Model):
         dim: int = 4,
         b: float = 0.25,
         T: float = 0.5,  # where it starts: about the squared spread of the codebook, a few vectors in reach of each e
+        codebook: str = "gradient",
     ):
         super().__init__()
+        if codebook not in ("gradient", "ema"):
+            raise ValueError(f"codebook = {codebook!r}: it is moved by its 'gradient' or is an 'ema'")
         positions = positions or data.latent
         self.shape, self.b = (positions, dim), b
         self.log_T = nn.Parameter(torch.tensor(math.log(T) / 10))
         self.encoder = Trunk(data, positions * dim)
-        self.codebook = nn.Parameter(0.7 * torch.randn(codes, dim))
+        start = 0.7 * torch.randn(codes, dim)
+        if codebook == "gradient":
+            self.codebook = nn.Parameter(start)
+        else:
+            self.row = self.row._replace(objective="D + R + commitment", R1="b ‖e − sg[c]‖²")
+            used = torch.full((codes, 1), positions / codes)  # an example, were all in equal use
+            self.used, self.total = Average(used, rate=0.01), Average(used * start, rate=0.01)
         self.prior = Autoregression(positions, codes)
         self.decoder = Decoder(data, positions * dim)
 
     def encode(self, batch: Batch) -> Code:
         q = one_hot(-self.distance(self.embed(batch.x)) / (10 * self.log_T).exp())  # the 10: one number, far to go
-        k = transmit(q, q)  # not yet paid: what was sent decides what is expected
-        m = self.prior(k.drawn.detach())
-        z = k.drawn @ self.codebook.detach()
-        return {"z": k._replace(sample=z.flatten(1), rate=kl_divergence(q, m), p=m)}
+        k = transmit(q, lambda drawn: self.prior(drawn.detach()))
+        return {"z": k._replace(sample=(k.drawn @ self.vectors()).flatten(1))}
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         e = self.embed(batch.x)
-        d = self.distance(e.detach())
-        c = (d == d.amin(-1, keepdim=True)).to(d) @ self.codebook
-        return ((e.detach() - c).square() + self.b * (e - c.detach()).square()).sum((1, 2)).mean()
+        k = self.nearest(e)
+        away = self.b * (e - k @ self.vectors()).square()
+        if self.follows:
+            away = (e.detach() - k @ self.codebook).square() + away
+        return away.sum((1, 2)).mean()
+
+    def critic_loss(self, batch: Batch, code: Code) -> Tensor:
+        if self.follows:
+            return super().critic_loss(batch, code)
+        e = self.embed(batch.x)
+        k = self.nearest(e)
+        return self.used.loss(k.sum(1).mean(0)[:, None]) + self.total.loss((k.mT @ e).mean(0))
 
     def embed(self, x: Tensor) -> Tensor:
         """e (B, P, dim)."""

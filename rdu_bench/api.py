@@ -1,7 +1,7 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
 from ._hash import digest, named_seed
-from .autoencoder import Autoencoder, announce
+from .autoencoder import Autoencoder, announce, silent
 from .data import (
     Card,
     DataError,
@@ -17,10 +17,21 @@ from .data import (
     population_entropy,
 )
 from .model import GROUP, Batch, Block, Code, Model, Row, Terms, flatten, total_rate, transmit
-from .nn.critics import Critic
+from .nn.critics import Adversary, Average, Critic
 from .nn.densities import bernoulli, gaussian, one_hot, product
-from .nn.divergences import gaussian_kernel, mmd, multiquadric, permute_dims, total_correlation
-from .nn.masked import WindowedDecoder
+from .nn.divergences import (
+    covariance,
+    gaussian_kernel,
+    gram,
+    hsic,
+    log_aggregates,
+    mmd,
+    mmd_between,
+    multiquadric,
+    permute_dims,
+    total_correlation,
+)
+from .nn.masked import WindowedDecoder, made
 from .nn.networks import (
     MLP,
     Channel,
@@ -39,10 +50,12 @@ from .probe import Head, Probe, ProbeCard, Target
 
 # fmt: off
 __all__ = [
-    "GROUP", "MLP", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Batch", "Block", "Card", "Channel", "Code",
-    "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian", "GroundTruth", "Head", "Model",
-    "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian",
-    "Untrunk", "WindowedDecoder", "announce", "assign_splits", "bernoulli", "beside", "binarise", "check_counts",
-    "data_folder", "digest", "flatten", "gaussian", "gaussian_kernel", "mlp", "mmd", "multiquadric", "named_seed",
-    "one_hot", "permute_dims", "population_entropy", "product", "total_correlation", "total_rate", "transmit",
+    "GROUP", "MLP", "Adversary", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch", "Block",
+    "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian",
+    "GroundTruth", "Head", "Model", "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split", "Target", "Terms",
+    "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "announce", "assign_splits", "bernoulli",
+    "beside", "binarise", "check_counts", "covariance", "data_folder", "digest", "flatten", "gaussian",
+    "gaussian_kernel", "gram", "hsic", "log_aggregates", "made", "mlp", "mmd", "mmd_between", "multiquadric",
+    "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "silent", "total_correlation",
+    "total_rate", "transmit",
 ]

@@ -20,6 +20,17 @@ RELATIVE_FLOOR = 1e-6  # eigenvalues below this fraction of the largest are no d
 GAIN = 10.0  # for few numbers with far to go, beside weights that have not
 
 
+def comes_after(model: Model) -> bool:
+    """Whether the model is trained once, paying no rate, and given each rate afterwards, by `at_rate`."""
+    return model.channel.startswith("posthoc") or model.channel == "multi-rate"
+
+
+def at_rate(model: Model, seen: Batch, sigma: float | None) -> Model:
+    """The trained `model` as one of `sigma` nats on the examples `seen`, in evaluation mode."""
+    made = Whitened(model, seen, sigma) if model.channel.startswith("posthoc") else model.at_rate(seen, sigma)
+    return made.to(next(model.parameters()).device).eval()
+
+
 class Whitened(Model):
     """A model trained without noise, behind a Gaussian channel on its whitened code; one block `z` (B, d).
 
@@ -50,6 +61,12 @@ class Whitened(Model):
         self.sigma = float(len(values)) if sigma is None else sigma
         self.share = nn.Parameter(torch.zeros(len(values), device=device), requires_grad=learned)
         self.growth = nn.Parameter(torch.zeros((), device=device), requires_grad=sigma is None)
+
+    def train(self, mode: bool = True) -> Whitened:
+        """As of any module, but the model behind the channel stays as it was measured."""
+        super().train(mode)
+        self.model.eval()
+        return self
 
     @torch.no_grad()
     def _f(self, batch: Batch) -> tuple[Tensor, Code]:

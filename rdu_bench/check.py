@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from . import _paths, laws, registry
-from .channel import Whitened
+from .channel import at_rate, comes_after
 from .data import Dataset
 from .laws import CHANNELS, Law, Problems, Subject
 from .model import Model, Row, Terms
@@ -216,8 +216,8 @@ def learns(subject: Subject) -> Problems:
 def _reaches(subject: Subject, model: Model, free: float, data: Dataset, spec: Spec) -> Problems:
     """Half the rate it takes by itself, which any price on R must lead to; of no rate there is no half."""
     aimed: Model
-    if model.channel.startswith("posthoc"):
-        sigma, aimed = 4.0, Whitened(model, data.seen("train", model.row), 4.0)
+    if comes_after(model):
+        sigma, aimed = 4.0, at_rate(model, data.seen("train", model.row), 4.0)
     elif free >= 1:
         sigma, aimed = free / 2, subject.new(spec)
     else:

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from . import provenance, registry
 from ._hash import named_seed
-from .channel import Whitened
+from .channel import at_rate, comes_after
 from .data import Dataset
 from .measure import measure
 from .model import Model
@@ -100,8 +100,8 @@ def _trainings(
 ) -> Iterator[Trained]:
     """The frozen model of every wanted σ, and of those it is warm-started from."""
     first = _new(curve, data, spec)
-    if first.channel.startswith("posthoc"):
-        return _posthoc(curve, data, first, wanted, progress)
+    if comes_after(first):
+        return _afterwards(curve, data, first, wanted, progress)
     if curve.strategy == "batched":
         return _batched(curve, data, spec, progress)
     if curve.strategy == "continuation":
@@ -147,10 +147,10 @@ def _batched(curve: Curve, data: Dataset, spec: Spec, progress: Report) -> Itera
         yield Trained(sigma, model, control, seconds)
 
 
-def _posthoc(
+def _afterwards(
     curve: Curve, data: Dataset, model: Model, wanted: list[float | None], progress: Report
 ) -> Iterator[Trained]:
-    """One training without a rate, then a noise channel for every σ."""
+    """One training without a rate, then what gives it each σ."""
     base = _attempt(curve, data, model, None, progress)
     for sigma in wanted:
         if base.error or base.control is None or base.control.status == "diverged":
@@ -158,9 +158,8 @@ def _posthoc(
             continue
         began = time.perf_counter()
         try:
-            noisy = Whitened(model, data.seen("train", model.row), sigma).to(curve.device)
-            noisy.eval()
-            trained = _attempt(curve, data, noisy, sigma, progress, fraction=curve.budget["continuation"])
+            given = at_rate(model, data.seen("train", model.row), sigma)
+            trained = _attempt(curve, data, given, sigma, progress, fraction=curve.budget["continuation"])
         except Exception as error:
             trained = Trained(sigma, None, None, 0.0, error)
         yield trained._replace(seconds=time.perf_counter() - began + base.seconds / len(wanted))

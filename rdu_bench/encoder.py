@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import registry
 from ._hash import named_seed
-from .channel import Whitened
+from .channel import at_rate, comes_after
 from .data import Card, Dataset, Factor, Split
 from .model import Batch, Code, Model, flatten
 from .train import fit
@@ -91,10 +91,10 @@ class Encoder(TransformerMixin, BaseEstimator):
             raise ValueError(f"{self.model} needs {', '.join(sorted(missing))}, which these X and y do not have")
         how: dict[str, Any] = {"steps": self.steps, "batch": self.batch, "lr": self.lr, "device": self.device}
         how["seed"] = named_seed("train", self.random_state)
-        posthoc = model.channel.startswith("posthoc")
-        control = fit(model, data, None if posthoc else self.sigma, **how)
-        if posthoc and control.status != "diverged":
-            model = Whitened(model, data.seen("train", model.row), self.sigma)
+        after = comes_after(model)
+        control = fit(model, data, None if after else self.sigma, **how)
+        if after and control.status != "diverged":
+            model = at_rate(model, data.seen("train", model.row), self.sigma)
             control = fit(model, data, self.sigma, **how)
         if control.status == "diverged":
             raise ArithmeticError(f"{self.model} diverged: {control.reason}")

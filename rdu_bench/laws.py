@@ -11,6 +11,7 @@ import importlib.util
 import math
 import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from torch.func import vmap
 
 from . import registry
 from .model import Batch, Model, Row, Terms, flatten, total_rate
-from .nn.critics import Critic
+from .nn.critics import Average, Critic
 from .nn.networks import Spec
 from .train import Stack
 
-CHANNELS = {"native", "trained-noise", "posthoc-iso", "posthoc-learned"}
+CHANNELS = {"native", "trained-noise", "posthoc-iso", "posthoc-learned", "multi-rate"}
 
 B = 16  # examples in a batch
 DRAWS = 200  # of the code, where an average is compared
@@ -58,10 +59,13 @@ class Subject:
             raise registry.PluginError(f"a model file defines exactly one subclass of Model, this one: {names}")
         self.kind = found[0]
 
-    @property
+    @cached_property
     def row(self) -> Row:
-        """The class's row; an empty one where it has none, which is a finding of its own."""
-        return getattr(self.kind, "row", Row(""))
+        """The row with these hyper-parameters, which may narrow its class's; an empty one where there is none."""
+        try:
+            return self.new().row
+        except Exception:  # that it cannot be built is a finding of its own
+            return getattr(self.kind, "row", Row(""))
 
     def spec(self, **changes: Any) -> Spec:
         """What a data set might ask for: 8×8 images, small networks."""
@@ -199,7 +203,8 @@ def players_apart(subject: Subject) -> Problems:
     model, batch = subject.new(), subject.batch()
     terms: Terms = model(batch)
     names, weights = zip(*model.named_parameters(), strict=True)
-    inside = [{id(w) for w in module.parameters()} for _, module in model.named_modules() if isinstance(module, Critic)]
+    apart = [module for module in model.modules() if isinstance(module, Critic | Average)]
+    inside = [{id(w) for w in module.parameters()} for module in apart]
     critics = set().union(*inside)
     ours = terms.distortion.mean() + terms.rate.mean() + terms.regularizer
     reached = _reached(ours, weights)
@@ -324,7 +329,7 @@ def rate_can_be_priced(subject: Subject) -> Problems:
 
 def terms_are_the_codes(subject: Subject) -> Problems:
     """Training pays for the code and the decoder that are measured."""
-    model, batch = subject.used(), subject.measured(subject.batch().x)
+    model, batch = subject.used().eval(), subject.measured(subject.batch().x)
     gaps: dict[str, list[Tensor]] = {"rate": [], "distortion": []}
     with torch.no_grad():
         for i in range(DRAWS):

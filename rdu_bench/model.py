@@ -6,7 +6,7 @@ into p(x|z).  The trainer sees a model only through `Terms`, the probes only thr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -114,10 +114,15 @@ def replay(drawn: list[Tensor]) -> Iterator[None]:
         _forced.reset(token)
 
 
-def transmit(q: Distribution, p: Distribution) -> Block:
-    """Draw z ~ q and charge KL(q ‖ p), in closed form where torch has one, else log q(z) − log p(z)."""
+def transmit(q: Distribution, p: Distribution | Callable[[Tensor], Distribution]) -> Block:
+    """Draw z ~ q and charge KL(q ‖ p), in closed form where torch has one, else log q(z) − log p(z).
+
+    For an autoregressive p give the function from the draw to its conditionals ∏_j p(z_j|z_<j): what is charged is
+    Σ_j KL(q_j ‖ p(z_j|z_<j)), which of that one draw is not a bound and of the mean is the rate.
+    """
     forced = _forced.get()
     z = q.rsample() if forced is None else next(forced)
+    p = p if isinstance(p, Distribution) else p(z)
     try:
         rate = kl_divergence(q, p)
     except NotImplementedError:
@@ -134,11 +139,12 @@ class Model(nn.Module):
     """Base of all models; calling one on a batch gives its `Terms`.
 
     Methods must be pure: randomness only from `torch.rand*`, nothing written to `self`, no Python branch on
-    the value of a tensor.  The trainer relies on it to train every rate target at once.
+    the value of a tensor.  The trainer relies on it to train every rate target at once.  Noise that belongs to training
+    alone, such as a corruption of x, asks `self.training`, which is off whenever a model is measured.
     """
 
-    row: Row
-    channel = "native"  # how noise enters: native, trained-noise, posthoc-iso or posthoc-learned
+    row: Row  # an instance may narrow its class's, to what its hyper-parameters leave of it
+    channel = "native"  # how noise enters: native, trained-noise, posthoc-iso, posthoc-learned or multi-rate
     rate_is_set = False  # whether its construction fixes R, whatever its weights
     labelled: int | None = None  # how many training examples show it their label; None: all
 
@@ -166,6 +172,10 @@ class Model(nn.Module):
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
         """() loss of the model's `Critic`s; its gradient must reach nothing else."""
         return batch.x.new_zeros(())
+
+    def at_rate(self, seen: Batch, sigma: float | None) -> Model:
+        """For a `multi-rate` channel: this model, once trained for all rates, as the one of `sigma` nats on `seen`."""
+        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Terms:
         """All that training needs."""

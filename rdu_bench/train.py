@@ -18,13 +18,14 @@ from torch.func import functional_call, vmap
 from ._hash import named_seed
 from .data import Dataset, GroundTruth, Split, batches
 from .model import Batch, Model, Terms
-from .nn.critics import Critic
+from .nn.critics import Average, Critic
 
 FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
 LOOK = 25  # steps between two looks at whether the loss is finite, each of which waits for the device
 UNKNOWN = -1  # class label of an example whose label is hidden
 
 Progress = Callable[[int, int], None]  # step, steps
+Optimizers = tuple[torch.optim.Optimizer, torch.optim.Optimizer | None]  # of weights, and of averages if there are any
 
 
 class RateTarget:
@@ -74,9 +75,9 @@ class Single:
         """Terms with a leading cell axis of one."""
         return Terms(*(term[None] for term in self.model(batch)))
 
-    def groups(self, lr: float) -> list[dict[str, Any]]:
-        """Adam parameter groups: the model's own, and its critics'."""
-        return _groups(self.model, dict(self.model.named_parameters()), lr)
+    def optimizers(self, lr: float) -> Optimizers:
+        """Of the model's own weights and its critics', and of its averages."""
+        return _optimizers(self.model, dict(self.model.named_parameters()), lr)
 
 
 class Stack:
@@ -107,9 +108,9 @@ class Stack:
                 done.append(terms({name: weight[i] for name, weight in self.params.items()}))
         return Terms(*map(torch.stack, zip(*done, strict=True)))
 
-    def groups(self, lr: float) -> list[dict[str, Any]]:
-        """Adam parameter groups: the models' own, and their critics'."""
-        return _groups(self.model, self.params, lr)
+    def optimizers(self, lr: float) -> Optimizers:
+        """Of the models' own weights and their critics', and of their averages."""
+        return _optimizers(self.model, self.params, lr)
 
     def write(self, i: int, into: Model) -> None:
         """Copy the i-th cell's weights into a model of the same shape."""
@@ -118,17 +119,21 @@ class Stack:
                 weight.copy_(self.params[name][i])
 
 
-def _groups(model: Model, params: dict[str, Any], lr: float) -> list[dict[str, Any]]:
-    critics = {
-        f"{path}.{name}" if path else name
-        for path, module in model.named_modules()
-        if isinstance(module, Critic)
-        for name, _ in module.named_parameters()
-    }
-    ours = [p for name, p in params.items() if name not in critics and p.requires_grad]
-    theirs = [p for name, p in params.items() if name in critics]
-    apart = [{"params": theirs, "lr": Critic.lr, "betas": Critic.betas}] if theirs else []
-    return [{"params": ours, "lr": lr}, *apart]
+def _optimizers(model: Model, params: dict[str, Any], lr: float) -> Optimizers:
+    ours = dict(params)
+    groups: list[dict[str, Any]] = []
+    averages: list[dict[str, Any]] = []
+    for path, module in model.named_modules():
+        if isinstance(module, Critic | Average):
+            names = [f"{path}.{name}" if path else name for name, _ in module.named_parameters()]
+            apart = [ours.pop(name) for name in names]
+            if isinstance(module, Critic):
+                groups.append({"params": apart, "lr": module.lr, "betas": module.betas})
+            else:
+                averages.append({"params": apart, "lr": module.rate})
+    weights = [p for p in ours.values() if p.requires_grad]
+    adam = torch.optim.Adam([{"params": weights}, *groups], lr=lr, fused=True)
+    return adam, torch.optim.SGD(averages) if averages else None
 
 
 def labelled(data: Dataset, model: Model, seed: int) -> Split:
@@ -231,7 +236,7 @@ def _run(
     at = torch.tensor([math.nan if s is None else s for s in sigmas], device=device)
     log_beta = torch.full_like(at, math.log(start.beta_end)) if start and start.beta_end else None
     target = RateTarget(at, w=w, ki=0.06 if steps <= 1000 else 0.02, log_beta=log_beta)
-    optimizer = torch.optim.Adam(runner.groups(lr), lr=lr, fused=True)
+    optimizer, follow = runner.optimizers(lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / steps)))
     lost: dict[int, str] = {}
 
@@ -257,9 +262,13 @@ def _run(
             distortion, rate = terms.distortion.mean(-1), terms.rate.mean(-1)  # (cells,)
             loss = distortion + target(rate) * rate + terms.regularizer + terms.critic_loss
             optimizer.zero_grad()
+            if follow:
+                follow.zero_grad()
             loss.sum().backward()
             optimizer.step()
             schedule.step()
+            if follow:
+                follow.step()
             if step % LOOK == 0 or step == steps - 1:
                 for i in (~loss.isfinite()).nonzero().flatten().tolist():
                     lost.setdefault(i, _blame(terms, i, step))

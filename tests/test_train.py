@@ -244,7 +244,9 @@ def test_critics_have_their_own_learning_rate(data):
             self.critic = Critic(self.latent, hidden=8, depth=1)
 
     model = Played(data.spec(hidden=(8,), latent=2))
-    ours, theirs = Stack(model, 2).groups(1e-3)
+    adam, averages = Stack(model, 2).optimizers(1e-3)
+    ours, theirs = adam.param_groups
+    assert averages is None
     assert theirs["lr"] == Critic.lr and ours["lr"] == 1e-3
     assert len(theirs["params"]) == len(list(model.critic.parameters()))
     assert len(ours["params"]) + len(theirs["params"]) == len(list(model.parameters()))

@@ -28,14 +28,14 @@ class MaskedLinear(nn.Linear):
         return linear(given, self.weight * self.mask, self.bias)
 
 
-def made(dim: int, hidden: int, outputs: int) -> nn.Sequential:
-    """(B, dim) → (B, outputs · dim), chunk by chunk, where column j of each chunk depends on inputs < j only.
+def made(dim: int, hidden: int, outputs: int, given: int = 0) -> nn.Sequential:
+    """(B, given + dim) → (B, outputs · dim), chunk by chunk, where column j of each depends on `given` and inputs < j.
 
     Germain et al. 2015 (arXiv:1502.03509), one hidden layer.  It starts at zero.
     """
-    inputs = torch.arange(dim)
-    between = torch.arange(hidden) % max(dim - 1, 1)
-    last = MaskedLinear(between, inputs.repeat(outputs), strict=True)
+    inputs = torch.arange(-given, dim).clamp(min=-1)  # what is given comes before all
+    between = torch.arange(hidden) % dim - 1 if given else torch.arange(hidden) % max(dim - 1, 1)
+    last = MaskedLinear(between, torch.arange(dim).repeat(outputs), strict=True)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
     return nn.Sequential(MaskedLinear(inputs, between, strict=False), nn.ReLU(), last)
@@ -44,16 +44,17 @@ def made(dim: int, hidden: int, outputs: int) -> nn.Sequential:
 class Window(nn.Conv2d):
     """x (B, c, H, W) → (B, channels, H, W): features of the pixels before each, in reading order and within `radius`.
 
-    It sees `radius` rows above, `radius` columns to either side there, and `radius` pixels to the left.
+    It sees `radius` rows above, `radius` columns to either side there, and `radius` pixels to the left; with `itself`
+    the place itself as well, which is for layers above the first.
     """
 
     mask: Tensor
 
-    def __init__(self, inputs: int, channels: int, radius: int):
+    def __init__(self, inputs: int, channels: int, radius: int, *, itself: bool = False):
         super().__init__(inputs, channels, (radius + 1, 2 * radius + 1))
         self.radius = radius
         mask = torch.ones(radius + 1, 2 * radius + 1)
-        mask[radius, radius:] = 0  # the pixel itself and what follows it
+        mask[radius, radius + itself :] = 0  # the pixel itself and what follows it
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,15 +94,18 @@ class Causal(Distribution):
 class WindowedDecoder(nn.Module):
     """z (B, dim) → p(x|z) = ∏_i p(x_i | z, x_W(i)), W(i) the pixels before i within `radius`; nothing else is seen.
 
-    The suite's decoder, whose outputs the window corrects, by nothing when new.  Beyond the window every layer is
-    1 × 1, since a second masked convolution would widen it.  Channels of a pixel are independent given z and W(i).
+    The suite's decoder, whose outputs the window corrects, by nothing when new.  With `depth` 0 every layer beyond the
+    window is 1 × 1, since a second masked convolution would widen it.  With `depth` more of those it is a PixelCNN
+    (van den Oord et al. 2016, arXiv:1601.06759), each layer adding to the one before and widening W by `radius`.
+    Channels of a pixel are independent given z and W(i).
     """
 
-    def __init__(self, data: Spec, dim: int, radius: int, channels: int = 16, context: int = 4):
+    def __init__(self, data: Spec, dim: int, radius: int, channels: int = 16, context: int = 4, *, depth: int = 0):
         super().__init__()
         self.shape, seen = data.shape, data.shape[0]
         self.plain = Untrunk(data, dim, seen + context)
         self.window = Window(seen, channels, radius)
+        self.deeper = nn.ModuleList(Window(context + channels, channels, radius, itself=True) for _ in range(depth))
         last = nn.Conv2d(channels, seen, 1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
@@ -113,7 +117,9 @@ class WindowedDecoder(nn.Module):
         plain, context = self.plain(*given).tensor_split([self.shape[0]], 1)  # (B, c, H, W), (B, context, H, W)
 
         def conditional(x: Tensor) -> Distribution:
-            near = torch.cat([context, self.window(x)], 1).relu()
-            return self.observation(plain + self.correct(near))
+            past = self.window(x)
+            for layer in self.deeper:
+                past = past + layer(torch.cat([context, past], 1).relu())
+            return self.observation(plain + self.correct(torch.cat([context, past], 1).relu()))
 
         return Causal(conditional, plain)

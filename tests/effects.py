@@ -1,0 +1,36 @@
+"""Two models at one rate: what a defining effect is measured with."""
+
+import torch
+
+from rdu_bench import registry
+from rdu_bench.channel import at_rate, comes_after
+from rdu_bench.data import Dataset
+from rdu_bench.measure import Measured, measure
+from rdu_bench.model import Model
+from rdu_bench.suite import budget
+from rdu_bench.train import Control, fit
+
+LAPTOP = budget("laptop")
+NETWORK = {"hidden": (128, 128), "latent": 10}
+
+
+def trained(
+    name: str, data: Dataset, sigma: float | None, *, steps: int = 800, seed: int = 0, network=None, **params
+) -> tuple[Model, Control]:
+    """A model of ours at `sigma` nats, with the budget and the networks that suites use."""
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    model = registry.model(name, data.spec(**(network or NETWORK)), **params)
+    how = {"steps": steps, "batch": LAPTOP["batch"], "lr": LAPTOP["lr"], "seed": seed}
+    if comes_after(model):
+        fit(model, data, None, **how)
+        model = at_rate(model, data.seen("train", model.row), sigma)
+        how["steps"] = round(steps * LAPTOP["continuation"])
+    return model, fit(model, data, sigma, **how)
+
+
+def measured(model: Model, data: Dataset, *, seed: int = 0, network=None) -> Measured:
+    """What a record would say of it."""
+    return measure(
+        model.requires_grad_(False), data, LAPTOP, ["linear"], seed=seed, spec=data.spec(**(network or NETWORK))
+    )
