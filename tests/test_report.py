@@ -8,9 +8,12 @@ import shutil
 
 import fake_records
 import numpy as np
+import pandas as pd
 import pytest
 
 from rdu_bench.report import pictures, render
+from rdu_bench.report.figures import CROWD, FEW, facets
+from rdu_bench.report.style import Palette
 from rdu_bench.store import Store, load_results
 
 BROWSER, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
@@ -90,6 +93,28 @@ def test_figures_name_axes_units_and_directions(page):
     svg = (page.parent / "figures" / "sprites-R-D.svg").read_text()
     for words in ("R* (nats)", "≥ I(x; z)", "D (nats)", "≥ H(x|z)", "infeasible", "no code", "trained on labels"):
         assert words in svg
+
+
+def rows(names, labels=(), autoregressive=()):
+    """What a plane is drawn from, as far as the division into panels looks."""
+    given = {"labels": ["required" if n in labels else "none" for n in names], "name": list(names)}
+    return pd.DataFrame({**given, "autoregressive": [n in autoregressive for n in names]})
+
+
+def test_a_few_models_share_a_panel():
+    names = [f"m{i:02}" for i in range(CROWD)]
+    [one, apart] = facets(rows([*names, "ar"], autoregressive=["ar"]), Palette(names, "m00"), "digits")
+    assert one.names == tuple(names) and apart.names == ("ar",) and "autoregressive" in apart.title
+
+
+def test_a_crowd_is_divided_with_the_reference_everywhere_and_nobody_lost():
+    names = [f"m{i:02}" for i in range(30)]
+    seen = names[-3:]
+    panels = facets(rows(names, labels=seen), Palette(names, "m00"), "digits")
+    assert all("m00" in panel.names and len(panel.names) <= FEW + 1 for panel in panels)
+    assert sorted(n for panel in panels for n in panel.names if n != "m00") == names[1:]
+    assert [panel.names[1:] for panel in panels if "labels" in panel.title] == [tuple(seen)]
+    assert all(len(panel.rows) == 30 for panel in panels)  # those of other panels are there, in grey
 
 
 def test_tables_are_written_beside_the_page(page):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -23,6 +23,7 @@ PANELS = (
     *("modularity", "explicitness", "factorvae", "irs"),
 )
 SIZE = (4.4, 3.6)  # inches of one panel
+CROWD, FEW = 12, 7  # models that one panel names at most, and how many where there are more
 STYLE: Any = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -83,25 +84,69 @@ def limits(table: pd.DataFrame, dataset: str, plane: str) -> float | None:
     return None if known.empty else float(known.median())
 
 
+class Facet(NamedTuple):
+    """One panel of a plane: what is in it, and which of it is named."""
+
+    title: str
+    rows: pd.DataFrame
+    names: tuple[str, ...]  # drawn in colour; all others of the rows are grey
+
+
+def facets(rows: pd.DataFrame, palette: Palette, dataset: str) -> list[Facet]:
+    """A panel for all, and one for autoregressive decoders; with more than `CROWD` models, panels of a few each.
+
+    Then models that saw labels have panels of their own, the reference is in every panel of its own axes, and what is
+    named elsewhere is grey.
+    """
+    found = []
+    for auto, part in rows.groupby("autoregressive"):
+        title = f"{dataset}, autoregressive decoders" if auto else dataset
+        names = sorted(set(part["name"]))
+        if len(names) <= CROWD:
+            found.append(Facet(title, part, tuple(names)))
+            continue
+        first = [name for name in names if palette.first == name]
+        for seen, of in part[part["name"] != palette.first].groupby(part["labels"] != "none"):
+            others = sorted(set(of["name"]))
+            size = -(-len(others) // -(-len(others) // FEW))  # panels as even as they can be
+            for i in range(0, len(others), size):
+                found.append(
+                    Facet(f"{title}, trained on labels †" if seen else title, part, (*first, *others[i : i + size]))
+                )
+    return found
+
+
 def _figure(rows: pd.DataFrame, plane: str, bound: float | None, palette: Palette, dataset: str) -> Figure:
-    panels = [(auto, part) for auto, part in rows.groupby("autoregressive")]
-    figure = Figure(figsize=(SIZE[0] * len(panels), SIZE[1]))
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for ax, (auto, part) in zip(axes, panels, strict=True):
-        _panel(ax, part, bound, palette)
+    panels = facets(rows, palette, dataset)
+    crowded = len(panels) > 2
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(SIZE[0] * columns, SIZE[1] * lines))
+    axes = figure.subplots(lines, columns, squeeze=False)
+    for ax, facet in zip(axes.flat, panels, strict=False):
+        _panel(ax, facet.rows, bound, palette, facet.names)
         ax.set_xlabel("R* (nats)  ≥ I(x; z)")
         ax.set_ylabel(AXIS[plane])
-        ax.set_title(f"{dataset}, autoregressive decoders" if auto else dataset, loc="left", fontsize=10)
+        ax.set_title(facet.title, loc="left", fontsize=10)
+        if crowded:
+            mine = facet.rows[facet.rows["name"].isin(facet.names)]
+            ax.legend(handles=_handles(mine, palette, bound, dagger=False), loc="upper right", fontsize=7)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_axis_off()
     figure.tight_layout()
-    _legend(figure, rows, palette, bound)
+    if not crowded:
+        _legend(figure, rows, palette, bound)
     return figure
 
 
-def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette) -> None:
+def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette, names: Sequence[str]) -> None:
     for (name, labels), row in rows.groupby(["name", "labels"], sort=True):
         look = palette[str(name)]
         mean = row[row["seed"].isna()]
         line = mean[mean["hull"]].sort_values("R_star")
+        if name not in names:
+            ax.plot(line["R_star"], line["loss"], color="#d0d0d0", lw=0.8, zorder=1)
+            continue
         ax.plot(line["R_star"], line["loss"], color=look.colour, lw=1.3, zorder=2, ls=_dashes(str(labels)))
         points = mean[~mean["null"]]
         ax.errorbar(
@@ -191,6 +236,12 @@ def _dashes(labels: str) -> str:
 
 
 def _legend(figure: Figure, rows: pd.DataFrame, palette: Palette, bound: float | None, null: bool = True) -> None:
+    figure.legend(handles=_handles(rows, palette, bound, null=null), loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _handles(
+    rows: pd.DataFrame, palette: Palette, bound: float | None, *, null: bool = True, dagger: bool = True
+) -> list[Line2D]:
     handles = []
     for (name, labels), _ in rows.groupby(["name", "labels"], sort=True):
         look, text = palette[str(name)], shown(str(name), str(labels))
@@ -212,6 +263,6 @@ def _legend(figure: Figure, rows: pd.DataFrame, palette: Palette, bound: float |
         handles.append(Line2D([], [], color="#777777", marker="*", ms=7, lw=0, label="no code"))
     if bound is not None:
         handles.append(Line2D([], [], color="#d9d9d9", lw=6, label="infeasible"))
-    if (rows["labels"] != "none").any():
+    if dagger and (rows["labels"] != "none").any():
         handles.append(Line2D([], [], lw=0, label="† trained on labels"))
-    figure.legend(handles=handles, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return handles

@@ -42,6 +42,7 @@ class Palette:
     """Names → looks; the `first` is black and round."""
 
     def __init__(self, names: list[str], first: str | None = None):
+        self.first = first
         others = [name for name in names if name != first]
         self.looks = {first: Look("#111111", "o")} if first else {}
         for i, name in enumerate(others):
