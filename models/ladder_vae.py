@@ -16,6 +16,9 @@ class LadderVAE(Model):
         x → d_1 → … → d_L          deterministic, upwards; q̂(z_l|x) is read off d_l
         z_L → … → z_1 → x          drawn, downwards, by the same p(z_l|z_{l+1}) in q and in the prior
 
+    With `share` off q has networks of its own there, q(z_l|x, z_{l+1}) ∝ q̂(z_l|x) r(z_l|z_{l+1}), and a level without
+    evidence is no longer free.
+
     Sønderby et al. 2016 (arXiv:1602.02282).  Not to be confused with the variational ladder autoencoder, whose
     levels are independent a priori, nor with a rate charged against q̂: what is drawn from is what is paid for.
     Departures: no batch normalisation, whose averages would tie the examples of a batch together, and no warm-up
@@ -24,7 +27,7 @@ class LadderVAE(Model):
 
     row = Row(paper="1602.02282", title="Ladder VAE", objective="D + Σ R_l", encoder="H", decoder="H")
 
-    def __init__(self, data: Spec, *, dims: Sequence[int] | None = None):  # bottom level first
+    def __init__(self, data: Spec, *, dims: Sequence[int] | None = None, share: bool = True):  # bottom level first
         super().__init__()
         dims = dims or (data.latent, max(data.latent // 2, 1))
         width = data.hidden[-1]
@@ -33,6 +36,8 @@ class LadderVAE(Model):
         self.down = nn.ModuleList(Gaussian(mlp(above, width, 2 * d)) for d, above in pairwise(dims))
         self.prior = UnitGaussian(dims[-1])
         self.decoder = Decoder(data, dims[0])
+        own = [] if share else [Gaussian(mlp(above, width, 2 * d)) for d, above in pairwise(dims)]
+        self.own = nn.ModuleList(own)  # r(z_l|z_{l+1}), where it is not p
 
     def encode(self, batch: Batch) -> Code:
         evidence, d = [], batch.x
@@ -42,8 +47,10 @@ class LadderVAE(Model):
         top = len(evidence)
         code = {f"z{top}": transmit(evidence[-1], self.prior())}
         for level in range(top - 1, 0, -1):
-            predicted = self.down[level - 1](code[f"z{level + 1}"].sample)
-            code[f"z{level}"] = transmit(product(evidence[level - 1], predicted), predicted)
+            above = code[f"z{level + 1}"].sample
+            predicted = self.down[level - 1](above)
+            guess = self.own[level - 1](above) if self.own else predicted
+            code[f"z{level}"] = transmit(product(evidence[level - 1], guess), predicted)
         return code
 
     def decode(self, code: Code) -> Distribution:

@@ -1,7 +1,6 @@
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, kl_divergence
-from torch.nn.functional import cross_entropy
+from torch.distributions import Distribution
 
 from rdu_bench.api import (
     Batch,
@@ -14,7 +13,9 @@ from rdu_bench.api import (
     Terms,
     Trunk,
     UnitGaussian,
+    each_class,
     one_hot,
+    tell,
     transmit,
 )
 
@@ -63,23 +64,18 @@ class M2(Model):
         return self.decoder(code["y"].sample, code["z"].sample)
 
     def forward(self, batch: Batch) -> Terms:
-        logits = self.classifier(batch.x)
-        known, observed = batch.y >= 0, (batch.y[:, None] == torch.arange(self.classes, device=logits.device)).float()
-        weight = torch.where(known[:, None], observed, logits.softmax(-1))  # (B, K)
-        price = kl_divergence(one_hot(logits), one_hot(torch.zeros_like(logits)))
+        weight, price, wrong = tell(self.classifier(batch.x), batch.y)
         D, R = self.each_class(batch.x)
-        wrong = cross_entropy(logits, batch.y, ignore_index=-1, reduction="sum") / len(logits)
         return Terms(
             distortion=(weight * D).sum(-1),
-            rate=torch.where(known, price.detach(), price) + (weight * R).sum(-1),
+            rate=price + (weight * R).sum(-1),
             regularizer=self.alpha * wrong,
             critic_loss=torch.zeros_like(wrong),
         )
 
     def each_class(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """D and the rate of z, (B, K) nats each, if x were of each class in turn; classes are folded into the batch."""
-        x = x.repeat_interleave(self.classes, 0)  # (B·K, *shape)
-        y = torch.eye(self.classes, device=x.device).repeat(len(x) // self.classes, 1)
+        x, y = each_class(x, self.classes)
         z = transmit(self.encoder(x, y), self.prior())
         D = -self.decoder(y, z.sample).log_prob(x)
         return D.view(-1, self.classes), z.rate.view(-1, self.classes)

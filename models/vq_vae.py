@@ -20,9 +20,9 @@ class VQVAE(Model):
     met; D's gradient passes the draw by straight-through Gumbel, not by copying it from z to e, which cannot see T;
     m is learned along, not afterwards.
 
-    With `codebook="ema"`, the paper's appendix, no gradient moves it: c_k is the running mean of the e nearest to it,
-    c_k = Σ e / N_k with both averaged at .99, the term ‖sg[e] − c‖² falls away, and N_k is Laplace-smoothed, so that
-    no vector that fell out of use divides by zero.
+    With `codebook="ema"`, as in the paper's appendix, no gradient moves c_k either: it is Σ e / N_k over the e nearest
+    to it, both averaged at .99 a step, and ‖sg[e] − c‖² falls away.  N_k is Laplace-smoothed, so that a vector out of
+    use divides by no zero.  On `digits`, in 800 steps, it overshoots targets from 4 nats on by 2 to 12 %.
     """
 
     row = Row(
@@ -43,47 +43,55 @@ class VQVAE(Model):
         dim: int = 4,
         b: float = 0.25,
         T: float = 0.5,  # where it starts: about the squared spread of the codebook, a few vectors in reach of each e
-        codebook: str = "gradient",
+        codebook: str = "gradient",  # or "ema"
     ):
         super().__init__()
         if codebook not in ("gradient", "ema"):
             raise ValueError(f"codebook = {codebook!r}: it is moved by its 'gradient' or is an 'ema'")
         positions = positions or data.latent
-        self.shape, self.b = (positions, dim), b
+        self.shape, self.b, self.ema = (positions, dim), b, codebook == "ema"
         self.log_T = nn.Parameter(torch.tensor(math.log(T) / 10))
         self.encoder = Trunk(data, positions * dim)
         start = 0.7 * torch.randn(codes, dim)
-        if codebook == "gradient":
-            self.codebook = nn.Parameter(start)
-        else:
+        if self.ema:
             self.row = self.row._replace(objective="D + R + commitment", R1="b ‖e − sg[c]‖²")
-            used = torch.full((codes, 1), positions / codes)  # an example, were all in equal use
-            self.used, self.total = Average(used, rate=0.01), Average(used * start, rate=0.01)
+            equal = torch.full((codes, 1), positions / codes)  # all in equal use
+            self.used, self.total = Average(equal, rate=0.01), Average(equal * start, rate=0.01)
+        else:
+            self.codebook = nn.Parameter(start)
         self.prior = Autoregression(positions, codes)
         self.decoder = Decoder(data, positions * dim)
 
     def encode(self, batch: Batch) -> Code:
         q = one_hot(-self.distance(self.embed(batch.x)) / (10 * self.log_T).exp())  # the 10: one number, far to go
         k = transmit(q, lambda drawn: self.prior(drawn.detach()))
-        return {"z": k._replace(sample=(k.drawn @ self.vectors()).flatten(1))}
+        return {"z": k._replace(sample=(k.drawn @ self.vectors().detach()).flatten(1))}
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         e = self.embed(batch.x)
-        k = self.nearest(e)
-        away = self.b * (e - k @ self.vectors()).square()
-        if self.follows:
-            away = (e.detach() - k @ self.codebook).square() + away
+        c = self.nearest(e) @ self.vectors()
+        away = self.b * (e - c.detach()).square()
+        if not self.ema:
+            away = (e.detach() - c).square() + away
         return away.sum((1, 2)).mean()
 
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
-        if self.follows:
+        if not self.ema:
             return super().critic_loss(batch, code)
         e = self.embed(batch.x)
         k = self.nearest(e)
         return self.used.loss(k.sum(1).mean(0)[:, None]) + self.total.loss((k.mT @ e).mean(0))
+
+    def vectors(self) -> Tensor:
+        """c (K, dim)."""
+        if not self.ema:
+            return self.codebook
+        used, least = self.used(), 1e-5
+        share = (used + least) / (used.sum() + len(used) * least)
+        return self.total() / (share * used.sum())
 
     def embed(self, x: Tensor) -> Tensor:
         """e (B, P, dim)."""
@@ -91,4 +99,9 @@ class VQVAE(Model):
 
     def distance(self, e: Tensor) -> Tensor:
         """(B, P, K) squared distances of e to the codebook, which they do not move."""
-        return (e[:, :, None] - self.codebook.detach()).square().sum(-1)
+        return (e[:, :, None] - self.vectors().detach()).square().sum(-1)
+
+    def nearest(self, e: Tensor) -> Tensor:
+        """(B, P, K) one-hot: which vector is the nearest to each e."""
+        d = self.distance(e.detach())
+        return (d == d.amin(-1, keepdim=True)).to(d)

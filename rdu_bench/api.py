@@ -31,7 +31,10 @@ from .nn.divergences import (
     permute_dims,
     total_correlation,
 )
+from .nn.gated import GatedDecoder, GatedGaussian
+from .nn.labels import each_class, tell
 from .nn.masked import WindowedDecoder, made
+from .nn.mixtures import Mixture, chosen
 from .nn.networks import (
     MLP,
     Channel,
@@ -51,11 +54,11 @@ from .probe import Head, Probe, ProbeCard, Target
 # fmt: off
 __all__ = [
     "GROUP", "MLP", "Adversary", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch", "Block",
-    "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "Gaussian",
-    "GroundTruth", "Head", "Model", "Observation", "Probe", "ProbeCard", "Row", "Spec", "Split", "Target", "Terms",
-    "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "announce", "assign_splits", "bernoulli",
-    "beside", "binarise", "check_counts", "covariance", "data_folder", "digest", "flatten", "gaussian",
-    "gaussian_kernel", "gram", "hsic", "log_aggregates", "made", "mlp", "mmd", "mmd_between", "multiquadric",
-    "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "silent", "total_correlation",
-    "total_rate", "transmit",
+    "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "GatedDecoder",
+    "GatedGaussian", "Gaussian", "GroundTruth", "Head", "Mixture", "Model", "Observation", "Probe", "ProbeCard",
+    "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder",
+    "announce", "assign_splits", "bernoulli", "beside", "binarise", "check_counts", "chosen", "covariance",
+    "data_folder", "digest", "each_class", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
+    "log_aggregates", "made", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
+    "population_entropy", "product", "silent", "tell", "total_correlation", "total_rate", "transmit",
 ]

@@ -42,7 +42,7 @@ class Whitened(Model):
 
     def __init__(self, model: Model, seen: Batch, sigma: float | None):
         super().__init__()
-        self.model = copy.deepcopy(model)
+        self.model = copy.deepcopy(model).eval()
         self.row, self.channel, self.rate_is_set = model.row, model.channel, sigma is not None
         learned = model.channel == "posthoc-learned"
         if not learned:

@@ -378,7 +378,7 @@ def labels_are_declared(subject: Subject) -> Problems:
     spec = subject.spec()
     model, batch = subject.new(), subject.batch()
     known = batch._replace(y=torch.arange(B) % spec.classes, varied=torch.tensor(0))
-    changed = known._replace(y=(known.y + 1) % spec.classes, s=(batch.s + 1) % spec.groups, varied=torch.tensor(1))
+    changed = known._replace(y=(known.y + 1) % spec.classes, s=batch.s.roll(1), varied=torch.tensor(1))
 
     def terms(given: Batch) -> list[Tensor]:
         torch.manual_seed(3)

@@ -146,6 +146,7 @@ class Model(nn.Module):
     row: Row  # an instance may narrow its class's, to what its hyper-parameters leave of it
     channel = "native"  # how noise enters: native, trained-noise, posthoc-iso, posthoc-learned or multi-rate
     rate_is_set = False  # whether its construction fixes R, whatever its weights
+    limit = ""  # in words, what kept that construction from the rate it was asked for
     labelled: int | None = None  # how many training examples show it their label; None: all
 
     def encode(self, batch: Batch) -> Code:

@@ -326,6 +326,8 @@ def _judge(model: Model, data: Dataset, control: Control, device: str, seed: int
     if control.sigma is None:
         return control
     status, reason = verdict(rate, control.sigma, control.beta_end, control.w)
+    if status != "ok" and model.limit:
+        status, reason = "unreachable", f"{model.limit}: R = {rate:.2f} nats"
     return replace(control, rate_err=rate / control.sigma - 1, status=status, reason=reason)
 
 
