@@ -17,6 +17,7 @@ from .model import Batch, Code, Model, flatten, transmit
 from .nn.densities import gaussian
 
 RELATIVE_FLOOR = 1e-6  # eigenvalues below this fraction of the largest are no dimension of the code
+LEAST = 1e-3  # nats that a code has at least
 GAIN = 10.0  # for few numbers with far to go, beside weights that have not
 
 
@@ -34,10 +35,11 @@ def at_rate(model: Model, seen: Batch, sigma: float | None) -> Model:
 class Whitened(Model):
     """A model trained without noise, behind a Gaussian channel on its whitened code; one block `z` (B, d).
 
-    Dimension j carries r_j nats, which is noise of τ_j = (e^{2 r_j} − 1)^{−½}, and the r_j add up to σ.  With channel
-    `posthoc-iso` they are equal; with `posthoc-learned` training moves their shares and the decoder, never f.  For
-    the ELBO, where σ is None, training moves their sum as well.  The decoder is the model's own, fed the mean of
-    the code given what arrived, z̃/(1 + τ²), turned back.
+    Dimension j carries r_j nats, which is noise of τ_j = (e^{2 r_j} − 1)^{−½}, and the r_j add up to σ, or to what
+    side information, which passes as it is, leaves of it.  With channel `posthoc-iso` they are equal; with
+    `posthoc-learned` training moves their shares and the decoder, never f.  For the ELBO, where σ is None, training
+    moves their sum as well.  The decoder is the model's own, fed the mean of the code given what arrived,
+    z̃/(1 + τ²), turned back.
     """
 
     def __init__(self, model: Model, seen: Batch, sigma: float | None):
@@ -48,7 +50,9 @@ class Whitened(Model):
         if not learned:
             self.model.requires_grad_(False)
         device = next(model.parameters()).device
-        f = torch.cat([self._f(part.to(device))[0] for part in seen.chunks(1024)]).double()
+        sent = [self._f(part.to(device)) for part in seen.chunks(1024)]
+        f = torch.cat([part for part, _ in sent]).double()
+        side = sum(float(block.rate.sum()) for _, blocks in sent for block in blocks.values()) / len(f)
         mean = f.mean(0)
         values, vectors = torch.linalg.eigh((f - mean).T @ (f - mean) / len(f))
         kept = values > RELATIVE_FLOOR * values.amax()
@@ -58,7 +62,9 @@ class Whitened(Model):
         self.register_buffer("mean", mean.float())
         self.register_buffer("whiten", (vectors / values.sqrt()).float())
         self.register_buffer("colour", (vectors * values.sqrt()).T.float())
-        self.sigma = float(len(values)) if sigma is None else sigma
+        self.sigma = float(len(values)) if sigma is None else max(sigma - side, LEAST)
+        if sigma is not None and sigma - side < LEAST:
+            self.limit = f"side information alone costs {side:.2f} nats"
         self.share = nn.Parameter(torch.zeros(len(values), device=device), requires_grad=learned)
         self.growth = nn.Parameter(torch.zeros((), device=device), requires_grad=sigma is None)
 

@@ -98,8 +98,17 @@ def test_a_channel_put_on_afterwards_lets_side_information_pass(data):
     torch.manual_seed(0)
     seen = data.seen("train", Silent.row)
     noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 2.0)
-    assert mean_rate(noisy, seen) == pytest.approx(2 + math.log(3), rel=1e-3)
+    assert mean_rate(noisy, seen) == pytest.approx(2, rel=1e-3) and not noisy.limit
     some = seen.rows(slice(5))
     other = some._replace(s=(some.s + 1) % 3)
     told, lied = (noisy.decode({**noisy.encode(some), "s": announce(b.s, 3)}).mean for b in (some, other))
     assert isinstance(some, Batch) and not torch.allclose(told, lied)
+
+
+def test_a_channel_cannot_give_less_than_side_information_costs_and_says_so(data):
+    torch.manual_seed(0)
+    seen = data.seen("train", Silent.row)
+    noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 1.0)
+    control = fit(noisy, data, 1.0, steps=1)
+    assert control.R_train == pytest.approx(math.log(3), abs=0.01)
+    assert control.status == "unreachable" and "side information alone costs 1.10 nats" in control.reason
