@@ -1,6 +1,7 @@
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
+from torch.nn.functional import cross_entropy
 
 from rdu_bench.api import (
     Batch,
@@ -64,8 +65,10 @@ class M2(Model):
         return self.decoder(code["y"].sample, code["z"].sample)
 
     def forward(self, batch: Batch) -> Terms:
-        weight, price, wrong = tell(self.classifier(batch.x), batch.y)
+        logits = self.classifier(batch.x)
+        weight, price = tell(logits, batch.y)
         D, R = self.each_class(batch.x)
+        wrong = cross_entropy(logits, batch.y, ignore_index=-1, reduction="sum") / len(logits)
         return Terms(
             distortion=(weight * D).sum(-1),
             rate=price + (weight * R).sum(-1),

@@ -11,8 +11,8 @@ class WAE(Autoencoder):
         L = D + λ MMD²(q(z), N(0, I))        or        L = D − λ E_q(z) log C(z)
 
     where C(z) is the probability, as a critic sees it, that z came from the prior.  Tolstikhin et al. 2018
-    (arXiv:1711.01558), algorithms 2 and 1, with the kernel and λ = 10 of section 4.  Departure: the cost of transport
-    is −log p(x|z), not a squared distance.
+    (arXiv:1711.01558), algorithms 2 and 1, with the kernel and λ = 10 of section 4.  Departures: the cost of transport
+    is −log p(x|z), not a squared distance; under the critic λ is 1, for 10 of its nats outweigh D on `digits`.
 
     Not one of the loss's terms rewards noise, and without noise the rate has no bound; `noise` says where it enters.
     """
@@ -31,14 +31,14 @@ class WAE(Autoencoder):
         data: Spec,
         *,
         latent: int | None = None,
-        strength: float = 10.0,
+        strength: float | None = None,  # λ: 10 of MMD², 1 of the critic's nats, unless given
         penalty: str = "mmd",
         noise: str = "trained",
     ):
         super().__init__(data, latent=latent, noise=noise)
         if penalty not in ("mmd", "gan"):
             raise ValueError(f"penalty = {penalty!r}: WAE has 'mmd' and 'gan'")
-        self.strength = strength
+        self.strength = strength if strength is not None else 10.0 if penalty == "mmd" else 1.0
         self.critic = Critic(self.latent) if penalty == "gan" else None
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

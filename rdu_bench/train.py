@@ -21,6 +21,7 @@ from .model import Batch, Model, Terms
 from .nn.critics import Average, Critic
 
 FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
+ROUNDS, ROUND, SLOWER = 8, 0.15, 0.2  # most rounds of settling, their share of the steps, and of the learning rate
 LOOK = 25  # steps between two looks at whether the loss is finite, each of which waits for the device
 UNKNOWN = -1  # class label of an example whose label is hidden
 
@@ -166,23 +167,39 @@ def fit(
 ) -> Control:
     """Train `model` in place towards rate `sigma` nats; None trains the ELBO.  `start` continues from its β.
 
-    The same seed, device and number of threads give the same weights, bit for bit.  A loss that is not finite
-    ends training with status `diverged`; an exception of the model is passed on.  Raises `ValueError` for a
-    negative or infinite σ.
+    A rate that is missed in the end, though no price forbids it, gets up to `ROUNDS` more rounds of training at a lower
+    learning rate, each a `ROUND` of the steps; `Control.steps` counts them.  The same seed, device and number of
+    threads give the same weights, bit for bit.  A loss that is not finite ends training with status `diverged`; an
+    exception of the model is passed on.  Raises `ValueError` for a negative or infinite σ.
     """
     _positive(sigma)
     strategy = "independent" if start is None else "continuation"
     model.to(device).eval()
+    how: dict[str, Any] = {"batch": batch, "lr": lr, "seed": seed, "w": w, "device": device}
     if any(p.requires_grad for p in model.parameters()):
         aim = None if model.rate_is_set else sigma
-        how: dict[str, Any] = {"steps": steps, "batch": batch, "lr": lr, "seed": seed, "w": w, "device": device}
-        [control] = _run(Single(model), data, [aim], start=start, progress=progress, **how)
+        [control] = _run(Single(model), data, [aim], steps=steps, start=start, progress=progress, **how)
         control = replace(control, sigma=sigma, w=1.0 if sigma is None else w, strategy=strategy)
     else:
         control = Control(sigma, w, None, math.nan, None, None, 0, strategy, "ok")
     if model.rate_is_set:
         control = replace(control, beta_end=None, literal_ok=None)
-    return _judge(model, data, control, device, seed)
+    return _settle(model, data, _judge(model, data, control, device, seed), **how)
+
+
+def _settle(
+    model: Model, data: Dataset, control: Control, *, batch: int, lr: float, seed: int, w: float, device: str
+) -> Control:
+    """Train on, in rounds, until the rate is met: where the learning rate fell to 0, R may stop on its way to σ."""
+    steps = max(1, round(ROUND * control.steps))
+    for i in range(ROUNDS):
+        if control.status != "rate_missed" or model.rate_is_set:
+            break
+        how: dict[str, Any] = {"batch": batch, "lr": SLOWER * lr, "seed": named_seed("settle", seed, i), "w": w}
+        [more] = _run(Single(model), data, [control.sigma], steps=steps, device=device, start=control, **how)
+        more = replace(more, w=control.w, strategy=control.strategy, steps=control.steps + steps)
+        control = _judge(model, data, more, device, seed)
+    return control
 
 
 def _positive(sigma: float | None) -> None:
@@ -211,11 +228,13 @@ def fit_stack(
     for sigma in sigmas:
         _positive(sigma)
     stack = Stack(models[0].to(device), len(sigmas), vectorise=vectorise)
-    found = _run(stack, data, sigmas, steps=steps, batch=batch, lr=lr, seed=seed, w=w, device=device, progress=progress)
+    how: dict[str, Any] = {"batch": batch, "lr": lr, "seed": seed, "w": w, "device": device}
+    found = _run(stack, data, sigmas, steps=steps, progress=progress, **how)
     controls = []
     for i, (model, control) in enumerate(zip(models, found, strict=True)):
         stack.write(i, model.to(device))
-        controls.append(_judge(model, data, replace(control, strategy="batched"), device, seed))
+        control = _judge(model, data, replace(control, strategy="batched"), device, seed)
+        controls.append(_settle(model, data, control, **how))
     return controls
 
 

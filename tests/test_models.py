@@ -12,9 +12,20 @@ from rdu_bench.check import LAWS, Finding, check
 OURS = sorted(Path(_paths.builtin("models")).glob("*.py"))
 VARIANTS = [
     *((path.stem, ()) for path in OURS),
+    ("aae", (("variant", "clustering"),)),
+    ("aae", (("variant", "semi-supervised"),)),
     ("beta_vae", (("mode", "capacity"),)),
+    ("dip_vae", (("variant", "II"),)),
+    ("hsic_vae", (("against", "s"),)),
+    ("information_dropout", (("task", "label"),)),
+    ("ladder_vae", (("share", False),)),
+    ("pixel_vae", (("levels", 1),)),
+    ("pixelgan_ae", (("prior", "categorical"),)),
+    ("vfae", (("layers", 2),)),
+    ("vq_vae", (("codebook", "ema"),)),
     ("wae", (("noise", "posthoc-iso"),)),
     ("wae", (("noise", "posthoc-learned"),)),
+    ("wae", (("penalty", "gan"),)),
 ]
 
 

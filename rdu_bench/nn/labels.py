@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
-from torch.nn.functional import cross_entropy
 
 from .densities import one_hot
 
 
-class Told(NamedTuple):
-    """What q(y|x) and the labels there are make of a batch."""
+def tell(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """What q(y|x) ∝ exp(logits) (B, K) and the labels y (B,) there are, −1 elsewhere, make of a batch.
 
-    weight: Tensor  # (B, K) what each class counts: q(y|x), and all on the label where there is one
-    price: Tensor  # (B,) nats, KL(q(y|x) ‖ 1/K), a constant where there is a label
-    wrong: Tensor  # () nats, −log q(y|x) over the batch, 0 where there is no label
-
-
-def tell(logits: Tensor, y: Tensor) -> Told:
-    """What to make of q(y|x) ∝ exp(logits) (B, K) where the labels y (B,) are known, and where they are −1."""
+    (B, K) what each class counts: q(y|x), and all on the label where there is one; and (B,) nats KL(q(y|x) ‖ 1/K),
+    without gradient where there is a label.
+    """
     known, label = y >= 0, (y[:, None] == torch.arange(logits.shape[-1], device=y.device)).float()
+    weight = torch.where(known[:, None], label, logits.softmax(-1))
     price = kl_divergence(one_hot(logits), one_hot(torch.zeros_like(logits)))
-    return Told(
-        weight=torch.where(known[:, None], label, logits.softmax(-1)),
-        price=torch.where(known, price.detach(), price),
-        wrong=cross_entropy(logits, y, ignore_index=-1, reduction="sum") / len(logits),
-    )
+    return weight, torch.where(known, price.detach(), price)
 
 
 def each_class(x: Tensor, classes: int) -> tuple[Tensor, Tensor]:

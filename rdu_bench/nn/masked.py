@@ -96,8 +96,9 @@ class WindowedDecoder(nn.Module):
 
     The suite's decoder, whose outputs the window corrects, by nothing when new.  With `depth` 0 every layer beyond the
     window is 1 × 1, since a second masked convolution would widen it.  With `depth` more of those it is a PixelCNN
-    (van den Oord et al. 2016, arXiv:1601.06759), each layer adding to the one before and widening W by `radius`.
-    Channels of a pixel are independent given z and W(i).
+    (van den Oord et al. 2016, arXiv:1601.06759), each layer adding to the one before and widening W by a window, which
+    goes right only where it goes up: some pixels above and far to the right stay out of sight.  Channels of a pixel
+    are independent given z and W(i).
     """
 
     def __init__(self, data: Spec, dim: int, radius: int, channels: int = 16, context: int = 4, *, depth: int = 0):

@@ -1,0 +1,72 @@
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from rdu_bench.api import Autoencoder, Batch, Block, Code, Critic, Row, Spec, Trunk, WindowedDecoder, one_hot, transmit
+
+
+class PixelGANAE(Autoencoder):
+    """PixelGAN autoencoder: pixels tell of their past, and a critic sees to it that the code looks like the prior.
+
+        L = D + R − I(x;z) = D + KL(q(z) ‖ p(z))        D = −E Σ_i log p(x_i | z, x_<i)
+          ≈ D − λ E_q(z) log C(z)                       C(z) = P(z came from p(z) and not from q(z))
+
+        gaussian             p(z) = N(0, I): z has what is global, the pixels' own past what is local
+        categorical          p(z) = 1/K: z is a cluster, and R at most log K nats
+
+    p(x|z) is a PixelCNN that is told z at every place.  Makhzani & Frey 2017 (arXiv:1706.00531).  Departures: the
+    noise enters at the encoder's last layer and is Gaussian, so that q(z|x) has a density and R a closed form; of a
+    symbol the critic is given q(z|x) and the decoder a draw; the PixelCNN has masked layers of `window` pixels, 1 +
+    `depth` of them, and no gates.
+
+    The paper leaves I free, and so does a target: it sets R, and the critic what of R is no I.  Without a target R
+    has its price of 1.  λ = 1 and a small, quick critic of symbols are as in AAE.
+    """
+
+    row = Row(
+        paper="1706.00531",
+        title="PixelGAN-AE",
+        objective="D − λ E log C(z), autoregressive p(x|z)",
+        R1="−I(x;z)",
+        R2="KL(q(z) ‖ p(z))",
+        decoder="A",
+        needs=("image",),
+    )
+
+    def __init__(
+        self,
+        data: Spec,
+        *,
+        latent: int | None = None,
+        prior: str = "gaussian",
+        clusters: int | None = None,  # as many as there are classes, or 10, unless given
+        strength: float = 1.0,
+        window: int = 2,
+        depth: int = 1,
+    ):
+        if prior not in ("gaussian", "categorical"):
+            raise ValueError(f"prior = {prior!r}: PixelGAN-AE has 'gaussian' and 'categorical'")
+        symbols = prior == "categorical"
+        latent = (clusters or data.classes or 10) if symbols else latent or data.latent
+        decoder = WindowedDecoder(data, latent, window, depth=depth)
+        super().__init__(data, latent=latent, encoder=Trunk(data, latent) if symbols else None, decoder=decoder)
+        self.strength, self.symbols = strength, symbols
+        self.critic = Critic(latent, 32, 1, lr=1e-3) if symbols else Critic(latent)
+        self.row = self.row._replace(prior="C" if symbols else "N")
+
+    def send(self, x: Tensor) -> Block:
+        if not self.symbols:
+            return super().send(x)
+        q = one_hot(self.encoder(x))
+        return transmit(q, one_hot(torch.zeros_like(q.mean)))
+
+    def regularizer(self, batch: Batch, code: Code) -> Tensor:
+        return self.strength * softplus(self.critic.ratio(self.judged(code))).mean()
+
+    def critic_loss(self, batch: Batch, code: Code) -> Tensor:
+        z = self.judged(code)
+        return self.critic.loss(z, one_hot(torch.zeros_like(z)).rsample() if self.symbols else torch.randn_like(z))
+
+    def judged(self, code: Code) -> Tensor:
+        """What the critic is given: z (B, d), or of a symbol its probabilities (B, K)."""
+        return code["z"].q.mean if self.symbols else code["z"].sample
