@@ -47,8 +47,8 @@ SURVEY = """\
 
 One file a model.  A row says in which cells it differs from the VAE: the loss it starts from, its regularisers of
 q(z|x) and of q(z), the structure of encoder, decoder and prior (H hierarchical, A autoregressive, N Gaussian,
-C categorical, M mixture, L learned), and whether it is trained on labels.  D, R and all else in nats.
-Made from the files by `rdu-bench models --markdown`.
+C categorical, M mixture, G graphical model, L learned), and whether it is trained on labels.  D, R and all else are
+in nats.  Made from the files by `rdu-bench models --markdown`.
 
 | model | objective | base | R1: q(z\\|x) | R2: q(z) | encoder | decoder | prior | labels | rate | paper |
 |---|---|---|---|---|---|---|---|---|---|---|"""

@@ -10,7 +10,7 @@ from rdu_bench import registry
 from rdu_bench.api import Autoencoder, Critic, Row
 from rdu_bench.channel import Whitened
 from rdu_bench.data import Dataset, Factor, Split, named_seed
-from rdu_bench.train import FLOOR, RateTarget, Stack, fit, fit_stack, labelled, mean_rate, verdict
+from rdu_bench.train import FLOOR, ROUND, ROUNDS, RateTarget, Stack, fit, fit_stack, labelled, mean_rate, verdict
 
 
 class Stripes(Dataset):
@@ -250,3 +250,18 @@ def test_critics_have_their_own_learning_rate(data):
     assert theirs["lr"] == Critic.lr and ours["lr"] == 1e-3
     assert len(theirs["params"]) == len(list(model.critic.parameters()))
     assert len(ours["params"]) + len(theirs["params"]) == len(list(model.parameters()))
+
+
+def test_a_missed_rate_gets_more_rounds_and_a_met_one_none(data, monkeypatch):
+    met = fit(new(data), data, 2.5, **HOW)
+    assert met.status == "ok" and met.steps == HOW["steps"]
+    short = {**HOW, "steps": 60}
+    with monkeypatch.context() as patched:
+        patched.setattr("rdu_bench.train.ROUNDS", 0)
+        missed = fit(new(data), data, 2.5, **short)
+    assert missed.status == "rate_missed" and missed.steps == 60
+    more = fit(new(data), data, 2.5, **short)
+    assert 60 < more.steps <= 60 + ROUNDS * round(ROUND * 60)
+    assert abs(more.rate_err) < abs(missed.rate_err)
+    [stacked] = fit_stack([new(data)], data, [2.5], **short)
+    assert stacked.steps == more.steps and stacked.R_train == pytest.approx(more.R_train, rel=1e-3)
