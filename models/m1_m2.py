@@ -47,7 +47,7 @@ class M1M2(Model):
         decoder="H",
         prior="C+N",
         labels="required",
-        rate="Monte Carlo log q − log p of z₁, closed-form KL above",
+        rate="closed-form KL, Monte Carlo p(z₁|y, z₂)",
         needs=("labels",),
     )
 
@@ -78,8 +78,9 @@ class M1M2(Model):
         q = one_hot(self.classifier(z1.sample))
         y = transmit(q, one_hot(torch.zeros_like(q.mean)))
         z2 = transmit(self.up(z1.sample, y.sample), self.top())
-        z1 = z1._replace(p=self.down(y.sample, z2.sample))
-        return {"z1": z1._replace(rate=z1.log_ratio), "y": y, "z2": z2}  # in the order in which they are drawn
+        p = self.down(y.sample, z2.sample)
+        saved = p.log_prob(z1.drawn) - z1.p.log_prob(z1.drawn)
+        return {"z1": z1._replace(rate=z1.rate - saved, p=p), "y": y, "z2": z2}  # in the order in which they are drawn
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z1"].sample)
