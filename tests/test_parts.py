@@ -35,6 +35,11 @@ SPEC = Spec((1, 2, 2), examples=64, hidden=(8,), latent=2)
 
 
 @pytest.fixture(autouse=True)
+def _no_more_steps_than_asked_for(monkeypatch):
+    monkeypatch.setattr("rdu_bench.train.ROUNDS", 0)
+
+
+@pytest.fixture(autouse=True)
 def _seeded():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
