@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# Wong 2011 (Nature Methods 8:441) and Tol's bright set, told apart by the colour-blind; black is the reference's
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#AA3377", "#7A7A7A", "#4B5D16", "#5E3C99")
+# Wong 2011 (Nature Methods 8:441) and Tol's bright and muted sets, which the colour-blind tell apart within a set, and
+# by their markers beyond; black is the reference's
+COLOURS = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#AA3377", "#7A7A7A", "#4B5D16", "#5E3C99"),
+    *("#E69F00", "#332288", "#44AA99", "#882255", "#CC6677", "#117733"),
+)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 PLOTLY = dict(
     zip(
