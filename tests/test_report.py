@@ -257,14 +257,16 @@ def test_pictures_are_png_of_the_right_pixels(whole):
     assert len({p["pictures"]["originals"]["image"] for p in told["points"]}) == 1
 
 
-def test_three_channels_are_colours_and_others_are_refused():
+def test_two_and_three_channels_are_colours_and_others_are_refused():
     from PIL import Image
 
     grid = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 4, 5), dtype=np.uint8)
     image = np.asarray(Image.open(io.BytesIO(pictures.sheet(grid))))
     assert image.shape == (8, 15, 3) and np.array_equal(image[4:, 10:], grid[1, 2].transpose(1, 2, 0))
-    with pytest.raises(ValueError, match="1 or 3 channels"):
-        pictures.sheet(grid[:, :, :2])
+    two = np.asarray(Image.open(io.BytesIO(pictures.sheet(grid[:, :, :2]))))
+    assert np.array_equal(two[..., :2], image[..., :2]) and not two[..., 2].any()
+    with pytest.raises(ValueError, match="1 to 3 channels"):
+        pictures.sheet(np.repeat(grid, 2, axis=2))
 
 
 @pytest.mark.parametrize(("share", "kept"), [(1.0, 8), (0.6, 3), (0.2, 1), (0.01, 0)])

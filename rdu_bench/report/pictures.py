@@ -34,13 +34,15 @@ class Album(NamedTuple):
 
 
 def sheet(pictures: np.ndarray) -> bytes:
-    """uint8 (rows, columns, C, H, W) side by side, as PNG; one channel is grey, three are colours."""
+    """uint8 (rows, columns, C, H, W) side by side, as PNG; one channel is grey, two are red and green."""
     rows, columns, channels, height, width = pictures.shape
-    if channels not in (1, 3) or pictures.dtype != np.uint8:
+    if channels not in (1, 2, 3) or pictures.dtype != np.uint8:
         raise ValueError(
-            f"pictures have {channels} channels of {pictures.dtype}; the page shows 1 or 3 channels of uint8"
+            f"pictures have {channels} channels of {pictures.dtype}; the page shows 1 to 3 channels of uint8"
         )
     whole = pictures.transpose(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+    if channels == 2:  # red and green
+        whole = np.pad(whole, ((0, 0), (0, 0), (0, 1)))
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole)).save(file, "PNG", optimize=True)
     return file.getvalue()
