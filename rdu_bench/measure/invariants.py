@@ -10,7 +10,6 @@ SLACK = 3.0  # standard errors
 OWN = 0.02  # nats: R* may exceed R_own by log(1/w) of its component
 PART = 0.1  # nats: the stack of a part may fit better than that of the whole, which has more dimensions
 NULL = 0.02  # nats: D_y may exceed H_V by what choosing on validation costs
-FIT = 0.01  # nats: I_V may exceed what z tells by what H_V, the loss of a constant from training, is above H(y)
 
 
 def check(record: Mapping[str, Any]) -> list[str]:
@@ -94,8 +93,10 @@ def _structure(record: Mapping[str, Any]) -> Iterator[str]:
         if level["R_star"] > v["R_star"] + error + PART:
             yield f"blocks up to {name} cost {level['R_star']:.3f} nats, all together {v['R_star']:.3f}"
         for factor, f in level["factors"].items():
-            if f["IV"] > level["R_star"] + FIT + SLACK * _se(f["IV_se"], level["R_star_se"]):
-                yield f"{f['IV']:.3f} nats about {factor} came out of {level['R_star']:.3f}, of blocks up to {name}"
+            known = record["factors"].get(factor, {}).get("H_y")  # H_V, of a constant from training, may be above it
+            told = f["IV"] if known is None else min(f["IV"], known - f["Dy"])
+            if told > level["R_star"] + SLACK * _se(f["IV_se"], level["R_star_se"]):
+                yield f"{told:.3f} nats about {factor} came out of {level['R_star']:.3f}, of blocks up to {name}"
     leak = parts.get("leakage")
     if leak and leak["IV"] > v["R_star"] + SLACK * _se(leak["IV_se"], v["R_star_se"]):
         yield f"{leak['IV']:.3f} nats about {leak['s']} leak from a code of R* = {v['R_star']:.3f}"
