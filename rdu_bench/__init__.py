@@ -20,8 +20,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .analysis import frontier, leaderboard
     from .encoder import Encoder
-    from .execute import run
-    from .store import load_results
+    from .engine.scheduler import run
+    from .records.store import load_results
 
 _HOME = {
     "Encoder": "encoder",

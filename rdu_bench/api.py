@@ -35,19 +35,7 @@ from .nn.gated import GatedDecoder, GatedGaussian
 from .nn.labels import each_class, tell
 from .nn.masked import WindowedDecoder, made
 from .nn.mixtures import Mixture, chosen
-from .nn.networks import (
-    MLP,
-    Channel,
-    Decoder,
-    Gaussian,
-    Observation,
-    Spec,
-    Trunk,
-    UnitGaussian,
-    Untrunk,
-    beside,
-    mlp,
-)
+from .nn.networks import MLP, Channel, Decoder, Gaussian, Observation, Spec, Trunk, UnitGaussian, Untrunk, beside, mlp
 from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
 from .probe import Head, Probe, ProbeCard, Target
 

@@ -90,8 +90,8 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
 ) -> None:
     """Train, freeze, measure, record and report; does only what is not there yet."""
-    from . import execute
-    from . import suite as suites
+    from .engine import scheduler as execute
+    from .engine import suite as suites
 
     chosen: dict[str, Any] = {
         "models": model or (),
@@ -135,9 +135,9 @@ def _shard(text: str | None) -> tuple[int, int] | None:
 
 
 def _dry_run(curves: list[Any], folder: Path, jobs: int) -> None:
-    from .execute import estimate
+    from .engine.scheduler import estimate
     from .progress import clock
-    from .store import Store
+    from .records.store import Store
 
     records = Store(folder).records()
     there = {record["key"] for record in records}
@@ -165,7 +165,7 @@ def models(
 ) -> None:
     """List the models, or show one with its citation, objective, labels and rate."""
     if markdown:
-        from .scaffold import survey
+        from .conformance.scaffold import survey
 
         print(survey(), end="")
         return
@@ -227,7 +227,7 @@ def status(folder: Folder = None) -> None:
     """Count the points of a run by what became of them, and say why some failed."""
     from collections import Counter
 
-    from .store import Store
+    from .records.store import Store
 
     store = Store(_folder(folder))
     records = store.records()
@@ -245,7 +245,7 @@ def status(folder: Folder = None) -> None:
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:
-    from .store import Store
+    from .records.store import Store
 
     found = Store(folder).records()
     if not found:
@@ -262,7 +262,7 @@ def report(
     title: Annotated[str | None, typer.Option()] = None,
 ) -> None:
     """Draw the report of what is there, also of an unfinished run, or one page of several runs."""
-    from .store import Store
+    from .records.store import Store
 
     places = [_folder(folder) for folder in folders] if folders else [_folder(None)]
     home = {record["key"]: (record, Store(place)) for place in reversed(places) for record in _records(place)}
@@ -290,8 +290,8 @@ def leaderboard(folder: Folder = None, csv: Annotated[bool, typer.Option("--csv"
 @app.command()
 def verify(folder: Folder = None) -> None:
     """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
-    from .audit import audit
-    from .store import Store
+    from .records.audit import audit
+    from .records.store import Store
 
     store = Store(_folder(folder))
     count, broken = 0, 0
@@ -309,7 +309,7 @@ def verify(folder: Folder = None) -> None:
 def check(file: Path, plugins: Plugins = None) -> None:
     """Say in words what is wrong with a model file."""
     from . import _paths
-    from .check import check as findings
+    from .conformance.check import check as findings
 
     _paths.add_plugins(*(plugins or ()))
     if not file.is_file():
@@ -327,7 +327,7 @@ def check(file: Path, plugins: Plugins = None) -> None:
 def new_model(name: str, folder: Annotated[Path, typer.Option("--dir", help="Where to.")] = Path("models")) -> None:
     """Write models/NAME.py."""
     from . import registry
-    from .scaffold import new_model as write
+    from .conformance.scaffold import new_model as write
 
     path = write(name, folder)
     print(f"wrote {path}\nnext: rdu-bench check {path}")
@@ -339,7 +339,8 @@ def new_model(name: str, folder: Annotated[Path, typer.Option("--dir", help="Whe
 @data_app.command("make")
 def data_make(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Write the files of a generated data set into the data folder."""
-    from . import execute, registry
+    from . import registry
+    from .engine import scheduler as execute
 
     execute.prepare(data_dir, plugins or ())
     if "RDU_BENCH_DATA" not in os.environ:
@@ -353,7 +354,8 @@ def data_make(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> N
 @data_app.command("verify")
 def data_verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Load a data set, say what it is, and what is wrong with it."""
-    from . import execute, registry
+    from . import registry
+    from .engine import scheduler as execute
 
     execute.prepare(data_dir, plugins or ())
     made = registry.dataset(name)
@@ -371,7 +373,7 @@ def data_verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) ->
 @app.command()
 def doctor() -> None:
     """Print versions and machine, for bug reports."""
-    from .provenance import doctor as facts
+    from .engine.provenance import doctor as facts
 
     for name, value in facts().items():
         print(f"{name:10} {value}")

@@ -14,10 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import registry
 from ._hash import named_seed
-from .channel import at_rate, comes_after
 from .data import Card, Dataset, Factor, Split
 from .model import Batch, Code, Model, flatten
-from .train import fit
+from .training.posthoc import at_rate, comes_after
+from .training.train import fit
 
 
 class Encoder(TransformerMixin, BaseEstimator):
@@ -38,7 +38,7 @@ class Encoder(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     rate_ : R in nats on the training set, an upper bound on I(x; z).
-    control_ : how training ended, a `rdu_bench.train.Control`.
+    control_ : how training ended, a `rdu_bench.training.Control`.
     model_ : the frozen model.
 
     """

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .store import FAILED, Store
-from .suite import Curve
+from .engine.suite import Curve
+from .records.store import FAILED, Store
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fake_records import record
 
-from rdu_bench.analysis.agreement import udr
+from rdu_bench.analysis.udr import udr
 
 
 def seeds(count, turned=False):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rdu_bench.scaffold import survey
+from rdu_bench.conformance.scaffold import survey
 
 ROOT = Path(__file__).parents[1]
 

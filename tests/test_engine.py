@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from rdu_bench import execute, suite
+from rdu_bench.engine import scheduler as execute
+from rdu_bench.engine import suite
 from rdu_bench.progress import Progress, clock
-from rdu_bench.store import Store
+from rdu_bench.records.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -25,7 +26,7 @@ def points(tmp_path, monkeypatch):
             store.write(record(curve, sigma))
             progress({"sigma": sigma, "phase": "done", "step": 1, "steps": 1, "status": "ok", "reason": None})
 
-    monkeypatch.setattr("rdu_bench.curve.run_curve", run_curve)
+    monkeypatch.setattr("rdu_bench.engine.curve.run_curve", run_curve)
     curves = suite.curves(suite.read("smoke"), models=["vae", "vib"], seeds=2)
     return curves, Store(tmp_path), done
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rdu_bench.store import Store
+from rdu_bench.records.store import Store
 
 SUITE = """
 models = [{models}]

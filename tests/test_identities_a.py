@@ -22,8 +22,8 @@ from rdu_bench.api import (
     total_correlation,
 )
 from rdu_bench.api import Dataset as Data
-from rdu_bench.channel import Whitened
-from rdu_bench.train import fit, mean_rate
+from rdu_bench.training.posthoc import Whitened
+from rdu_bench.training.train import fit, mean_rate
 
 SPEC = Spec((1, 4, 4), examples=500, classes=4, hidden=(32,), latent=3)
 

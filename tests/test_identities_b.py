@@ -10,7 +10,7 @@ from torch.distributions import kl_divergence
 from rdu_bench import registry
 from rdu_bench.api import Batch, Spec, UnitGaussian, gaussian, total_rate
 from rdu_bench.model import replay
-from rdu_bench.train import fit
+from rdu_bench.training.train import fit
 
 SPEC = Spec((1, 4, 4), examples=40, classes=3, hidden=(16, 16), latent=3)
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from rdu_bench import registry
 from rdu_bench.api import Adversary, Batch, Spec, flatten, mmd_between, total_rate
-from rdu_bench.channel import Whitened
 from rdu_bench.model import replay
+from rdu_bench.training.posthoc import Whitened
 
 SPEC = Spec((1, 4, 4), examples=500, classes=4, groups=3, hidden=(32,), latent=4)
 

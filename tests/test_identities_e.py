@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Block, Critic, Spec, gaussian, mmd
-from rdu_bench.train import fit
+from rdu_bench.training.train import fit
 
 SPEC = Spec((1, 4, 4), examples=500, classes=4, hidden=(32,), latent=3)
 LINE = Spec((3,), examples=4000, likelihood="gaussian", noise=0.1, hidden=(), latent=3)

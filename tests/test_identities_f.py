@@ -6,7 +6,7 @@ import torch
 from rdu_bench import registry
 from rdu_bench.api import GROUP, Batch, DataError, Spec
 from rdu_bench.scores import mutual_information
-from rdu_bench.train import fit
+from rdu_bench.training.train import fit
 
 SPEC = Spec((1, 8, 8), examples=1000, factors=3, hidden=(32,), latent=6)
 

@@ -14,7 +14,7 @@ from rdu_bench import registry
 from rdu_bench.api import Batch, Factor, Spec, Split, WindowedDecoder, beside, flatten, gaussian, made, total_rate
 from rdu_bench.api import Dataset as Data
 from rdu_bench.model import replay
-from rdu_bench.train import Single
+from rdu_bench.training.train import Single
 
 SPEC = Spec((1, 4, 4), examples=40, classes=3, hidden=(16, 16), latent=4)
 CONV = SPEC._replace(shape=(1, 8, 8), family="conv", hidden=(4, 8, 16))

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from rdu_bench import registry
 from rdu_bench.api import Batch, Spec, mlp, total_rate
 from rdu_bench.model import replay
-from rdu_bench.train import labelled
+from rdu_bench.training.train import labelled
 
 SPEC = Spec((1, 4, 4), examples=40, classes=3, groups=2, hidden=(16, 16), latent=3)
 

@@ -10,9 +10,9 @@ from worlds import SPECTRUM, Plane
 
 from rdu_bench import Encoder, analytic, registry
 from rdu_bench.api import Autoencoder, Batch, Decoder, Row, Spec, Trunk, gaussian
-from rdu_bench.channel import at_rate
 from rdu_bench.nn.gated import GAIN, Gate
-from rdu_bench.train import fit, mean_rate
+from rdu_bench.training.posthoc import at_rate
+from rdu_bench.training.train import fit, mean_rate
 
 MLP = Spec((1, 8, 8), examples=500, hidden=(16, 12), latent=3)
 CONV = MLP._replace(family="conv", hidden=(4, 6, 12))

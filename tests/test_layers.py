@@ -11,19 +11,18 @@ ROOT = Path(__file__).parents[1]
 # lower layers first; a file may import ours from layers below its own, and from its own folder
 LAYERS = [
     ["rdu_bench/_hash.py", "rdu_bench/_paths.py", "rdu_bench/analytic.py"],
-    ["rdu_bench/measure/invariants.py"],
+    ["rdu_bench/records/laws.py", "rdu_bench/records/store.py"],
     ["rdu_bench/nn/densities.py"],
     ["rdu_bench/nn/networks.py", "rdu_bench/model.py"],
-    ["rdu_bench/nn/*.py", "rdu_bench/data.py", "rdu_bench/autoencoder.py"],
+    ["rdu_bench/nn/*.py", "rdu_bench/data/*.py", "rdu_bench/autoencoder.py"],
     ["rdu_bench/probe.py"],
     ["rdu_bench/api.py"],
     ["models/*.py", "probes/*.py", "datasets/*.py"],
     ["rdu_bench/registry.py"],
-    ["rdu_bench/train.py", "rdu_bench/measure/*.py", "rdu_bench/suite.py", "rdu_bench/store.py"],
-    ["rdu_bench/channel.py"],
-    ["rdu_bench/curve.py", "rdu_bench/encoder.py"],
-    ["rdu_bench/analysis/*.py", "rdu_bench/laws.py", "rdu_bench/audit.py"],
-    ["rdu_bench/execute.py", "rdu_bench/report/*.py", "rdu_bench/check.py"],
+    ["rdu_bench/training/*.py", "rdu_bench/measure/*.py", "rdu_bench/engine/suite.py"],
+    ["rdu_bench/engine/curve.py", "rdu_bench/encoder.py"],
+    ["rdu_bench/analysis/*.py", "rdu_bench/conformance/laws.py", "rdu_bench/records/audit.py"],
+    ["rdu_bench/engine/scheduler.py", "rdu_bench/report/*.py", "rdu_bench/conformance/check.py"],
     ["rdu_bench/cli.py"],
 ]
 LEVEL: dict[Path, int] = {}
@@ -66,12 +65,14 @@ def run_python(code: str) -> str:
 
 
 def test_the_command_line_imports_nothing_heavy_until_it_must():
-    loaded = run_python("import sys, rdu_bench.cli, rdu_bench.suite, rdu_bench.registry; print(*sys.modules)").split()
+    loaded = run_python(
+        "import sys, rdu_bench.cli, rdu_bench.engine.suite, rdu_bench.registry; print(*sys.modules)"
+    ).split()
     assert not HEAVY & set(loaded)
 
 
 def test_records_are_read_and_drawn_without_torch():
     loaded = run_python(
-        "import sys, rdu_bench.analysis, rdu_bench.report, rdu_bench.store; print(*sys.modules)"
+        "import sys, rdu_bench.analysis, rdu_bench.report, rdu_bench.records.store; print(*sys.modules)"
     ).split()
     assert "torch" not in loaded

@@ -11,7 +11,7 @@ from rdu_bench import analytic
 from rdu_bench.api import Batch, Block, Model, Row, gaussian, transmit
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import Posteriors, draw
-from rdu_bench.measure.invariants import check
+from rdu_bench.records.laws import check
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rdu_bench import _paths, registry
-from rdu_bench.check import LAWS, Finding, check
+from rdu_bench.conformance.check import LAWS, Finding, check
 
 OURS = sorted(Path(_paths.builtin("models")).glob("*.py"))
 VARIANTS = [

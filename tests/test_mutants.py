@@ -11,7 +11,7 @@ from rdu_bench.api import Batch, Entropy, Model, Row, Split, bernoulli, flatten,
 from rdu_bench.measure import codes as drawing
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import Posteriors
-from rdu_bench.measure.invariants import check
+from rdu_bench.records.laws import check
 
 
 @pytest.fixture

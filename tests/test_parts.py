@@ -25,18 +25,18 @@ from rdu_bench.api import (
 )
 from rdu_bench.api import Dataset as Data
 from rdu_bench.autoencoder import NOISES
-from rdu_bench.channel import Whitened
-from rdu_bench.check import _practice
-from rdu_bench.laws import Subject, labels_are_declared, specs
+from rdu_bench.conformance.check import _practice
+from rdu_bench.conformance.laws import Subject, labels_are_declared, specs
 from rdu_bench.model import replay
-from rdu_bench.train import Single, Stack, _optimizers, fit, fit_stack, mean_rate
+from rdu_bench.training.posthoc import Whitened
+from rdu_bench.training.train import Single, Stack, _optimizers, fit, fit_stack, mean_rate
 
 SPEC = Spec((1, 2, 2), examples=64, hidden=(8,), latent=2)
 
 
 @pytest.fixture(autouse=True)
 def _no_more_steps_than_asked_for(monkeypatch):
-    monkeypatch.setattr("rdu_bench.train.ROUNDS", 0)
+    monkeypatch.setattr("rdu_bench.training.train.ROUNDS", 0)
 
 
 @pytest.fixture(autouse=True)

@@ -12,15 +12,7 @@ from torch.distributions import Categorical
 
 from rdu_bench import registry
 from rdu_bench.api import Factor, Head, Probe, ProbeCard, Target
-from rdu_bench.measure.usefulness import (
-    Drawn,
-    _classification,
-    _floored,
-    _sharper,
-    binned,
-    heads_on,
-    whitening,
-)
+from rdu_bench.measure.usefulness import Drawn, _classification, _floored, _sharper, binned, heads_on, whitening
 
 BUDGET = {"head_epochs": 40}
 HEADS = ["linear", "mlp", "knn", "boosted_trees"]

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from rdu_bench.records.store import Store, load_results
 from rdu_bench.report import pictures, render
 from rdu_bench.report.figures import CROWD, FEW, facets
 from rdu_bench.report.style import Palette
-from rdu_bench.store import Store, load_results
 
 BROWSER, DRIVER = shutil.which("chromium") or shutil.which("chromium-browser"), shutil.which("chromedriver")
 needs_browser = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver")

@@ -11,8 +11,8 @@ from sklearn.svm import LinearSVC
 
 from rdu_bench import scores
 from rdu_bench.scores._inputs import equal_mass
-from rdu_bench.scores.importance import completeness, disentanglement
-from rdu_bench.scores.margins import Feature, Machines
+from rdu_bench.scores.dci import completeness, disentanglement
+from rdu_bench.scores.linear_svm import Feature, Machines
 
 HERE = Path(__file__).parent / "reference"
 CODES = np.load(HERE / "disentanglement_lib_codes.npz")

@@ -10,8 +10,8 @@ from worlds import BUDGET, Coins, Optimal, Plane, Symbols
 from rdu_bench import registry
 from rdu_bench.api import Batch, Model, Row, bernoulli, gaussian, transmit
 from rdu_bench.measure import measure
-from rdu_bench.measure.invariants import check
 from rdu_bench.measure.pictures import _moved
+from rdu_bench.records.laws import check
 
 
 @pytest.fixture(scope="module")

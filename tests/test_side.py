@@ -7,11 +7,11 @@ import torch
 
 from rdu_bench import registry
 from rdu_bench.api import Autoencoder, Batch, Decoder, Row, announce, flatten
-from rdu_bench.channel import Whitened
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import draw
-from rdu_bench.measure.invariants import check
-from rdu_bench.train import fit, mean_rate
+from rdu_bench.records.laws import check
+from rdu_bench.training.posthoc import Whitened
+from rdu_bench.training.train import fit, mean_rate
 
 
 class Told(Autoencoder):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from rdu_bench._hash import digest
-from rdu_bench.audit import audit, faults, vector_faults
-from rdu_bench.store import Store, StoreError, load_results
+from rdu_bench.records.audit import audit, faults, vector_faults
+from rdu_bench.records.store import Store, StoreError, load_results
 
 
 def record(sigma=2.0, **changes):
@@ -68,7 +68,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if fails == "write":
-        monkeypatch.setattr("rdu_bench.store.open", full, raising=False)
+        monkeypatch.setattr("rdu_bench.records.store.open", full, raising=False)
     else:
         monkeypatch.setattr(os, fails, full)
     with pytest.raises(StoreError, match="free some space") as caught:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from rdu_bench import suite
-from rdu_bench.suite import SuiteError
+from rdu_bench.engine import suite
+from rdu_bench.engine.suite import SuiteError
 
 
 def write(tmp_path, text):

@@ -8,9 +8,20 @@ from torch import nn
 
 from rdu_bench import registry
 from rdu_bench.api import Autoencoder, Critic, Row
-from rdu_bench.channel import Whitened
 from rdu_bench.data import Dataset, Factor, Split, named_seed
-from rdu_bench.train import FLOOR, ROUND, ROUNDS, RateTarget, Stack, fit, fit_stack, labelled, mean_rate, verdict
+from rdu_bench.training.posthoc import Whitened
+from rdu_bench.training.train import (
+    FLOOR,
+    ROUND,
+    ROUNDS,
+    RateTarget,
+    Stack,
+    fit,
+    fit_stack,
+    labelled,
+    mean_rate,
+    verdict,
+)
 
 
 class Stripes(Dataset):
@@ -257,7 +268,7 @@ def test_a_missed_rate_gets_more_rounds_and_a_met_one_none(data, monkeypatch):
     assert met.status == "ok" and met.steps == HOW["steps"]
     short = {**HOW, "steps": 60}
     with monkeypatch.context() as patched:
-        patched.setattr("rdu_bench.train.ROUNDS", 0)
+        patched.setattr("rdu_bench.training.train.ROUNDS", 0)
         missed = fit(new(data), data, 2.5, **short)
     assert missed.status == "rate_missed" and missed.steps == 60
     more = fit(new(data), data, 2.5, **short)

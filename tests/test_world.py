@@ -8,8 +8,8 @@ import torch
 
 from rdu_bench import analytic, registry
 from rdu_bench.measure import measure
-from rdu_bench.measure.invariants import SLACK
-from rdu_bench.train import fit, fit_stack
+from rdu_bench.records.laws import SLACK
+from rdu_bench.training.train import fit, fit_stack
 
 SIGMAS = [1.0, 2.0, 3.0, 4.5, 6.0, 7.5]
 BUDGET = {

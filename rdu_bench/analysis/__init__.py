@@ -1,11 +1,11 @@
 """Records in, tables out: frontiers, their differences with intervals, the leaderboard, scores.  Never a model."""
 
-from rdu_bench.analysis.agreement import udr
 from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, points
 from rdu_bench.analysis.scores import scores
 from rdu_bench.analysis.structure import structure
+from rdu_bench.analysis.udr import udr
 
 __all__ = [
     "across",

@@ -14,11 +14,12 @@ from .._hash import named_seed
 from ..data import Dataset
 from ..model import Model
 from ..nn.networks import Spec
-from . import dependence, distortion
+from . import distortion
+from . import total_correlation as dependence
 from .codes import Posteriors, draw
-from .marginal import Marginal, information_low, stack
 from .pictures import pictures
-from .scoring import scored
+from .rate import Marginal, information_low, stack
+from .scores import scored
 from .structure import structure
 from .usefulness import usefulness
 

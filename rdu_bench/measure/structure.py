@@ -28,7 +28,7 @@ from ..scores.clustering import Agreement, clustering, fit_clusters
 from ..scores.codelength import least_loss, n_label_curve, prequential_codelength, surplus_description_length
 from ..scores.codelength import whitening as directions
 from .codes import Codes, Posteriors, draw
-from .marginal import stack
+from .rate import stack
 from .usefulness import _calibrated, _constant, _log_prob, whitening
 
 ADVERSARIES = ("linear", "mlp", "knn")  # against s, those that there are

@@ -15,7 +15,7 @@ from .. import analysis
 from ..analysis.leaderboard import write as write_board
 from ..analysis.points import ROW, Results, as_records
 from ..analysis.scores import by_target, wide
-from ..store import Store
+from ..records.store import Store
 from . import figures, page
 from .pictures import Vectors
 from .style import Palette

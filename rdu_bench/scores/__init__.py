@@ -7,14 +7,14 @@ Malformed input raises `ValueError`; input for which a score means nothing raise
 """
 
 from ._inputs import Undefined
-from .agreement import udr
 from .clustering import cluster, clustering
 from .codelength import n_label_curve, prequential_codelength, surplus_description_length
+from .dci import DCI, dci
 from .decoding import explicitness, sap
 from .groups import betavae_score, factorvae_score
-from .importance import DCI, dci
 from .information import entropies, mig, modularity, mutual_info_score, mutual_information
-from .restraint import irs
+from .irs import irs
+from .udr import udr
 from .unsupervised import gaussian_total_correlation, gaussian_wasserstein_correlation
 
 __all__ = [

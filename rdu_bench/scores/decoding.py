@@ -9,7 +9,7 @@ import numpy as np
 
 from ._inputs import Protocol, Sample, Undefined, by_appearance, check_protocol, cut_points, pair
 from .information import discretise
-from .margins import Feature, Machines
+from .linear_svm import Feature, Machines
 
 CENTRAL = (0.005, 0.995)  # quantiles between which robust scores take a latent as it is
 PENALTIES = {"dlib": 1.0, "robust": 100.0}  # C of the heads of explicitness

@@ -18,7 +18,7 @@ from sklearn.preprocessing import KBinsDiscretizer
 from sklearn.svm import LinearSVC
 
 from rdu_bench import scores
-from rdu_bench.scores.importance import disentanglement
+from rdu_bench.scores.dci import disentanglement
 
 SIZES = (3, 6, 40, 32, 32)
 

@@ -12,13 +12,13 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from rdu_bench import suite
 from rdu_bench.analysis.frontiers import AXES, null_of, seed_hulls
 from rdu_bench.analysis.hull import gap
 from rdu_bench.analysis.intervals import t_interval
 from rdu_bench.analysis.points import points
-from rdu_bench.curve import run_curve
-from rdu_bench.store import Store
+from rdu_bench.engine import suite
+from rdu_bench.engine.curve import run_curve
+from rdu_bench.records.store import Store
 
 STRATEGIES = ("independent", "continuation", "batched")
 

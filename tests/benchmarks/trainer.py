@@ -12,7 +12,7 @@ import time
 import torch
 
 from rdu_bench import registry
-from rdu_bench.train import fit
+from rdu_bench.training.train import fit
 
 STEPS, BATCH, ROUNDS = 400, 128, 9
 

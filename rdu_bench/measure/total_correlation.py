@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .codes import Codes, Posteriors
-from .marginal import Mixture
+from .rate import Mixture
 
 SHUFFLES = 8
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 from pathlib import Path
 
-from . import _paths, registry
+from .. import _paths, registry
 
 
 class ScaffoldError(ValueError):

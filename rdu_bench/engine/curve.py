@@ -11,16 +11,17 @@ from typing import Any, NamedTuple
 import torch
 from threadpoolctl import threadpool_limits
 
-from . import provenance, registry
-from ._hash import named_seed
-from .channel import at_rate, comes_after
-from .data import Dataset
-from .measure import measure
-from .model import Model
-from .nn.networks import Spec
-from .store import Store
+from .. import registry
+from .._hash import named_seed
+from ..data import Dataset
+from ..measure import measure
+from ..model import Model
+from ..nn.networks import Spec
+from ..records.store import Store
+from ..training.posthoc import at_rate, comes_after
+from ..training.train import Control, Progress, fit, fit_stack
+from . import provenance
 from .suite import Curve
-from .train import Control, Progress, fit, fit_stack
 
 MEASURED = ("values", "factors", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
 

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import _paths, suite
-from .progress import Progress, watch
-from .store import FAILED, Store, StoreError
+from .. import _paths
+from ..progress import Progress, watch
+from ..records.store import FAILED, Store, StoreError
+from . import suite
 from .suite import Curve, SuiteError
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def _device(device: str) -> None:
 
 def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
     """Write the report and count."""
-    from .report import render
+    from ..report import render
 
     wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
     records = store.records()

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
-from ._hash import named_seed
-from .data import Dataset, GroundTruth, Split, batches
-from .model import Batch, Model, Terms
-from .nn.critics import Average, Critic
+from .._hash import named_seed
+from ..data import Dataset, GroundTruth, Split, batches
+from ..model import Batch, Model, Terms
+from ..nn.critics import Average, Critic
 
 FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
 ROUNDS, ROUND, SLOWER = 8, 0.15, 0.2  # most rounds of settling, their share of the steps, and of the learning rate

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from . import __version__, _paths
+from .. import __version__, _paths
 
 PACKAGES = {"torch": "torch", "numpy": "numpy", "sklearn": "scikit-learn"}
 

@@ -16,13 +16,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from . import _paths, laws, registry
-from .channel import at_rate, comes_after
-from .data import Dataset
+from .. import _paths, registry
+from ..data import Dataset
+from ..model import Model, Row, Terms
+from ..nn.networks import Spec
+from ..training.posthoc import at_rate, comes_after
+from ..training.train import fit
+from . import laws
 from .laws import CHANNELS, Law, Problems, Subject
-from .model import Model, Row, Terms
-from .nn.networks import Spec
-from .train import fit
 
 PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}")  # arXiv id, or OpenReview id
 CITED = re.compile(r"(?:arXiv:|openreview )([\w.-]*\w)", re.IGNORECASE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ._hash import canonical, digest
+from .._hash import canonical, digest
 from .store import FAILED, REQUIRED, SCHEMA, STATUSES, Store, read_record
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ ARRAYS = ("pictures/", "latents/")  # what lies beside a record and is no number
 
 def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
     """Every record file with what is wrong with it, one sentence each."""
-    from .measure.invariants import check
+    from .laws import check
 
     hashes: dict[str, str] = {}
     for path in store.paths():

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from .model import Batch, Code, Model, flatten, transmit
-from .nn.densities import gaussian
+from ..model import Batch, Code, Model, flatten, transmit
+from ..nn.densities import gaussian
 
 RELATIVE_FLOOR = 1e-6  # eigenvalues below this fraction of the largest are no dimension of the code
 LEAST = 1e-3  # nats that a code has at least

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ._hash import digest, named_seed
-from .model import GROUP, Batch, Row
-from .nn.networks import Spec
+from .._hash import digest, named_seed
+from ..model import GROUP, Batch, Row
+from ..nn.networks import Spec
 
 DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
 

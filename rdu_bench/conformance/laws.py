@@ -20,11 +20,11 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.func import vmap
 
-from . import registry
-from .model import Batch, Block, Model, Row, Terms, flatten, total_rate
-from .nn.critics import Average, Critic
-from .nn.networks import Spec
-from .train import Stack
+from .. import registry
+from ..model import Batch, Block, Model, Row, Terms, flatten, total_rate
+from ..nn.critics import Average, Critic
+from ..nn.networks import Spec
+from ..training.train import Stack
 
 CHANNELS = {"native", "trained-noise", "posthoc-iso", "posthoc-learned", "multi-rate"}
 

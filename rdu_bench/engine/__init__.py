@@ -1,0 +1,1 @@
+"""A suite in, records out: curves, one after the other or on workers."""

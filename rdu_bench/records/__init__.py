@@ -1,0 +1,1 @@
+"""Records: their form, where they lie, the laws they keep.  No torch."""

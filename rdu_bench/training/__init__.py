@@ -1,0 +1,1 @@
+"""Training at a rate: min D + w|σ − R| + what makes a model itself."""
