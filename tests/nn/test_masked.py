@@ -5,18 +5,10 @@ import math
 
 import pytest
 import torch
+from randomised import randomise
 
 from rdu_bench.api import Spec, WindowedDecoder
 from rdu_bench.nn.masked import MaskedLinear, Window, made
-
-
-def randomise(module, scale=0.5):
-    """No weight at its initial zero, so that a dependence that may exist does."""
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.normal_(0, scale)
-    return module
 
 
 def decoder(shape, window, **more):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rdu_bench.conformance.scaffold import survey
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def commands(text):

@@ -31,7 +31,7 @@ MANY = {"n_train": 300, "n_val": 50, "n_test": 100}
 
 def mnist_folder() -> Path | None:
     """Where MNIST is on this machine, if anywhere."""
-    for folder in (os.environ.get("RDU_BENCH_DATA"), Path(__file__).parents[2] / "shared" / "data"):
+    for folder in (os.environ.get("RDU_BENCH_DATA"), Path(__file__).parents[3] / "shared" / "data"):
         if folder and (Path(folder) / "mnist" / "t10k-images-idx3-ubyte.gz").is_file():
             return Path(folder)
     return None

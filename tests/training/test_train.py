@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from rdu_bench import registry
+from rdu_bench._hash import named_seed
 from rdu_bench.api import Autoencoder, Critic, Row
-from rdu_bench.data import Dataset, Factor, Split, named_seed
+from rdu_bench.data import Dataset, Factor, Split
 from rdu_bench.training.posthoc import Whitened
 from rdu_bench.training.train import (
     FLOOR,

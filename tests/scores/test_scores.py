@@ -14,7 +14,7 @@ from rdu_bench.scores._inputs import equal_mass
 from rdu_bench.scores.dci import completeness, disentanglement
 from rdu_bench.scores.linear_svm import Feature, Machines
 
-HERE = Path(__file__).parent / "reference"
+HERE = Path(__file__).parents[1] / "reference"
 CODES = np.load(HERE / "disentanglement_lib_codes.npz")
 TRUTH = json.loads((HERE / "disentanglement_lib_scores.json").read_text())
 KINDS = [kind for kind in TRUTH if kind != "_meta"]
