@@ -3,7 +3,7 @@ import torch
 
 from rdu_bench import registry
 from rdu_bench._hash import named_seed
-from rdu_bench.api import Card, DataError, Entropy, Factor, Split
+from rdu_bench.api import Card, DataError, Entropy, Examples, Factor
 from rdu_bench.data import GroundTruth
 
 BASES = ("digits", "mnist", "sprites")
@@ -56,7 +56,7 @@ class Coloured(GroundTruth):
             y = split.factors[label.name].numpy()
             s = torch.from_numpy((draw.random(len(y))[:, None] > table[y].cumsum(1)[:, :-1]).sum(1))
             ink = torch.nn.functional.one_hot(s, colours).float()[:, :, None, None]
-            self.splits[part] = Split(split.x * ink, {**split.factors, "colour": s})
+            self.splits[part] = Examples(split.x * ink, {**split.factors, "colour": s})
         if exact:
             self.entropy = Entropy(plain.entropy.nats + float(np.mean([entropy(row) for row in table])), "exact")
 

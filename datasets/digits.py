@@ -2,7 +2,7 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits
 
-from rdu_bench.api import Card, Factor, Split, assign_splits
+from rdu_bench.api import Card, Examples, Factor, assign_splits
 from rdu_bench.data import GroundTruth, binarise
 
 
@@ -29,4 +29,4 @@ class Digits(GroundTruth):
         self.shape, self.likelihood = (1, 8, 8), "bernoulli"
         self.factors, self.task = (Factor("digit", 10),), ("digit",)
         parts = assign_splits(len(x), "digits")
-        self.splits = {part: Split(x[rows], {"digit": y[rows]}) for part, rows in parts.items()}
+        self.splits = {part: Examples(x[rows], {"digit": y[rows]}) for part, rows in parts.items()}

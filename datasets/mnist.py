@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from rdu_bench._hash import named_seed
-from rdu_bench.api import Card, DataError, Factor, Split, assign_splits
+from rdu_bench.api import Card, DataError, Examples, Factor, assign_splits
 from rdu_bench.data import GroundTruth, binarise, check_counts, data_folder
 
 FILES = "MNIST's IDX files, plain or gzipped (t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz, …), in mnist/"
@@ -60,7 +60,7 @@ class MNIST(GroundTruth):
         digit = torch.from_numpy(y.astype(np.int64))
         self.shape, self.likelihood = (1, 28, 28), "bernoulli"
         self.factors, self.task = (Factor("digit", 10),), ("digit",)
-        self.splits = {part: Split(binary[rows], {"digit": digit[rows]}) for part, rows in parts.items()}
+        self.splits = {part: Examples(binary[rows], {"digit": digit[rows]}) for part, rows in parts.items()}
 
     def verify(self) -> list[str]:
         other = "the test images are not MNIST's (another set of that format?); see where the files came from"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rdu_bench._hash import digest, named_seed
-from rdu_bench.api import Card, DataError, Factor, Split
+from rdu_bench.api import Card, DataError, Examples, Factor
 from rdu_bench.data import DATA, GroundTruth, check_counts, population_entropy
 
 NAMES = ("shape", "scale", "orientation", "x", "y")
@@ -65,11 +65,11 @@ class Sprites(GroundTruth):
         sizes = dict(zip(NAMES, factor_sizes(grid), strict=True))
         self.factors = tuple(Factor(k, n, independent=True, entropy=float(np.log(n))) for k, n in sizes.items())
         self.task, self.sensitive = tuple(task), sensitive
-        self.population, self.pool = population, Split(population, columns)
+        self.population, self.pool = population, Examples(population, columns)
         self.entropy = population_entropy(population)
         for part, n in {"train": n_train, "val": n_val, "test": n_test}.items():
             rows = np.random.default_rng(named_seed("sprites", part)).integers(len(population), size=n)
-            self.splits[part] = Split(population[rows], {name: column[rows] for name, column in columns.items()})
+            self.splits[part] = Examples(population[rows], {name: column[rows] for name, column in columns.items()})
 
     def make(self, folder: Path, **params: Any) -> Path:
         """Draw the grid of `params` (size, scales, orientations, positions) into `folder`/sprites/."""

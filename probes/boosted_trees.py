@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -10,7 +10,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MultivariateNormal
 
-from rdu_bench.api import Head, Probe, ProbeCard, Target
+from rdu_bench.api import Budget, Head, Probe, ProbeCard, Target
 
 ROUNDS, STRIDE, PATIENCE = 150, 5, 2  # at most; between looks at validation; looks without gain before the end
 TREES: dict[str, Any] = {
@@ -38,9 +38,7 @@ class BoostedTrees(Probe):
         source="Friedman 2001",
     )
 
-    def fit(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
-    ) -> list[Head]:
+    def fit(self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget) -> list[Head]:
         return [(_classes if t.factor.kind == "class" else _reals)(fit, val, t, seed % 2**32) for t in targets]
 
 

@@ -1,14 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MultivariateNormal
 
-from rdu_bench.api import Head, Probe, ProbeCard, Target
+from rdu_bench.api import Budget, Head, Probe, ProbeCard, Target
 
 GRID = (5, 10, 20, 40, 80, 160, 320)
 MOST = 20_000  # fitted codes that are looked among
@@ -31,9 +28,7 @@ class Neighbours(Probe):
         source="Cover and Hart 1967",
     )
 
-    def fit(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
-    ) -> list[Head]:
+    def fit(self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget) -> list[Head]:
         near = _Near(fit[: max(1, MOST // fit.shape[1]), :MOST])
         return [(_classes if t.factor.kind == "class" else _reals)(near, val, t) for t in targets]
 

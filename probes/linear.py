@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MultivariateNormal
 from torch.nn.functional import one_hot
 
-from rdu_bench.api import Head, Probe, ProbeCard, Target
+from rdu_bench.api import Budget, Head, Probe, ProbeCard, Target
 
 RIDGES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 BIAS = 1e-6  # ridge on the bias, which keeps it from drifting along the one direction that changes nothing
@@ -37,13 +36,11 @@ class Linear(Probe):
     def __init__(self, ridges: Sequence[float] = RIDGES):
         self.ridges = ridges  # from large to small
 
-    def fit(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
-    ) -> list[Head]:
+    def fit(self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget) -> list[Head]:
         return self.fit_many(fit[None], val[None], targets, seed=seed, budget=budget)[0]
 
     def fit_many(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
+        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget
     ) -> list[list[Head]]:
         x, v = _columns(fit), _columns(val)
         fitted = []

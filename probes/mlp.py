@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, MultivariateNormal
 
-from rdu_bench.api import Factor, Head, Probe, ProbeCard, Target, named_seed
+from rdu_bench.api import Budget, Factor, Head, Probe, ProbeCard, Target, named_seed
 
 WIDTH, BATCH = 64, 256
 RATE, DECAY = 5e-3, 1e-3
@@ -26,14 +25,12 @@ class MLPHead(Probe):
 
     card = ProbeCard(title="MLP-64", family="softmax(W relu(V z)), N(W relu(V z), Σ)")
 
-    def fit(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
-    ) -> list[Head]:
+    def fit(self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget) -> list[Head]:
         return self.fit_many(fit[None], val[None], targets, seed=seed, budget=budget)[0]
 
     @torch.no_grad()
     def fit_many(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
+        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget
     ) -> list[list[Head]]:
         if not targets:
             return [[] for _ in fit]
@@ -42,7 +39,7 @@ class MLPHead(Probe):
         size = max(1, CACHE // (len(targets) * WIDTH * BATCH))
         heads = []
         for some, held in zip(z.split(size), v.split(size), strict=True):
-            net, epochs = _train(some, held, answers, seed, budget["head_epochs"])
+            net, epochs = _train(some, held, answers, seed, budget.head_epochs)
             heads += [
                 [_head(net, p, answer, code, int(e)) for answer, e in zip(answers, epochs[p], strict=True)]
                 for p, code in enumerate(some)

@@ -2,14 +2,15 @@
 
 from ._hash import digest, named_seed
 from .autoencoder import Autoencoder, announce, silent
+from .budget import Budget
 from .data import (
     Card,
     DataError,
     Dataset,
     Entropy,
+    Examples,
     Factor,
     GroundTruth,
-    Split,
     assign_splits,
     binarise,
     check_counts,
@@ -42,11 +43,11 @@ from .probe import Head, Probe, ProbeCard, Target
 # fmt: off
 __all__ = [
     "GROUP", "MLP", "Adversary", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch", "Block",
-    "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Factor", "GatedDecoder",
-    "GatedGaussian", "Gaussian", "GroundTruth", "Head", "Mixture", "Model", "Observation", "Probe", "ProbeCard",
-    "Row", "Spec", "Split", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder",
+    "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Examples", "Factor",
+    "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "Head", "Mixture", "Model", "Observation", "Probe",
+    "ProbeCard", "Row", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder",
     "announce", "assign_splits", "bernoulli", "beside", "binarise", "check_counts", "chosen", "covariance",
-    "data_folder", "digest", "each_class", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
-    "log_aggregates", "made", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
+    "data_folder", "digest", "each_class", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "log_aggregates",
+    "made", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
     "population_entropy", "product", "silent", "tell", "total_correlation", "total_rate", "transmit",
 ]

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from . import registry
 from ._hash import named_seed
-from .data import Card, Dataset, Factor, Split
+from .data import Card, Dataset, Examples, Factor
 from .model import Batch, Code, Model, flatten
 from .training.posthoc import at_rate, comes_after
 from .training.train import fit
@@ -140,7 +140,7 @@ class _Arrays(Dataset):
                 raise ValueError(f"y has shape {tuple(label.shape)}, but X has {len(x)} examples")
             self.factors, self.task = (Factor("y", int(label.max()) + 1),), ("y",)
             factors["y"] = label
-        self.splits = {"train": Split(x, factors)}
+        self.splits = {"train": Examples(x, factors)}
 
 
 def _tensor(X: ArrayLike, likelihood: str) -> torch.Tensor:

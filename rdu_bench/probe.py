@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor
 from torch.distributions import Distribution
 
+from .budget import Budget
 from .data import Factor
 
 
@@ -45,13 +46,11 @@ class Probe(ABC):
     card: ProbeCard
 
     @abstractmethod
-    def fit(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
-    ) -> list[Head]:
+    def fit(self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget) -> list[Head]:
         """One head a target, fitted on `fit` with settings chosen on `val`, for all targets together."""
 
     def fit_many(
-        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Mapping[str, Any]
+        self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget
     ) -> list[list[Head]]:
         """The heads of P codes of the same examples, `fit` (P, S, N, d) and `val` (P, S, M, d), code by code.
 

@@ -21,11 +21,11 @@ def trained(
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     model = registry.model(name, data.spec(**(network or NETWORK)), **params)
-    how = {"steps": steps, "batch": LAPTOP["batch"], "lr": LAPTOP["lr"], "seed": seed}
+    how = {"steps": steps, "batch": LAPTOP.batch, "lr": LAPTOP.lr, "seed": seed}
     if comes_after(model):
         fit(model, data, None, **how)
         model = at_rate(model, data.seen("train", model.row), sigma)
-        how["steps"] = round(steps * LAPTOP["continuation"])
+        how["steps"] = round(steps * LAPTOP.continuation)
     return model, fit(model, data, sigma, **how)
 
 

@@ -6,21 +6,40 @@ import numpy as np
 import torch
 
 from rdu_bench import analytic
-from rdu_bench.api import Batch, Dataset, Entropy, Factor, Model, Row, Split, bernoulli, gaussian, one_hot, transmit
+from rdu_bench.api import (
+    Batch,
+    Budget,
+    Dataset,
+    Entropy,
+    Examples,
+    Factor,
+    Model,
+    Row,
+    bernoulli,
+    gaussian,
+    one_hot,
+    transmit,
+)
 
 SPECTRUM = (2.0, 1.0, 0.5, 0.25)
 READOUT = ((1.0, 0.0, 0.5, 0.0),)
-BUDGET = {
-    "codes": 4000,
-    "draws_fit": 1,
-    "draws_test": 4,
-    "mixtures": [],
-    "probe_steps": 1,
-    "head_epochs": 1,
-    "score_groups": 50,
-    "score_trees": False,
-    "test": 4000,
-}
+BUDGET = Budget(
+    steps=1,
+    codes=4000,
+    draws_fit=1,
+    draws_test=4,
+    mixtures=(),
+    probe_steps=1,
+    head_epochs=1,
+    score_groups=50,
+    score_trees=False,
+    test=4000,
+)
+
+
+def spent(**changed):
+    """The budget of these tests with some of its fields changed."""
+    return Budget.model_validate({**dict(BUDGET), **changed})
 
 
 class Plane(Dataset):
@@ -38,7 +57,7 @@ class Plane(Dataset):
             x = draw.normal(size=(n, len(SPECTRUM))) * np.sqrt(SPECTRUM)
             y = x @ np.array(READOUT).T + draw.normal(size=(n, 1)) * 0.1**0.5
             tensors = (torch.from_numpy(v.astype(np.float32)) for v in (x, y))
-            self.splits[part] = Split(next(tensors), {"y": next(tensors)})
+            self.splits[part] = Examples(next(tensors), {"y": next(tensors)})
 
 
 class Optimal(Model):
@@ -95,7 +114,7 @@ class Coins(Dataset):
         self.splits = {}
         for part in ("train", "val", "test"):
             x = bits[torch.randint(8, (n,), generator=generator)]
-            self.splits[part] = Split(x, {f"bit{i}": x[:, 0, 0, i].long() for i in range(3)})
+            self.splits[part] = Examples(x, {f"bit{i}": x[:, 0, 0, i].long() for i in range(3)})
 
 
 class Symbols(Model):

@@ -8,14 +8,13 @@ from .dataset import (
     Entropy,
     Factor,
     GroundTruth,
-    Split,
     assign_splits,
-    batches,
     binarise,
     check_counts,
     data_folder,
     population_entropy,
 )
+from .examples import Examples, View, batches
 
 __all__ = [
     "DATA",
@@ -23,9 +22,10 @@ __all__ = [
     "DataError",
     "Dataset",
     "Entropy",
+    "Examples",
     "Factor",
     "GroundTruth",
-    "Split",
+    "View",
     "assign_splits",
     "batches",
     "binarise",

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._hash import digest, named_seed
+from .._hash import named_seed
 from ..model import GROUP, Batch, Row
 from ..nn.networks import Spec
+from .examples import Examples, Rows, View
 
 DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
 
@@ -59,17 +60,6 @@ class Entropy(NamedTuple):
     kind: Literal["exact", "differential", "none"]
 
 
-@dataclass(frozen=True)
-class Split:
-    """Examples that play one part: train, val or test."""
-
-    x: Tensor  # (N, *shape) float32
-    factors: dict[str, Tensor]  # class: (N,) int64; real: (N, size) float32
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-
 @dataclass
 class Dataset(ABC):
     """Base of the one class in each file of datasets/; `load` fills the fields below.
@@ -89,7 +79,7 @@ class Dataset(ABC):
     sensitive: str | None = None
     entropy: Entropy = field(default_factory=lambda: Entropy(None, "none"))
     population: Tensor | None = None  # (M, *shape) every equally likely x, when it is finite and known
-    splits: dict[str, Split] = field(default_factory=dict)
+    splits: dict[str, Examples] = field(default_factory=dict)
 
     @abstractmethod
     def load(self, *args: Any, **params: Any) -> None:
@@ -111,12 +101,12 @@ class Dataset(ABC):
             wrong.append(f"H(x) is given as {self.entropy.nats}, but the population has {found.nats} nats")
         return wrong
 
-    def _faults(self, split: Split) -> Iterator[str]:
-        if split.x.dtype != torch.float32 or tuple(split.x.shape[1:]) != self.shape:
-            yield f"x is {split.x.dtype} of shape {tuple(split.x.shape[1:])}, not float32 of {self.shape}"
-        if not split.x.isfinite().all():
+    def _faults(self, split: Examples) -> Iterator[str]:
+        if split.shape != self.shape:
+            yield f"x has the shape {split.shape}, not {self.shape}"
+        if not all(bool(x.isfinite().all()) for x in split.chunks()):
             yield "x holds NaN or infinity"
-        if self.likelihood == "bernoulli" and not ((split.x == 0) | (split.x == 1)).all():
+        if self.likelihood == "bernoulli" and not all(bool(((x == 0) | (x == 1)).all()) for x in split.chunks()):
             yield "x must hold 0 and 1 only for a Bernoulli likelihood"
         if set(split.factors) != {f.name for f in self.factors}:
             yield f"it has the factors {sorted(split.factors)}, not {sorted(f.name for f in self.factors)}"
@@ -136,8 +126,11 @@ class Dataset(ABC):
         h = hashlib.sha256()
         for part in sorted(self.splits):
             split = self.splits[part]
-            for key, tensor in [("x", split.x), *sorted(split.factors.items())]:
-                array = np.ascontiguousarray(tensor.numpy())
+            h.update(f"{part}/x/float32/{(len(split), *split.shape)}".encode())
+            for x in split.chunks():
+                h.update(np.ascontiguousarray(x.numpy()).data)
+            for key, y in sorted(split.factors.items()):
+                array = np.ascontiguousarray(y.numpy())
                 h.update(f"{part}/{key}/{array.dtype}/{array.shape}".encode())
                 h.update(array.data)
         return h.hexdigest()[:16]
@@ -162,11 +155,13 @@ class Dataset(ABC):
         has = {"labels": self.label is not None, "groups": self.sensitive is not None, "image": image, "binary": binary}
         return frozenset(name for name, there in has.items() if there)
 
-    def seen(self, part: str, row: Row, at: Tensor | slice = slice(None)) -> Batch:
-        """What a model of `row` is given of examples `at` of a split when it is measured: x, and s where it sends s."""
-        split = self.splits[part]
-        s = split.factors[self.sensitive] if row.side and self.sensitive else None
-        return Batch.unlabelled(split.x[at], None if s is None else s[at])
+    def view(self, part: str, row: Row, at: Rows = slice(None)) -> View:
+        """Examples `at` of a split as a model of `row` is given them when it is measured, a chunk at a time."""
+        return View(self.splits[part], at, self.sensitive if row.side else None)
+
+    def seen(self, part: str, row: Row, at: Rows = slice(None)) -> Batch:
+        """The same at once: for few."""
+        return self.view(part, row, at).batch()
 
     def spec(self, **network: Any) -> Spec:
         """The `Spec` that networks are built from, with the suite's family, hidden and latent."""
@@ -190,7 +185,7 @@ class GroundTruth(Dataset):
     that its metrics run unchanged; observations keep our shape, channels first.
     """
 
-    pool: Split | None = None  # what observations are drawn from; None: those of test
+    pool: Examples | None = None  # what observations are drawn from; None: those of test
 
     @property
     def provides(self) -> frozenset[str]:
@@ -253,7 +248,7 @@ class GroundTruth(Dataset):
         if wanted.ndim != 2 or wanted.shape[1] != len(sizes) or not np.issubdtype(wanted.dtype, np.integer):
             raise DataError(f"{self.name}: factors must be integers of shape (num, {len(sizes)}), not {wanted.shape}")
         bad = ((wanted < 0) | (wanted >= sizes)).any(1)
-        keys, order, x = self._lookup
+        keys, order, pool = self._lookup
         row = np.zeros(len(wanted), dtype=np.int64)
         if not bad.any():
             flat = np.ravel_multi_index(tuple(wanted.T), tuple(sizes))
@@ -263,7 +258,7 @@ class GroundTruth(Dataset):
         if bad.any():
             named = dict(zip(self.factor_names, wanted[bad][0].tolist(), strict=True))
             raise DataError(f"{self.name}: there is no example with {named}; the sizes are {sizes.tolist()}")
-        return x[order[row]]
+        return pool.take(order[row]).numpy()
 
     def sample(
         self, num: int, random_state: np.random.RandomState | np.random.Generator
@@ -281,13 +276,13 @@ class GroundTruth(Dataset):
         return [f for f in self.factors if f.kind == "class"]
 
     @cached_property
-    def _lookup(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Combinations as sorted numbers, where each is in the pool, and the pool's x."""
+    def _lookup(self) -> tuple[np.ndarray, np.ndarray, Examples]:
+        """Combinations as sorted numbers, where each is in the pool, and the pool."""
         pool = self.splits["test"] if self.pool is None else self.pool
         columns = tuple(pool.factors[name].numpy() for name in self.factor_names)
         flat = np.ravel_multi_index(columns, tuple(self.factors_num_values))
         order = np.argsort(flat, kind="stable")
-        return flat[order], order, pool.x.numpy()
+        return flat[order], order, pool
 
 
 def population_entropy(population: Tensor) -> Entropy:
@@ -332,26 +327,3 @@ def assign_splits(n: int, name: str, fractions: tuple[float, float] = (0.1, 0.2)
     order = np.random.default_rng(named_seed("split", name)).permutation(n)
     val, test = (round(n * fraction) for fraction in fractions)
     return {"test": order[:test], "val": order[test : test + val], "train": order[test + val :]}
-
-
-def batches(
-    split: Split, size: int, steps: int, *, label: str | None, sensitive: str | None, seed: int, device: str = "cpu"
-) -> Iterator[Batch]:
-    """`steps` batches of `size` examples, reshuffled every epoch by `seed`; short last batches are not sent."""
-    size = min(size, len(split))
-    x = split.x.to(device)
-    unknown = torch.full((len(split),), -1)
-    y = (split.factors[label] if label else unknown).to(device)
-    s = (split.factors[sensitive] if sensitive else unknown).to(device)
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.empty(0, dtype=torch.int64)
-    for step in range(steps):
-        if len(order) < size:
-            order = torch.randperm(len(split), generator=generator).to(device)
-        pick, order = order[:size], order[size:]
-        yield Batch(x[pick], y[pick], s[pick], torch.tensor(step / steps, device=device))
-
-
-def dataset_key(name: str, params: dict[str, Any]) -> str:
-    """Short name of a data set with its parameters."""
-    return name if not params else f"{name}-{digest(params, 6)}"

@@ -160,7 +160,7 @@ def _afterwards(
         began = time.perf_counter()
         try:
             given = at_rate(model, data.seen("train", model.row), sigma)
-            trained = _attempt(curve, data, given, sigma, progress, fraction=curve.budget["continuation"])
+            trained = _attempt(curve, data, given, sigma, progress, fraction=curve.budget.continuation)
         except Exception as error:
             trained = Trained(sigma, None, None, 0.0, error)
         yield trained._replace(seconds=time.perf_counter() - began + base.seconds / len(wanted))
@@ -180,7 +180,7 @@ def _attempt(
     began = time.perf_counter()
     how = _how(curve, sigma, progress)
     if start or fraction:
-        how["steps"] = max(1, round(how["steps"] * (fraction or curve.budget["continuation"])))
+        how["steps"] = max(1, round(how["steps"] * (fraction or curve.budget.continuation)))
     try:
         control = fit(model, data, sigma, start=start, **how)
     except Exception as error:
@@ -195,9 +195,9 @@ def _how(curve: Curve, sigma: float | None, progress: Report) -> dict[str, Any]:
     counted: Progress = step
     budget = curve.budget
     return {
-        "steps": budget["steps"],
-        "batch": budget["batch"],
-        "lr": budget["lr"],
+        "steps": budget.steps,
+        "batch": budget.batch,
+        "lr": budget.lr,
         "seed": named_seed("train", curve.seed),
         "device": curve.device,
         "progress": counted,

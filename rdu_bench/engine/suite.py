@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from .. import budget as budgets
 from .. import registry
 from .._hash import canonical, digest
+from ..budget import SUITES, Budget
 
-HERE = Path(__file__).parents[1] / "suites"
 PROTOCOL = 2  # raised whenever a number would come out differently; records of two protocols do not compare
 STRATEGY = {"cpu": "independent", "cuda": "batched"}  # see README, how the numbers are made
 STRATEGIES = ("independent", "continuation", "batched")
@@ -32,24 +33,6 @@ class SuiteError(ValueError):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Budget(_Strict):
-    """How much is spent on one point."""
-
-    steps: int = Field(gt=0, description="training steps from scratch")
-    batch: int = Field(128, gt=1)
-    lr: float = Field(2e-3, gt=0)
-    continuation: float = Field(0.35, gt=0, le=1, description="fraction of steps for a warm-started point")
-    codes: int = Field(4000, gt=10, description="training codes used to fit the marginal")
-    draws_fit: int = Field(2, ge=1)
-    draws_test: int = Field(4, ge=2)
-    mixtures: tuple[int, ...] = (10, 40)
-    probe_steps: int = Field(600, gt=0, description="decoder probe")
-    head_epochs: int = Field(60, gt=0, description="MLP head")
-    score_groups: int = Field(2000, ge=2, description="groups of BetaVAE and FactorVAE scores")
-    score_trees: bool = Field(False, description="DCI with boosted trees, in minutes a point")
-    test: int = Field(10_000, gt=1, description="most test points scored")
 
 
 class _Entry(_Strict):
@@ -132,7 +115,7 @@ class Curve:
     model: str
     dataset: str
     sigmas: tuple[float | None, ...]
-    budget: dict[str, Any]
+    budget: Budget
     network: dict[str, Any]
     heads: tuple[str, ...]
     variant: str = ""
@@ -170,7 +153,7 @@ class Curve:
             "network": self.network,
             "seed": self.seed,
             "sigma": sigma,
-            "budget": self.budget,
+            "budget": self.budget.spec(),
             "strategy": self.strategy,
             "chain": sorted(chain, reverse=True) if self.strategy == "continuation" else [],
             "heads": sorted(self.heads),
@@ -192,14 +175,14 @@ class Curve:
 
 def names() -> list[str]:
     """The suites that come with the package."""
-    return sorted(p.stem for p in HERE.glob("*.toml") if p.stem != "budgets")
+    return sorted(p.stem for p in SUITES.glob("*.toml") if p.stem != "budgets")
 
 
 def read(name: str | Path) -> Suite:
     """The suite of a name, or of a TOML file.  Raises `SuiteError`."""
     path = Path(name)
     if path.suffix != ".toml":
-        path = HERE / f"{name}.toml"
+        path = SUITES / f"{name}.toml"
         if not path.is_file():
             raise SuiteError(
                 f"there is no suite {str(name)!r}.{_close(str(name), names())} There are {', '.join(names())}."
@@ -214,12 +197,12 @@ def read(name: str | Path) -> Suite:
         raise SuiteError("\n".join(f"{path}: {_words(e)}" for e in error.errors())) from error
 
 
-def budget(name: str) -> dict[str, Any]:
+def budget(name: str) -> Budget:
     """The budget of a name (`smoke`, `laptop`, `paper`).  Raises `SuiteError`."""
-    known = tomllib.loads((HERE / "budgets.toml").read_text())
+    known = budgets.named()
     if name not in known:
         raise SuiteError(f"there is no budget {name!r}.{_close(name, list(known))} There are {', '.join(known)}.")
-    return Budget.model_validate(known[name]).model_dump(mode="json")
+    return known[name]
 
 
 def _words(error: Any) -> str:

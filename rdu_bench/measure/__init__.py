@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .._hash import named_seed
+from ..budget import Budget
 from ..data import Dataset
 from ..model import Model
 from ..nn.networks import Spec
@@ -47,18 +48,14 @@ class Measured(NamedTuple):
 def measure(
     model: Model,
     data: Dataset,
-    budget: Mapping[str, Any],
+    budget: Budget,
     heads: Sequence[str],
     *,
     seed: int = 0,
     device: str = "cpu",
     spec: Spec,
 ) -> Measured:
-    """Rate, distortion and usefulness of a frozen model, the same for the same seed.
-
-    `budget` has `codes`, `draws_fit`, `draws_test`, `mixtures`, `probe_steps`, `head_epochs`, `test`, `score_groups`
-    and `score_trees`.
-    """
+    """Rate, distortion and usefulness of a frozen model, the same for the same seed."""
     model = model.to(device).eval()
     cuda = [torch.device(device)] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=cuda):
@@ -73,7 +70,7 @@ class _Measurement:
         self,
         model: Model,
         data: Dataset,
-        budget: Mapping[str, Any],
+        budget: Budget,
         heads: Sequence[str],
         seed: int,
         device: str,
@@ -83,12 +80,12 @@ class _Measurement:
         self.seed, self.device, self.spec = seed, device, spec
         x = data.splits["train"].x
         self.at = torch.randperm(len(x), generator=torch.Generator().manual_seed(named_seed("codes", seed)))
-        self.at = self.at[: budget["codes"]]
-        fit, score = budget["draws_fit"], budget["draws_test"]
+        self.at = self.at[: budget.codes]
+        fit, score = budget.draws_fit, budget.draws_test
         self.seen = data.seen("train", model.row, self.at)
         self.train = draw(model, self.seen, fit, device=device)
         self.val = draw(model, data.seen("val", model.row), fit, device=device)
-        self.tested = data.seen("test", model.row, slice(budget["test"]))
+        self.tested = data.seen("test", model.row, slice(budget.test))
         self.test = draw(model, self.tested, score, device=device)
         self.values: dict[str, Any] = {}
         self.nulls: dict[str, str] = {}
@@ -168,7 +165,7 @@ class _Measurement:
         if posteriors.flat and self.data.population is not None and not self.model.row.side:
             aggregates["population"] = Posteriors(self.model, self.data.population, self.device)
         marginal = stack(
-            self.train, self.val, test, mixtures=list(self.budget["mixtures"]), seed=self.seed, aggregates=aggregates
+            self.train, self.val, test, mixtures=list(self.budget.mixtures), seed=self.seed, aggregates=aggregates
         )
         self._mean("R_star", marginal.rate, "R_star_i")
         self.values["R_star_parts"] = {name: float(rate.mean()) for name, rate in marginal.parts.items()}
@@ -218,10 +215,14 @@ class _Measurement:
         else:
             self.values |= {"D_own": None, "D_own_se": None, "D_train": None}
             self.nulls |= dict.fromkeys(("D_own", "D_train"), "the model has no decoder of x")
-        how = {"steps": budget["probe_steps"], "seed": named_seed("probe", self.seed) % 2**62, "device": self.device}
+        how: dict[str, Any] = {
+            "steps": budget.probe_steps,
+            "seed": named_seed("probe", self.seed) % 2**62,
+            "device": self.device,
+        }
         probes = {"scratch": distortion.probe(data, self.train, self.val, self.test, at=self.at, spec=self.spec, **how)}
         if "own" in candidates and "A" not in self.model.row.decoder:
-            probes["tuned"] = distortion.tuned(self.model, data, n, budget["draws_test"], **how)
+            probes["tuned"] = distortion.tuned(self.model, data, n, budget.draws_test, **how)
         kind = min(probes, key=lambda name: float(probes[name].val.mean()))
         self._mean("D_star", probes[kind].test)
         self.values["D_star_kind"] = kind

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from .. import scores
+from ..budget import Budget
 from ..data import Dataset
 from ..scores import Undefined
 from .codes import Codes
@@ -36,9 +37,7 @@ class _View(NamedTuple):
     discrete: bool
 
 
-def scored(
-    data: Dataset, train: Codes, val: Codes, test: Codes, *, at: Tensor, budget: Mapping[str, Any], seed: int
-) -> Scored:
+def scored(data: Dataset, train: Codes, val: Codes, test: Codes, *, at: Tensor, budget: Budget, seed: int) -> Scored:
     """Every score; heads are fitted on the training codes, all else is of validation and test codes together.
 
     `budget` has `score_groups`, groups of BetaVAE and FactorVAE scores, and `score_trees`, whether boosted trees are
@@ -84,12 +83,12 @@ def _columns(data: Dataset, names: list[str], part: str) -> np.ndarray:
 
 
 def _calls(
-    view: _View, fit: np.ndarray, held: np.ndarray, protocol: Any, budget: Mapping[str, Any], seed: int
+    view: _View, fit: np.ndarray, held: np.ndarray, protocol: Any, budget: Budget, seed: int
 ) -> dict[str, Callable[[], Any]]:
     """Every score of a representation by name; one that returns several is spread over columns."""
     z = view.held
     test: dict[str, Any] = {"z_test": view.held, "factors_test": held}
-    groups = {"groups": budget["score_groups"], "seed": seed % 2**32}
+    groups = {"groups": budget.score_groups, "seed": seed % 2**32}
     alone: dict[str, Callable[[], Any]] = {
         "gaussian_tc": lambda: scores.gaussian_total_correlation(z, protocol),
         "gaussian_wasserstein": lambda: scores.gaussian_wasserstein_correlation(z, protocol),
@@ -110,10 +109,8 @@ def _calls(
     }
 
 
-def _dci(
-    z: np.ndarray, y: np.ndarray, protocol: Any, test: dict[str, Any], budget: Mapping[str, Any], seed: int
-) -> scores.DCI:
-    if protocol == "dlib" and not budget["score_trees"]:
+def _dci(z: np.ndarray, y: np.ndarray, protocol: Any, test: dict[str, Any], budget: Budget, seed: int) -> scores.DCI:
+    if protocol == "dlib" and not budget.score_trees:
         raise Undefined("boosted trees take minutes; this budget leaves them out (score_trees)")
     return scores.dci(z, y, protocol, seed=seed % 2**32, **test)
 

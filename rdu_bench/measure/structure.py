@@ -10,7 +10,7 @@ noise        D_y when x is corrupted and nothing is fitted anew
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch.distributions import Distribution
 
 from .. import registry
 from .._hash import named_seed
+from ..budget import Budget
 from ..data import Dataset, Factor
 from ..model import Batch, Code, Model
 from ..probe import Probe, Target
@@ -71,7 +72,7 @@ def structure(
     test: Codes,
     *,
     at: Tensor,
-    budget: Mapping[str, Any],
+    budget: Budget,
     seed: int,
     device: str = "cpu",
     heads: Sequence[str] = (),
@@ -107,7 +108,7 @@ class _Structure:
         val: Codes,
         test: Codes,
         at: Tensor,
-        budget: Mapping[str, Any],
+        budget: Budget,
         seed: int,
         device: str,
         heads: Sequence[str],
@@ -253,7 +254,7 @@ class _Structure:
         if population is not None and aggregates["train aggregate"].flat and not model.row.side:
             aggregates["population"] = Posteriors(model, population, self.device)
         aggregates = {name: posteriors for name, posteriors in aggregates.items() if posteriors.flat}
-        mixtures = list(self.budget["mixtures"])
+        mixtures = list(self.budget.mixtures)
         return _mean_se(stack(train, val, test, mixtures=mixtures, seed=self.seed, aggregates=aggregates).rate.mean(0))
 
     def _linear(self, factors: Sequence[Factor]) -> list[Fitted]:

@@ -12,6 +12,7 @@ from torch.distributions import Categorical, Distribution, MultivariateNormal
 
 from .. import registry
 from .._hash import named_seed
+from ..budget import Budget
 from ..data import Dataset, Factor
 from ..probe import Head, Probe, Target
 from .codes import Codes
@@ -85,7 +86,7 @@ def heads_on(
     truth: Sequence[Tensor],
     *,
     heads: Sequence[str],
-    budget: Mapping[str, Any],
+    budget: Budget,
     seed: int,
     most: int | None = None,
 ) -> list[list[Scored]]:
@@ -153,7 +154,7 @@ def usefulness(
     *,
     at: Tensor,
     heads: Sequence[str],
-    budget: Mapping[str, Any],
+    budget: Budget,
     seed: int,
 ) -> Useful:
     """Fit every head on the training draws `at`, choose on validation, score test."""
@@ -233,7 +234,7 @@ def _controls(
     truth: list[Tensor],
     code: Drawn,
     means: Drawn,
-    budget: Mapping[str, Any],
+    budget: Budget,
     seed: int,
 ) -> None:
     """What a linear head gets from shuffled labels, which is nothing, and from posterior means, which have no rate."""

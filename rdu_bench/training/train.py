@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from .._hash import named_seed
-from ..data import Dataset, GroundTruth, Split, batches
+from ..data import Dataset, Examples, GroundTruth, batches
 from ..model import Batch, Model, Terms
 from ..nn.critics import Average, Critic
 
@@ -137,7 +137,7 @@ def _optimizers(model: Model, params: dict[str, Any], lr: float) -> Optimizers:
     return adam, torch.optim.SGD(averages) if averages else None
 
 
-def labelled(data: Dataset, model: Model, seed: int) -> Split:
+def labelled(data: Dataset, model: Model, seed: int) -> Examples:
     """The training split with all but `model.labelled` labels of the task hidden, equally many kept of each class."""
     split, label = data.splits["train"], data.label
     if label is None or model.labelled is None:
@@ -148,7 +148,7 @@ def labelled(data: Dataset, model: Model, seed: int) -> Split:
     for k in range(label.size):
         kept = order[y[order] == k][: -(-(model.labelled - k) // label.size)]  # the remainder goes to the first classes
         known[kept] = k
-    return replace(split, factors={**split.factors, label.name: known})
+    return split.relabelled({**split.factors, label.name: known})
 
 
 def fit(

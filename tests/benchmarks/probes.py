@@ -22,6 +22,7 @@ from torch import Tensor
 
 from rdu_bench import registry
 from rdu_bench.api import Factor, Head, Probe, Target
+from rdu_bench.budget import Budget
 from rdu_bench.measure.usefulness import whitening
 
 SIZES = (2, 3, 4, 6, 8, 10, 15, 24, 32, 40)
@@ -101,7 +102,7 @@ def compare(title: str, theirs: Callable[[], Losses], ours: Callable[[], Losses]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=10)
-    budget = {"head_epochs": parser.parse_args().epochs}
+    budget = Budget(steps=1, head_epochs=parser.parse_args().epochs)
     torch.set_num_threads(1)
     z, ys = problem()
     fit, val = z[:, :, :FIT], z[:, :, FIT : FIT + VAL]
@@ -130,7 +131,7 @@ def main() -> None:
     )
     compare("linear, six ridges, against one head at a time", lambda: in_turn(linear()), lambda: at_once(linear()))
     compare(
-        f"MLP, {budget['head_epochs']} epochs, against one head at a time",
+        f"MLP, {budget.head_epochs} epochs, against one head at a time",
         lambda: in_turn(mlp()),
         lambda: at_once(mlp()),
     )

@@ -17,9 +17,9 @@ from rdu_bench.data import (
     DataError,
     Dataset,
     Entropy,
+    Examples,
     Factor,
     GroundTruth,
-    Split,
     assign_splits,
     binarise,
     population_entropy,
@@ -98,7 +98,9 @@ class Broken(Dataset):
     def load(self):
         self.shape, self.factors, self.task = (2,), (Factor("y", 2), Factor("r", 1, kind="real")), ("y",)
         for part in ("train", "val", "test"):
-            self.splits[part] = Split(torch.ones(4, 2), {"y": torch.zeros(4, dtype=torch.int64), "r": torch.ones(4, 1)})
+            self.splits[part] = Examples(
+                torch.ones(4, 2), {"y": torch.zeros(4, dtype=torch.int64), "r": torch.ones(4, 1)}
+            )
         self.population = torch.tensor([[0.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 0.0]])
         self.entropy = population_entropy(self.population)
 
@@ -106,14 +108,13 @@ class Broken(Dataset):
 def change(part="val", x=None, **factors):
     def break_it(data):
         old = data.splits[part]
-        data.splits[part] = Split(old.x if x is None else x, {**old.factors, **factors})
+        data.splits[part] = Examples(old.x if x is None else x, {**old.factors, **factors})
 
     return break_it
 
 
 BREAKS = {
-    "val: x is torch.float64": change(x=torch.ones(4, 2, dtype=torch.float64)),
-    "val: x is torch.float32 of shape": change(x=torch.ones(4, 3)),
+    "val: x has the shape (3,), not (2,)": change(x=torch.ones(4, 3)),
     "val: x holds NaN": change(x=torch.full((4, 2), torch.nan)),
     "val: x must hold 0 and 1 only": change(x=torch.full((4, 2), 0.5)),
     "val: it has the factors": change(other=torch.zeros(4)),

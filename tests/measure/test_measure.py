@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from worlds import BUDGET, READOUT, SPECTRUM, Coins, Optimal, Plane, Symbols, Turned, as_record, channel_information
+from worlds import READOUT, SPECTRUM, Coins, Optimal, Plane, Symbols, Turned, as_record, channel_information, spent
 
 from rdu_bench import analytic
 from rdu_bench.api import Batch, Block, Model, Row, gaussian, transmit
@@ -31,7 +31,7 @@ def coins():
 
 def measured(model, data, heads=("linear",), **budget):
     spec = data.spec(hidden=(), latent=4)
-    return measure(model.requires_grad_(False), data, BUDGET | budget, heads, spec=spec)
+    return measure(model.requires_grad_(False), data, spent(**budget), heads, spec=spec)
 
 
 @pytest.mark.parametrize("beta", [1.0, 3.0])

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from worlds import BUDGET, Coins, Optimal, Plane, Symbols
+from worlds import Coins, Optimal, Plane, Symbols, spent
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Model, Row, bernoulli, gaussian, transmit
@@ -48,7 +48,7 @@ def measured(model, data, **budget):
     return measure(
         model.requires_grad_(False),
         data,
-        BUDGET | {"mixtures": [8]} | budget,
+        spent(**{"mixtures": (8,), **budget}),
         ("linear",),
         spec=data.spec(hidden=(), latent=4),
     )

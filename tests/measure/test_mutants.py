@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from worlds import BUDGET, SPECTRUM, Coins, Optimal, Plane, Symbols, as_record
+from worlds import SPECTRUM, Coins, Optimal, Plane, Symbols, as_record, spent
 
 from rdu_bench import measure as package
-from rdu_bench.api import Batch, Entropy, Model, Row, Split, bernoulli, flatten, gaussian, one_hot, transmit
+from rdu_bench.api import Batch, Entropy, Examples, Model, Row, bernoulli, flatten, gaussian, one_hot, transmit
 from rdu_bench.measure import codes as drawing
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import Posteriors
@@ -25,7 +25,7 @@ def plane():
 def broken(model, data, **budget):
     """The laws that a measurement breaks, as one text."""
     found = measure(
-        model.requires_grad_(False), data, BUDGET | budget, ("linear",), spec=data.spec(hidden=(), latent=4)
+        model.requires_grad_(False), data, spent(**budget), ("linear",), spec=data.spec(hidden=(), latent=4)
     )
     return "\n".join(check(as_record(found, data)))
 
@@ -183,7 +183,7 @@ def test_a_relaxed_sample_carries_more_than_its_symbol():
     coin.load(n=20_000)
     coin.shape, coin.population, coin.factors, coin.task = (1, 1, 1), None, (), ()
     coin.entropy = Entropy(math.log(2), "exact")
-    coin.splits = {part: Split(s.x[..., :1], {}) for part, s in coin.splits.items()}
+    coin.splits = {part: Examples(s.x[..., :1], {}) for part, s in coin.splits.items()}
     assert broken(Hard(), coin, test=20_000) == ""
     assert "below H(x)" in broken(Relaxed(), coin, test=20_000)
 
@@ -207,7 +207,7 @@ def test_grey_pixels_have_no_bernoulli_density():
     coins = Coins()
     coins.load()
     assert coins.verify() == []
-    coins.splits["train"] = Split(coins.splits["train"].x * 0.5, coins.splits["train"].factors)
+    coins.splits["train"] = Examples(coins.splits["train"].x * 0.5, coins.splits["train"].factors)
     assert any("0 and 1 only" in sentence for sentence in coins.verify())
 
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from worlds import spent
 
 from rdu_bench import registry
 from rdu_bench.api import Autoencoder, Batch, Decoder, Row, announce, flatten
@@ -83,8 +84,9 @@ def test_records_of_a_model_that_is_told_break_no_law(data):
     torch.manual_seed(0)
     model = Told(data.spec(hidden=(32,), latent=4))
     fit(model, data, 4.0, steps=200)
-    budget = {"codes": 800, "draws_fit": 2, "draws_test": 2, "mixtures": [4], "probe_steps": 50, "head_epochs": 2}
-    budget |= {"test": 400, "score_groups": 50, "score_trees": False}
+    budget = spent(
+        codes=800, draws_fit=2, draws_test=2, mixtures=(4,), probe_steps=50, head_epochs=2, test=400, score_groups=50
+    )
     found = measure(model.requires_grad_(False), data, budget, ("linear",), spec=data.spec(hidden=(32,), latent=4))
     factors = {f.name: {"independent": f.independent} for f in data.factors}
     record = {"values": found.values, "factors": found.factors, "status": "ok", "control": {}}

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from worlds import BUDGET, SPECTRUM, Coins, Optimal, Plane, Symbols, channel_information
+from worlds import BUDGET, SPECTRUM, Coins, Optimal, Plane, Symbols, channel_information, spent
 
-from rdu_bench.api import Dataset, Factor, Model, Row, Split, gaussian, one_hot, transmit
+from rdu_bench.api import Dataset, Examples, Factor, Model, Row, gaussian, one_hot, transmit
 from rdu_bench.measure.codes import draw
 from rdu_bench.measure.structure import Prefix, _Structure, corrupted, structure
 
@@ -41,7 +41,7 @@ class Blobs(Dataset):
             y, other = draws.integers(3, size=(2, n))
             x = np.array([[0, 0], [4, 0], [0, 4.0]])[y] + 0.3 * draws.normal(size=(n, 2))
             factors = {"ball": torch.from_numpy(y), "other": torch.from_numpy(other)}
-            self.splits[part] = Split(torch.from_numpy(x.astype(np.float32)), factors)
+            self.splits[part] = Examples(torch.from_numpy(x.astype(np.float32)), factors)
 
 
 class Echo(Model):
@@ -107,7 +107,7 @@ def coded(model, data, draws=(1, 2)):
 
 def found(model, data, **more):
     train, val, test, at = coded(model, data)
-    return structure(model, data, train, val, test, at=at, budget=BUDGET | {"head_epochs": 30}, seed=0, **more)
+    return structure(model, data, train, val, test, at=at, budget=spent(head_epochs=30), seed=0, **more)
 
 
 def test_clusters_that_are_the_classes_are_found_and_only_they():

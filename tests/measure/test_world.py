@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from worlds import spent
 
 from rdu_bench import analytic, registry
 from rdu_bench.measure import measure
@@ -12,17 +13,7 @@ from rdu_bench.records.laws import SLACK
 from rdu_bench.training.train import fit, fit_stack
 
 SIGMAS = [1.0, 2.0, 3.0, 4.5, 6.0, 7.5]
-BUDGET = {
-    "codes": 8000,
-    "draws_fit": 2,
-    "draws_test": 4,
-    "mixtures": [],
-    "probe_steps": 1,
-    "head_epochs": 1,
-    "score_groups": 50,
-    "score_trees": False,
-    "test": 4000,
-}
+BUDGET = spent(codes=8000, draws_fit=2)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +37,7 @@ def trained(world):
 @pytest.fixture(scope="module")
 def measured(world, trained):
     spec = world.spec(hidden=(), latent=8)
-    budget = BUDGET | {"test": 20_000}
+    budget = spent(codes=8000, draws_fit=2, test=20_000)
     return [(s, c, measure(m.requires_grad_(False), world, budget, ("linear",), spec=spec)) for s, m, c in trained]
 
 

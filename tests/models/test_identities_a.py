@@ -11,9 +11,9 @@ from rdu_bench.api import (
     Batch,
     Block,
     Critic,
+    Examples,
     Factor,
     Spec,
-    Split,
     gaussian,
     gaussian_kernel,
     mmd,
@@ -73,7 +73,7 @@ class Corners(Data):
         x = (patterns[y] + flips) % 2
         self.name, self.shape, self.task, self.factors = "corners", (1, 4, 4), ("y",), (Factor("y", 4),)
         thirds = {"train": slice(0, n // 2), "val": slice(n // 2, 3 * n // 4), "test": slice(3 * n // 4, n)}
-        self.splits = {part: Split(x[at], {"y": y[at]}) for part, at in thirds.items()}
+        self.splits = {part: Examples(x[at], {"y": y[at]}) for part, at in thirds.items()}
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from sklearn.metrics import log_loss
 from torch.distributions import kl_divergence
 
 from rdu_bench import registry
-from rdu_bench.api import Batch, Factor, Spec, Split, WindowedDecoder, beside, flatten, gaussian, made, total_rate
+from rdu_bench.api import Batch, Examples, Factor, Spec, WindowedDecoder, beside, flatten, gaussian, made, total_rate
 from rdu_bench.api import Dataset as Data
 from rdu_bench.model import replay
 from rdu_bench.training.train import Single
@@ -194,7 +194,7 @@ class Stripes(Data):
         x = ((stripes + inverted + noise) % 2).float()[:, None]
         self.name, self.shape, self.task, self.factors = "stripes", (1, 8, 8), ("y",), (Factor("y", 4),)
         parts = {"train": slice(0, n // 2), "val": slice(n // 2, 3 * n // 4), "test": slice(3 * n // 4, n)}
-        self.splits = {part: Split(x[at], {"y": y[at]}) for part, at in parts.items()}
+        self.splits = {part: Examples(x[at], {"y": y[at]}) for part, at in parts.items()}
 
 
 @torch.no_grad()

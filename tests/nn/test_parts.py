@@ -13,10 +13,10 @@ from rdu_bench.api import (
     Average,
     Batch,
     Critic,
+    Examples,
     Factor,
     Row,
     Spec,
-    Split,
     flatten,
     gaussian,
     one_hot,
@@ -56,7 +56,7 @@ class Squares(Data):
         x = torch.rand(n, 1, 2, 2, generator=generator).round()
         self.name, self.shape, self.task, self.factors = "squares", (1, 2, 2), ("y",), (Factor("y", 2),)
         part = {name: slice(i * n // 3, (i + 1) * n // 3) for i, name in enumerate(("train", "val", "test"))}
-        self.splits = {name: Split(x[at], {"y": x[at, 0, 0, 0].long()}) for name, at in part.items()}
+        self.splits = {name: Examples(x[at], {"y": x[at, 0, 0, 0].long()}) for name, at in part.items()}
 
 
 @pytest.fixture(scope="module")

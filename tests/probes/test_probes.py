@@ -11,10 +11,10 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch.distributions import Categorical
 
 from rdu_bench import registry
-from rdu_bench.api import Factor, Head, Probe, ProbeCard, Target
+from rdu_bench.api import Budget, Factor, Head, Probe, ProbeCard, Target
 from rdu_bench.measure.usefulness import Drawn, _classification, _floored, _sharper, binned, heads_on, whitening
 
-BUDGET = {"head_epochs": 40}
+BUDGET = Budget(steps=1, head_epochs=40)
 HEADS = ["linear", "mlp", "knn", "boosted_trees"]
 
 
@@ -110,7 +110,7 @@ def test_a_probe_need_only_say_how_one_code_is_read():
     z, y = problem()
     made = [Target(Factor("y", 4), y[:800], y[800:])]
     found = Constant().fit_many(
-        z[None, :, :800].repeat(3, 1, 1, 1), z[None].repeat(3, 1, 1, 1), made, seed=0, budget={}
+        z[None, :, :800].repeat(3, 1, 1, 1), z[None].repeat(3, 1, 1, 1), made, seed=0, budget=BUDGET
     )
     assert [len(heads_of_code) for heads_of_code in found] == [1, 1, 1]
     assert loss(found[2][0], z, y) == pytest.approx(math.log(4))

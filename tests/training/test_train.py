@@ -9,7 +9,7 @@ from torch import nn
 from rdu_bench import registry
 from rdu_bench._hash import named_seed
 from rdu_bench.api import Autoencoder, Critic, Row
-from rdu_bench.data import Dataset, Factor, Split
+from rdu_bench.data import Dataset, Examples, Factor
 from rdu_bench.training.posthoc import Whitened
 from rdu_bench.training.train import (
     FLOOR,
@@ -37,7 +37,7 @@ class Stripes(Dataset):
         self.name, self.shape, self.task = "stripes", (1, 4, 4), ("top",)
         self.factors = (Factor("top", 2),)
         cut = {"train": slice(0, n // 2), "val": slice(n // 2, 3 * n // 4), "test": slice(3 * n // 4, n)}
-        self.splits = {part: Split(x[at], {"top": y[at]}) for part, at in cut.items()}
+        self.splits = {part: Examples(x[at], {"top": y[at]}) for part, at in cut.items()}
 
 
 @pytest.fixture(scope="module")
