@@ -27,8 +27,8 @@ _HOME = {
     "Encoder": "encoder",
     "frontier": "analysis",
     "leaderboard": "analysis",
-    "load_results": "store",
-    "run": "execute",
+    "load_results": "records.store",
+    "run": "engine.scheduler",
 }
 
 __all__ = ["Encoder", "frontier", "leaderboard", "load_results", "run"]
