@@ -23,14 +23,15 @@ from .._hash import named_seed
 from ..budget import Budget
 from ..data import Dataset, Factor
 from ..model import Batch, Code, Model
+from ..nn.whitening import principal, whitening
 from ..probe import Probe, Target
 from ..scores import Undefined
+from ..scores._whitening import whitening as directions
 from ..scores.clustering import Agreement, clustering, fit_clusters
 from ..scores.codelength import least_loss, n_label_curve, prequential_codelength, surplus_description_length
-from ..scores.codelength import whitening as directions
 from .codes import Codes, Posteriors, draw
 from .rate import stack
-from .usefulness import _calibrated, _constant, _log_prob, whitening
+from .usefulness import _calibrated, _constant, _log_prob
 
 ADVERSARIES = ("linear", "mlp", "knn")  # against s, those that there are
 DEEPEST = 6  # blocks of a code that are looked at one after the other
@@ -236,7 +237,7 @@ class _Structure:
         x = {part: split.x.flatten(1).double().numpy() for part, split in self.data.splits.items()}
         fit = x["train"][self.at.numpy()]
         white = directions(fit, DIRECTIONS)
-        return [white(part)[:, :-1] for part in (fit, x["val"], x["test"][: len(self.test)])]
+        return [white(part) for part in (fit, x["val"], x["test"][: len(self.test)])]
 
     def _codes(self, model: Model) -> tuple[Codes, Codes, Codes]:
         fit, score = len(self.train.z), len(self.test.z)
@@ -305,10 +306,8 @@ def _leading(parts: list[Tensor]) -> list[Tensor]:
     """Codes (S, N, d) turned, and cut to their leading directions where there are many."""
     if parts[0].shape[-1] <= DIRECTIONS:
         return parts
-    flat = parts[0].flatten(0, 1).double()
-    mean = flat.mean(0)
-    _, vectors = torch.linalg.eigh((flat - mean).T @ (flat - mean))
-    return [(part.double() - mean) @ vectors[:, -DIRECTIONS:] for part in parts]
+    leading = principal(parts[0], DIRECTIONS)
+    return [leading.turned(part) for part in parts]
 
 
 def _mean(k: int, found: list[Agreement]) -> Found:

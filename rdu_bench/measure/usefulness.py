@@ -14,11 +14,11 @@ from .. import registry
 from .._hash import named_seed
 from ..budget import Budget
 from ..data import Dataset, Factor
+from ..nn.whitening import whitening
 from ..probe import Head, Probe, Target
 from .codes import Codes
 
 FLOOR = 1e-6  # of a class probability, so that one test point cannot cost infinity
-EIGENVALUE_FLOOR = 1e-6  # of the largest; directions below it are not part of the code
 MEAN_DIRECTIONS = 64  # of posterior means that are probed; probabilities of symbols have hundreds
 NARROW = 64  # columns up to which codes are filled up to one width and fitted together
 CONFIDENCES = 15  # bins of the calibration error
@@ -55,29 +55,6 @@ class Useful(NamedTuple):
 
     factors: dict[str, dict[str, Any]]
     losses: dict[str, Tensor]  # (N,) test, −log p(y|z) a factor, mean over draws
-
-
-class Whitening(NamedTuple):
-    """z → (z − mean) W with unit covariance on the training draws."""
-
-    mean: Tensor
-    matrix: Tensor
-
-    def __call__(self, z: Tensor) -> Tensor:
-        return ((z.double() - self.mean) @ self.matrix).float()
-
-
-def whitening(z: Tensor, most: int | None = None) -> Whitening:
-    """Of draws (…, d), in its `most` leading directions; a constant code keeps one dimension of zeros."""
-    flat = z.reshape(-1, z.shape[-1]).double()
-    mean = flat.mean(0)
-    values, vectors = torch.linalg.eigh((flat - mean).T @ (flat - mean) / len(flat))
-    if most is not None:
-        values, vectors = values[-most:], vectors[:, -most:]
-    kept = values > EIGENVALUE_FLOOR * values.amax().clamp(min=1e-30)
-    if not bool(kept.any()):
-        return Whitening(mean, torch.zeros(len(mean), 1, dtype=torch.float64))
-    return Whitening(mean, vectors[:, kept] / values[kept].sqrt())
 
 
 def heads_on(

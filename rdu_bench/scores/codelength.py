@@ -10,18 +10,18 @@ at most log 4 nats more than no code.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
 from ._inputs import Undefined, codes
+from ._whitening import whitening
 
 PRIORS = (1.0, 10.0, 100.0, 1000.0)  # precisions of a weight, in units of the whitened code
 HOPELESS = 30.0  # nats by which a prior foretold the labels worse than the best, after which it is given up
 START = 16  # labels before the first head
-FLOOR = 1e-6  # of the largest eigenvalue; directions below it are not part of the code
 TOLERANCE = 1e-7  # of the loss, relative, at which the solver stops
 PER_CLASS = 10  # labels at the left end of a curve, times the number of classes
 STEP = 2.0  # between neighbouring sizes of a curve
@@ -79,7 +79,7 @@ def n_label_curve(
     count = _count(np.concatenate([y_seen, y_scored]), classes)
     grid = _grid(len(seen), count) if sizes is None else _checked(sizes, len(seen))
     white = whitening(seen, most)
-    x, x_test = white(seen), white(codes(scored.reshape(-1, scored.shape[-1]), "z_test"))
+    x, x_test = with_bias(white(seen)), with_bias(white(codes(scored.reshape(-1, scored.shape[-1]), "z_test")))
     truth = np.tile(y_scored, len(x_test) // len(y_scored))
     losses = np.zeros((seeds, len(grid)))
     for seed in range(seeds):
@@ -121,7 +121,7 @@ def prequential_codelength(
     if len(present) == 1:
         raise Undefined(f"y is {labels[0]} throughout, so there is nothing to send")
     order = np.random.default_rng(seed).permutation(n)
-    x, labels = whitening(checked, most)(checked)[order], labels[order]
+    x, labels = with_bias(whitening(checked, most)(checked))[order], labels[order]
     ends = [min(start, n)]
     while ends[-1] < n:
         ends.append(min(n, max(ends[-1] + 1, round(ends[-1] * growth))))
@@ -155,7 +155,8 @@ def least_loss(
     """D_y on test in nats of one linear head of all labels, its prior chosen on validation."""
     seen, labels = _paired(z, y, "z", "y"), _labels(y, "y")
     white, count = whitening(seen, most), _count(labels, classes)
-    x, x_val, x_test = white(seen), white(_paired(z_val, y_val, "z_val", "y_val")), white(codes(z_test, "z_test"))
+    held = _paired(z_val, y_val, "z_val", "y_val"), codes(z_test, "z_test")
+    x, x_val, x_test = (with_bias(white(part)) for part in (seen, *held))
     best, least, weights = np.inf, np.inf, None
     for prior in (1000.0, 300.0, 100.0, 30.0, 10.0, 3.0, 1.0, 0.3):
         weights = fit(x, labels, count, start=weights, prior=prior)
@@ -166,24 +167,9 @@ def least_loss(
     return float(least)
 
 
-def whitening(z: np.ndarray, most: int | None = None) -> Callable[[np.ndarray], np.ndarray]:
-    """The map of codes (…, d) to unit covariance on z (n, d), a column of ones added; the `most` leading directions."""
-    mean = z.mean(0)
-    if most is not None and most < min(z.shape) // 4:
-        from sklearn.utils.extmath import randomized_svd
-
-        _, singular, rows = randomized_svd(z - mean, most, n_iter=2, random_state=0)
-        values, vectors = singular**2 / len(z), rows.T
-    else:
-        values, vectors = np.linalg.eigh((z - mean).T @ (z - mean) / len(z))
-        values, vectors = values[::-1][:most], vectors[:, ::-1][:, :most]
-    kept = values > FLOOR * max(values[0], 1e-30)
-    matrix = vectors[:, kept] / np.sqrt(values[kept])
-
-    def white(z: np.ndarray) -> np.ndarray:
-        return np.concatenate([(z - mean) @ matrix, np.ones((len(z), 1))], 1)
-
-    return white
+def with_bias(x: np.ndarray) -> np.ndarray:
+    """(n, f + 1): a column of ones added, whose weights are biases."""
+    return np.concatenate([x, np.ones((len(x), 1))], 1)
 
 
 class Learner:

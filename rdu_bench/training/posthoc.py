@@ -15,8 +15,8 @@ from torch.distributions import Distribution
 
 from ..model import Batch, Code, Model, flatten, transmit
 from ..nn.densities import gaussian
+from ..nn.whitening import whitening
 
-RELATIVE_FLOOR = 1e-6  # eigenvalues below this fraction of the largest are no dimension of the code
 LEAST = 1e-3  # nats that a code has at least
 GAIN = 10.0  # for few numbers with far to go, beside weights that have not
 
@@ -53,19 +53,17 @@ class Whitened(Model):
         sent = [self._f(part.to(device)) for part in seen.chunks(1024)]
         f = torch.cat([part for part, _ in sent]).double()
         side = sum(float(block.rate.sum()) for _, blocks in sent for block in blocks.values()) / len(f)
-        mean = f.mean(0)
-        values, vectors = torch.linalg.eigh((f - mean).T @ (f - mean) / len(f))
-        kept = values > RELATIVE_FLOOR * values.amax()
-        if not bool(kept.any()):
+        white = whitening(f)
+        size = white.matrix.shape[1]
+        if not size:
             raise ValueError("the encoder maps every training example to one code: no noise gives it a rate")
-        values, vectors = values[kept], vectors[:, kept]
-        self.register_buffer("mean", mean.float())
-        self.register_buffer("whiten", (vectors / values.sqrt()).float())
-        self.register_buffer("colour", (vectors * values.sqrt()).T.float())
-        self.sigma = float(len(values)) if sigma is None else max(sigma - side, LEAST)
+        self.register_buffer("mean", white.mean.float())
+        self.register_buffer("whiten", white.matrix.float())
+        self.register_buffer("colour", white.back.float())
+        self.sigma = float(size) if sigma is None else max(sigma - side, LEAST)
         if sigma is not None and sigma - side < LEAST:
             self.limit = f"side information alone costs {side:.2f} nats"
-        self.share = nn.Parameter(torch.zeros(len(values), device=device), requires_grad=learned)
+        self.share = nn.Parameter(torch.zeros(size, device=device), requires_grad=learned)
         self.growth = nn.Parameter(torch.zeros((), device=device), requires_grad=sigma is None)
 
     def train(self, mode: bool = True) -> Whitened:

@@ -23,7 +23,7 @@ from torch import Tensor
 from rdu_bench import registry
 from rdu_bench.api import Factor, Head, Probe, Target
 from rdu_bench.budget import Budget
-from rdu_bench.measure.usefulness import whitening
+from rdu_bench.nn.whitening import whitening
 
 SIZES = (2, 3, 4, 6, 8, 10, 15, 24, 32, 40)
 NOISES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.3, 0.2)

@@ -12,7 +12,8 @@ from torch.distributions import Categorical
 
 from rdu_bench import registry
 from rdu_bench.api import Budget, Factor, Head, Probe, ProbeCard, Target
-from rdu_bench.measure.usefulness import Drawn, _classification, _floored, _sharper, binned, heads_on, whitening
+from rdu_bench.measure.usefulness import Drawn, _classification, _floored, _sharper, binned, heads_on
+from rdu_bench.nn.whitening import whitening
 
 BUDGET = Budget(steps=1, head_epochs=40)
 HEADS = ["linear", "mlp", "knn", "boosted_trees"]
