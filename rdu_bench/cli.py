@@ -90,6 +90,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
 ) -> None:
     """Train, freeze, measure, record and report; does only what is not there yet."""
+    from .engine import expand
     from .engine import scheduler as execute
     from .engine import suite as suites
 
@@ -106,7 +107,7 @@ def run(
     cores = jobs if jobs is not None else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
     if dry_run:
         read = suites.read(suite)
-        curves = execute.part(suites.curves(read, budget_name=budget, **chosen), part)
+        curves = expand.curves(read, expand.Selection(budget=budget, shard=part, **chosen))
         _dry_run(curves, out or Path("results/runs") / read.name, max(cores, 1))
         return
     outcome = execute.run(

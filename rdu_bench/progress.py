@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .engine.suite import Curve
+from .engine.spec import Curve
 from .records.store import FAILED, Store
 
 if TYPE_CHECKING:

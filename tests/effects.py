@@ -3,14 +3,14 @@
 import torch
 
 from rdu_bench import registry
+from rdu_bench.budget import find
 from rdu_bench.data import Dataset
-from rdu_bench.engine.suite import budget
 from rdu_bench.measure import Measured, measure
 from rdu_bench.model import Model
 from rdu_bench.training.posthoc import at_rate, comes_after
 from rdu_bench.training.train import Control, fit
 
-LAPTOP = budget("laptop")
+LAPTOP = find("laptop")
 NETWORK = {"hidden": (128, 128), "latent": 10}
 
 

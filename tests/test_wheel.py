@@ -14,7 +14,9 @@ pytestmark = pytest.mark.slow
 
 LIST = """
 import json
-from rdu_bench import _paths, registry, suite
+from rdu_bench import _paths, registry
+from rdu_bench.engine import suite
+from rdu_bench.engine.expand import curves
 plugins = {kind: {name: registry.plugin_hash(kind, name) for name in registry.files(kind)} for kind in _paths.KINDS}
 assert all(registry.load(kind, name) for kind in plugins for name in plugins[kind])
 print(json.dumps({
@@ -22,7 +24,7 @@ print(json.dumps({
     "suites": suite.names(),
     "report": sorted(str(p.relative_to(_paths.builtin("report"))) for p in _paths.builtin("report").rglob("*.*")),
     "checkout": _paths.checkout() is not None,
-    "keys": sorted(c.key(s) for c in suite.curves(suite.read("smoke")) for s in c.sigmas),
+    "keys": sorted(c.key(s) for c in curves(suite.read("smoke")) for s in c.sigmas),
 }))
 """
 

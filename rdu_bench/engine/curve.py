@@ -21,7 +21,7 @@ from ..records.store import Store
 from ..training.posthoc import at_rate, comes_after
 from ..training.train import Control, Progress, fit, fit_stack
 from . import provenance
-from .suite import Curve
+from .spec import Curve
 
 MEASURED = ("values", "factors", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
 

@@ -16,7 +16,9 @@ from .. import _paths
 from ..progress import Progress, watch
 from ..records.store import FAILED, Store, StoreError
 from . import suite
-from .suite import Curve, SuiteError
+from .expand import Selection, curves
+from .spec import Curve
+from .suite import SuiteError
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -70,27 +72,18 @@ def run(
     """
     prepare(data_dir, plugins)
     chosen = suite.read(suite_name)
-    curves = suite.curves(
-        chosen,
-        models=models,
-        datasets=datasets,
-        sigmas=sigmas,
-        seeds=seeds,
-        budget_name=budget,
-        strategy=strategy,
-        device=device,
-    )
-    curves = part(curves, shard)
+    asked = Selection(tuple(models), tuple(datasets), tuple(sigmas), seeds, budget, strategy, device, shard=shard)
+    wanted = curves(chosen, asked)
     folder = Path(out) if out else Path("results") / "runs" / chosen.name
     store = Store(folder)
     store.sweep()
     if scheduler is None:
         _device(device)
     if retry_failed:
-        _forget_failures(curves, store)
-    with watch(curves, store, quiet=quiet) as progress:
-        execute(curves, store, progress, jobs=jobs, scheduler=scheduler)
-    return conclude(curves, store, chosen.title or chosen.name)
+        _forget_failures(wanted, store)
+    with watch(wanted, store, quiet=quiet) as progress:
+        execute(wanted, store, progress, jobs=jobs, scheduler=scheduler)
+    return conclude(wanted, store, chosen.title or chosen.name)
 
 
 def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
@@ -103,16 +96,6 @@ def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
         if not Path(data_dir).is_dir():
             raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
         os.environ["RDU_BENCH_DATA"] = str(Path(data_dir).resolve())
-
-
-def part(curves: list[Curve], shard: tuple[int, int] | None) -> list[Curve]:
-    """The i-th of n parts of the curves, i counting from 1; all of them for None.  Raises `SuiteError` when empty."""
-    if shard is None:
-        return curves
-    chosen = curves[shard[0] - 1 :: shard[1]]
-    if not chosen:
-        raise SuiteError(f"--shard {shard[0]}/{shard[1]}: there are {len(curves)} curves only; give fewer parts")
-    return chosen
 
 
 def _device(device: str) -> None:

@@ -18,6 +18,7 @@ from rdu_bench.analysis.intervals import t_interval
 from rdu_bench.analysis.points import points
 from rdu_bench.engine import suite
 from rdu_bench.engine.curve import run_curve
+from rdu_bench.engine.expand import Selection, curves
 from rdu_bench.records.store import Store
 
 STRATEGIES = ("independent", "continuation", "batched")
@@ -36,15 +37,14 @@ def main() -> None:
         stores = {strategy: Store(Path(folder) / strategy) for strategy in STRATEGIES}
         for seed in range(given.seeds):
             for strategy in STRATEGIES:
-                [*curves] = suite.curves(
-                    suite.read("quick"),
-                    models=[given.model],
+                asked = Selection(
+                    models=(given.model,),
                     seeds=given.seeds,
                     strategy=strategy,
                     device=given.device,
-                    budget_name=given.budget,
+                    budget=given.budget,
                 )
-                run_curve(curves[seed], stores[strategy])
+                run_curve(curves(suite.read("quick"), asked)[seed], stores[strategy])
         for strategy, store in stores.items():
             records = store.records()
             seconds[strategy] = sum(r["times"]["train_s"] for r in records)

@@ -7,6 +7,7 @@ import pytest
 
 from rdu_bench.engine import scheduler as execute
 from rdu_bench.engine import suite
+from rdu_bench.engine.expand import Selection, curves
 from rdu_bench.progress import Progress, clock
 from rdu_bench.records.store import Store
 
@@ -27,8 +28,8 @@ def points(tmp_path, monkeypatch):
             progress({"sigma": sigma, "phase": "done", "step": 1, "steps": 1, "status": "ok", "reason": None})
 
     monkeypatch.setattr("rdu_bench.engine.curve.run_curve", run_curve)
-    curves = suite.curves(suite.read("smoke"), models=["vae", "vib"], seeds=2)
-    return curves, Store(tmp_path), done
+    found = curves(suite.read("smoke"), Selection(models=("vae", "vib"), seeds=2))
+    return found, Store(tmp_path), done
 
 
 def record(curve, sigma, status="ok"):
@@ -76,13 +77,6 @@ def test_only_what_is_missing_or_broken_is_computed_again(points):
     store.forget(lost.key(None))
     go(curves, store)
     assert sorted(done, key=str) == sorted([(lost.model, lost.seed, 3.0), (lost.model, lost.seed, None)], key=str)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3])
-def test_shards_are_a_partition(points, n):
-    curves, _, _ = points
-    parts = [execute.part(curves, (i + 1, n)) for i in range(n)]
-    assert sorted(str(c) for part in parts for c in part) == sorted(map(str, curves))
 
 
 def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, tmp_path):
@@ -190,10 +184,10 @@ def test_no_scheduler_is_said(tmp_path):
 
 @pytest.mark.slow
 def test_a_cluster_gives_the_numbers_of_this_process(tmp_path):
-    curves = suite.curves(suite.read("smoke"), models=["vae", "vib"], sigmas=[3.0])
+    found = curves(suite.read("smoke"), Selection(models=("vae", "vib"), sigmas=(3.0,)))
     here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
-    go(curves, here)
-    progress = go(curves, there, jobs=2)
+    go(found, here)
+    progress = go(found, there, jobs=2)
     assert progress.done == 2
     for key in here.keys() | there.keys():
         a, b = here.read(key), there.read(key)

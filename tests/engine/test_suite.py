@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from rdu_bench import registry
 from rdu_bench.engine import suite
+from rdu_bench.engine.expand import Selection, curves
 from rdu_bench.engine.suite import SuiteError
 
 
@@ -21,17 +23,15 @@ DATA = '\n[[datasets]]\nname = "digits"\nsigmas = [1, 2]\n'
 
 @pytest.mark.parametrize("name", suite.names())
 def test_every_suite_of_ours_expands(name):
-    curves = suite.curves(suite.read(name))
-    keys = [curve.key(sigma) for curve in curves for sigma in curve.sigmas]
+    found = curves(suite.read(name))
+    keys = [curve.key(sigma) for curve in found for sigma in curve.sigmas]
     assert len(keys) == len(set(keys)) > 0
 
 
 def test_the_whole_suite_has_every_model_at_seven_rates():
-    curves = suite.curves(suite.read("all"))
-    from rdu_bench import registry
-
-    assert {c.model for c in curves} == set(registry.files("models"))
-    assert all(len([s for s in c.sigmas if s]) == 7 for c in curves if c.sigmas != (None,))
+    found = curves(suite.read("all"))
+    assert {c.model for c in found} == set(registry.files("models"))
+    assert all(len([s for s in c.sigmas if s]) == 7 for c in found if c.sigmas != (None,))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_whole_suite_has_every_model_at_seven_rates():
 )
 def test_what_is_wrong_with_a_suite_is_said(tmp_path, text, words):
     with pytest.raises((SuiteError, LookupError), match=re.escape(words)):
-        suite.curves(suite.read(write(tmp_path, text)))
+        curves(suite.read(write(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,15 @@ def test_what_is_wrong_with_a_suite_is_said(tmp_path, text, words):
         ({"strategy": "fast"}, "choose independent"),
         ({"seeds": 0}, "at least 1"),
         ({"sigmas": [float("nan")]}, "positive number"),
-        ({"budget_name": "lptop"}, "Did you mean 'laptop'"),
+        ({"shard": (3, 2)}, "give i/n"),
+        ({"shard": (0, 2)}, "give i/n"),
+        ({"shard": (9, 9)}, "fewer parts"),
+        ({"budget": "lptop"}, "Did you mean 'laptop'"),
     ],
 )
 def test_what_is_wrong_with_a_selection_is_said(given, words):
     with pytest.raises(SuiteError, match=words):
-        suite.curves(suite.read("smoke"), **given)
+        curves(suite.read("smoke"), Selection(**given))
 
 
 def test_an_unknown_suite_gets_the_nearest_name():
@@ -89,22 +92,22 @@ def test_an_unknown_suite_gets_the_nearest_name():
 
 def test_globs_narrow_and_name_what_they_miss():
     read = suite.read("quick")
-    assert {c.model for c in suite.curves(read, models=["*_vae"])} >= {"beta_vae", "info_vae"}
-    assert {c.row for c in suite.curves(read, models=["beta-vae"])} == {"beta_vae"}
+    assert {c.model for c in curves(read, Selection(models=["*_vae"]))} >= {"beta_vae", "info_vae"}
+    assert {c.row for c in curves(read, Selection(models=["beta-vae"]))} == {"beta_vae"}
     with pytest.raises(SuiteError, match="--model nothing selects nothing"):
-        suite.curves(read, models=["nothing"])
+        curves(read, Selection(models=["nothing"]))
     with pytest.raises(SuiteError, match="--sigma -3"):
-        suite.curves(read, sigmas=[-3.0])
+        curves(read, Selection(sigmas=[-3.0]))
 
 
 def test_models_go_only_where_the_data_has_what_they_need(tmp_path):
     text = "models = ['*']\n[[datasets]]\nname = 'linear_gaussian'\nsigmas = [1]\n"
-    chosen = {c.model for c in suite.curves(suite.read(write(tmp_path, text)))}
+    chosen = {c.model for c in curves(suite.read(write(tmp_path, text)))}
     assert "vae" in chosen and not chosen & {"vib", "m2", "vlae_lossy"}
 
 
 def test_a_key_is_a_matter_of_what_decides_the_numbers():
-    [curve] = suite.curves(suite.read("smoke"), models=["vae"])
+    [curve] = curves(suite.read("smoke"), Selection(models=["vae"]))
     assert curve.key(3.0) == curve.key(3.0) != curve.key(8.0)
     assert curve.key(3.0) == replace(curve, sigmas=(3.0,)).key(3.0)  # its neighbours do not matter
     for change in ({"seed": 1}, {"params": {"latent": 3}}, {"threads": 2}, {"heads": ("linear",)}):
@@ -115,33 +118,40 @@ def test_a_key_is_a_matter_of_what_decides_the_numbers():
 
 
 def test_an_edited_plugin_is_another_point(tmp_path, monkeypatch):
-    [curve] = suite.curves(suite.read("smoke"), models=["vae"])
+    [curve] = curves(suite.read("smoke"), Selection(models=["vae"]))
     before, again = curve.key(3.0), replace(curve)
-    monkeypatch.setattr(suite.registry, "plugin_hash", lambda kind, name: "0" * 16)
+    monkeypatch.setattr(registry, "plugin_hash", lambda kind, name: "0" * 16)
     assert again.key(3.0) != before == curve.key(3.0)  # hashes are those of when the curve was first asked
 
 
 def test_a_curve_travels_with_its_hashes():
-    [curve] = suite.curves(suite.read("smoke"), models=["vae"])
+    [curve] = curves(suite.read("smoke"), Selection(models=["vae"]))
     key = curve.key(3.0)
     copy = pickle.loads(pickle.dumps(curve))
     assert copy == curve and "plugins" in vars(copy) and copy.key(3.0) == key
 
 
 def test_the_same_target_twice_is_one_point():
-    [curve] = suite.curves(suite.read("smoke"), models=["vae"], sigmas=[3, 3.0])
+    [curve] = curves(suite.read("smoke"), Selection(models=["vae"], sigmas=[3, 3.0]))
     assert curve.sigmas == (3.0,)
 
 
 def test_a_sweep_is_one_row_of_elbo_points(tmp_path):
     text = "models = [{ name = 'beta_vae', sweep = { beta = [0.5, 4] } }, 'vae']" + DATA
-    swept = [c for c in suite.curves(suite.read(write(tmp_path, text)), sigmas=[3.0]) if c.model == "beta_vae"]
+    swept = [c for c in curves(suite.read(write(tmp_path, text)), Selection(sigmas=[3.0])) if c.model == "beta_vae"]
     assert [c.params for c in swept] == [{"beta": 0.5}, {"beta": 4}]
     assert {c.row for c in swept} == {"beta_vae"} and {c.sigmas for c in swept} == {(None,)}
     assert swept[0].key(None) != swept[1].key(None)
 
 
 def test_a_model_asked_for_by_name_runs_in_any_suite():
-    assert "m2" not in {c.model for c in suite.curves(suite.read("smoke"))}
-    [curve] = suite.curves(suite.read("smoke"), models=["m2"])
+    assert "m2" not in {c.model for c in curves(suite.read("smoke"))}
+    [curve] = curves(suite.read("smoke"), Selection(models=["m2"]))
     assert curve.model == "m2" and curve.dataset == "digits"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_shards_are_a_partition(n):
+    whole = curves(suite.read("smoke"))
+    parts = [curves(suite.read("smoke"), Selection(shard=(i + 1, n))) for i in range(n)]
+    assert sorted(str(c) for part in parts for c in part) == sorted(map(str, whole))

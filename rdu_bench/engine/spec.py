@@ -1,0 +1,82 @@
+"""A curve, the unit of work, and the spec of each of its points, which decides the numbers and names the record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from .. import registry
+from .._hash import digest
+from ..budget import Budget
+
+PROTOCOL = 2  # raised whenever a number would come out differently; records of two protocols do not compare
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One model on one data set with one seed, at all its rate targets; None stands for the ELBO."""
+
+    suite: str
+    suite_version: int
+    model: str
+    dataset: str
+    sigmas: tuple[float | None, ...]  # nats
+    budget: Budget
+    network: dict[str, Any]
+    heads: tuple[str, ...]
+    variant: str = ""
+    params: dict[str, Any] = field(default_factory=dict)
+    sweep: tuple[str, ...] = ()  # names of the parameters that trace the frontier in the place of targets
+    label: str = ""  # of the data set, where its parameters are not the defaults
+    dataset_params: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    strategy: str = "independent"
+    threads: int = 1
+    device: str = "cpu"
+
+    @property
+    def row(self) -> str:
+        """Name of the leaderboard row: model and variant."""
+        return f"{self.model}-{self.variant}" if self.variant else self.model
+
+    @property
+    def data_label(self) -> str:
+        """Name of the data set in results."""
+        return self.label or self.dataset
+
+    def spec(self, sigma: float | None) -> dict[str, Any]:
+        """Everything that decides the numbers of one point, as JSON can say it."""
+        chain = [s for s in self.sigmas if s is not None and sigma is not None and s > sigma]
+        return {
+            "protocol": PROTOCOL,
+            "suite": self.suite,
+            "suite_version": self.suite_version,
+            "model": self.model,
+            "variant": self.variant,
+            "params": self.params,
+            "sweep": list(self.sweep),
+            "dataset": self.dataset,
+            "dataset_label": self.data_label,
+            "dataset_params": self.dataset_params,
+            "network": self.network,
+            "seed": self.seed,
+            "sigma": sigma,
+            "budget": self.budget.spec(),
+            "strategy": self.strategy,
+            "chain": sorted(chain, reverse=True) if self.strategy == "continuation" else [],
+            "heads": sorted(self.heads),
+            "threads": self.threads,
+            "device": self.device.split(":")[0],
+            "plugins": self.plugins,
+        }
+
+    @cached_property
+    def plugins(self) -> dict[str, str]:
+        """Hashes of the files that make this curve, as they were when it was first asked; it travels with them."""
+        files = [("models", self.model), ("datasets", self.dataset), *(("probes", head) for head in self.heads)]
+        return {f"{kind}/{name}": registry.plugin_hash(kind, name) for kind, name in files}
+
+    def key(self, sigma: float | None) -> str:
+        """Hash of the spec, 16 hex digits."""
+        return digest(self.spec(sigma))
