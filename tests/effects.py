@@ -18,7 +18,6 @@ def trained(
     name: str, data: Dataset, sigma: float | None, *, steps: int = 800, seed: int = 0, network=None, **params
 ) -> tuple[Model, Control]:
     """A model of ours at `sigma` nats, with the budget and the networks that suites use."""
-    torch.set_num_threads(1)
     torch.manual_seed(seed)
     model = registry.model(name, data.spec(**(network or NETWORK)), **params)
     how = {"steps": steps, "batch": LAPTOP.batch, "lr": LAPTOP.lr, "seed": seed}

@@ -158,3 +158,24 @@ def as_record(found, data, status="ok"):
         "data": {"shape": list(data.shape), "factors": factors},
         "control": {},
     }
+
+
+class Corners(Dataset):
+    """Four equally likely patterns with noise, named by their label: H(y) = log 4."""
+
+    def load(self, n: int = 2000) -> None:
+        generator = torch.Generator().manual_seed(0)
+        y = torch.randint(0, 4, (n,), generator=generator)
+        patterns = torch.rand(4, 1, 4, 4, generator=generator).round()
+        flips = (torch.rand(n, 1, 4, 4, generator=generator) < 0.1).float()
+        x = (patterns[y] + flips) % 2
+        self.name, self.shape, self.task, self.factors = "corners", (1, 4, 4), ("y",), (Factor("y", 4),)
+        thirds = {"train": slice(0, n // 2), "val": slice(n // 2, 3 * n // 4), "test": slice(3 * n // 4, n)}
+        self.splits = {part: Examples(x[at], {"y": y[at]}) for part, at in thirds.items()}
+
+
+def whole(data, part="train"):
+    """All examples of a split as one batch, with the labels of its task."""
+    split = data.splits[part]
+    unknown = torch.full((len(split),), -1)
+    return Batch(split.x, split.factors[data.task[0]], unknown, torch.ones(()))

@@ -16,7 +16,6 @@ from rdu_bench.records.laws import check
 
 @pytest.fixture(scope="module")
 def coins():
-    torch.set_num_threads(1)
     made = Coins()
     made.load(n=2000)
     return made

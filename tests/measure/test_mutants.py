@@ -16,7 +16,6 @@ from rdu_bench.records.laws import check
 
 @pytest.fixture
 def plane():
-    torch.set_num_threads(1)
     made = Plane()
     made.load()
     return made

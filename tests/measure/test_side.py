@@ -43,7 +43,6 @@ class Silent(Told):
 
 @pytest.fixture(scope="module")
 def data():
-    torch.set_num_threads(1)
     return registry.dataset("coloured", colours=3, correlation=0.0)
 
 

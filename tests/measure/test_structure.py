@@ -91,7 +91,6 @@ class Ladder(Model):
 
 
 def made(kind, **params):
-    torch.set_num_threads(1)
     data = kind()
     data.load(**params)
     return data

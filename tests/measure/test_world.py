@@ -18,8 +18,9 @@ BUDGET = spent(codes=8000, draws_fit=2)
 
 @pytest.fixture(scope="module")
 def world():
-    torch.set_num_threads(2)
-    return registry.dataset("linear_gaussian", n_train=100_000, n_test=20_000)
+    torch.set_num_threads(2)  # slow tests alone ask for it
+    yield registry.dataset("linear_gaussian", n_train=100_000, n_test=20_000)
+    torch.set_num_threads(1)
 
 
 def linear(world):
@@ -102,7 +103,6 @@ def test_with_w_one_no_rate_below_the_elbos_can_be_reached(world):
 
 def test_one_rate_of_the_analytic_world_in_seconds():
     """The same within 0.3 nats, in a fraction of the steps."""
-    torch.set_num_threads(1)
     data = registry.dataset("linear_gaussian", n_train=20_000)
     model = linear(data)
     control = fit(model, data, 3.0, steps=1500, batch=256, lr=1e-2)

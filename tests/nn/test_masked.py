@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from randomised import randomise
+from small import randomise, shaken
 
 from rdu_bench.api import Spec, WindowedDecoder
 from rdu_bench.nn.masked import MaskedLinear, Window, made
@@ -127,3 +127,36 @@ def test_without_a_code_it_learns_what_is_local_up_to_the_entropy():
         nats = -net(torch.zeros(4000, 2)).log_prob(test)
     se = nats.std().item() / 4000**0.5
     assert entropy - 3 * se <= nats.mean().item() <= entropy + 3 * se + 0.1
+
+
+@pytest.mark.parametrize(("dim", "given"), [(1, 1), (2, 3), (5, 2)])
+def test_every_output_of_a_made_sees_what_is_given_and_of_the_rest_only_what_came_before(dim, given):
+    net = shaken(made(dim, 8 * dim, 2, given=given), 0.5)
+    slope = torch.stack([torch.func.jacrev(net)(z) for z in torch.randn(40, given + dim)]).abs().sum(0)
+    allowed = torch.cat([torch.ones(dim, given), torch.ones(dim, dim).tril(-1)], 1).bool()
+    assert torch.equal(slope != 0, allowed.repeat(2, 1))
+
+
+def pixel_cnn(shape, radius, depth):
+    return shaken(WindowedDecoder(Spec(shape, hidden=(8,)), 3, radius, depth=depth), 0.5)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_probabilities_a_pixel_cnn_gives_to_all_images_sum_to_one(depth):
+    net = pixel_cnn((1, 2, 2), 1, depth)
+    x = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4))).view(-1, 1, 2, 2)
+    with torch.no_grad():
+        for z in torch.randn(5, 1, 3):
+            mass = net(z.expand(16, 3)).log_prob(x).exp()
+            assert mass.sum().item() == pytest.approx(1, abs=1e-5)
+            assert mass.max() > 2 / 16  # not the uniform one, which would sum to one as well
+
+
+def test_depth_widens_a_pixel_cnn_and_never_lets_it_look_ahead():
+    for depth in (0, 1, 2):
+        net, z = pixel_cnn((1, 4, 9), 1, depth), torch.randn(1, 3)
+        slope = torch.func.jacrev(lambda x, net=net, z=z: net(z).conditional(x).base_dist.logits[0, 0])
+        seen = torch.stack([slope(x) for x in torch.rand(20, 1, 1, 4, 9)]).abs().sum(0)[:, :, 0, 0] != 0
+        order = torch.arange(36).view(4, 9)
+        assert not seen[order[:, :, None, None] <= order].any()
+        assert seen[3, 4, 3].nonzero().flatten().tolist() == list(range(4 - depth - 1, 4))

@@ -39,15 +39,6 @@ def _no_more_steps_than_asked_for(monkeypatch):
     monkeypatch.setattr("rdu_bench.training.train.ROUNDS", 0)
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
-
-
 class Squares(Data):
     """2×2 images with one pixel in two set."""
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from randomised import randomise
+from small import randomise
 from torch.distributions import kl_divergence
 
 from rdu_bench.api import Autoregression, AutoregressiveFlow, Unigram, gaussian, one_hot, transmit

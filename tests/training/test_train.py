@@ -42,7 +42,6 @@ class Stripes(Dataset):
 
 @pytest.fixture(scope="module")
 def data():
-    torch.set_num_threads(1)
     made = Stripes()
     made.load()
     return made

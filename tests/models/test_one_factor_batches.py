@@ -1,4 +1,4 @@
-"""What makes DC-IGN and MR-VAE themselves."""
+"""DC-IGN: batches in which one factor varies alone, and what they teach its latents."""
 
 import pytest
 import torch
@@ -13,7 +13,6 @@ SPEC = Spec((1, 8, 8), examples=1000, factors=3, hidden=(32,), latent=6)
 
 @pytest.fixture(scope="module")
 def sprites():
-    torch.set_num_threads(1)
     small = {"size": 8, "scales": 2, "orientations": 4, "positions": 4, "n_train": 2000, "n_val": 100, "n_test": 500}
     return registry.dataset("sprites", **small)
 

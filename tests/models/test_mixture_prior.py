@@ -1,35 +1,22 @@
-"""What makes SVAE and JointVAE themselves: exact inference in a prior that follows, and a capacity for symbols."""
+"""SVAE: exact inference in a mixture that follows its codes."""
 
 import math
 
 import pytest
 import torch
 from effects import measured, trained
+from small import (
+    close,
+    images,
+    maker,
+)
 from torch.distributions import kl_divergence
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Mixture, Spec, UnitGaussian, gaussian, one_hot, product, total_rate
 
 SPEC = Spec((1, 4, 4), examples=40, hidden=(16, 16), latent=2)
-
-
-def new(name, spread=0.3, **params):
-    """A model none of whose weights is at its start."""
-    torch.manual_seed(0)
-    model = registry.model(name, SPEC, **params)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(spread * torch.randn_like(weight))
-    return model
-
-
-def images(n=64, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.rand(n, *SPEC.shape, generator=generator).round()
-
-
-def close(a, b, **tolerance):
-    assert torch.allclose(a, b, **({"atol": 1e-5, "rtol": 1e-4} | tolerance)), (a - b).abs().max()
+new = maker(SPEC, spread=0.3)
 
 
 def natural(count, mean, variance):
@@ -53,7 +40,7 @@ def step(made, evidence):
     sgd.step()
 
 
-# ---- mixture -------------------------------------------------------------------------------------------------------
+# ---- mixture --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -174,7 +161,7 @@ def test_a_natural_step_lowers_the_rate_of_what_was_sent_and_explains_the_eviden
             assert price(sent) < before - 1e-3 and explained() > known + 1e-3
 
 
-# ---- SVAE ----------------------------------------------------------------------------------------------------------
+# ---- SVAE -----------------------------------------------------------------------------------------------------------
 
 
 def test_svae_of_one_unit_component_is_a_vae():
@@ -239,78 +226,3 @@ def test_components_know_classes_better_than_k_means_of_a_vae_does():
         found[name] = measured(model, data).structure["clusters"]
     own, plain = found["svae"]["own classes"], found["vae"]["k-means"]
     assert own["ari"] > plain["ari"] + 0.05, (own, plain)
-
-
-# ---- JointVAE ------------------------------------------------------------------------------------------------------
-
-
-def test_the_rate_of_a_symbol_is_between_none_and_all_of_it():
-    model, x = new("joint_vae", symbols=5), images()
-    *_, weight, bias = model.encoder.parameters()
-    with torch.no_grad():
-        weight[-5:] *= 0.1
-    paid = model.encode(Batch.unlabelled(x))["c"].rate
-    assert (paid > 0).all() and (paid < math.log(5)).all() and paid.std() > 0.01
-    for scale, rate in ((0, 0.0), (1e4, math.log(5))):
-        with torch.no_grad():
-            weight[-5:], bias[-5:] = 0, scale * torch.arange(5.0)
-        close(model.encode(Batch.unlabelled(x))["c"].rate, torch.full((64,), rate))
-
-
-def test_symbol_and_code_are_independent_given_x_so_their_rates_add():
-    """The closed forms against log q(c, z|x) − log p(c, z) of draws, which are one-hot."""
-    model, N = new("joint_vae", symbols=5), 20_000
-    with torch.no_grad():
-        code = model.encode(Batch.unlabelled(images(1).expand(N, -1, -1, -1)))
-        c, z = code["c"], code["z"]
-        out = model.encoder(images(1))[0]
-        q = gaussian(out[:2], torch.nn.functional.softplus(out[2:4]) + 1e-4)
-        log_q = out[4:].log_softmax(-1)[c.sample.argmax(-1)] + q.log_prob(z.sample)
-        log_p = -math.log(5) - 0.5 * (z.sample.square() + math.log(2 * math.pi)).sum(-1)
-        difference = total_rate(code) - (log_q - log_p)
-    assert ((c.sample == 0) | (c.sample == 1)).all() and (c.sample.sum(-1) == 1).all()
-    assert abs(difference.mean()) < 4 * difference.std() / N**0.5
-
-
-def test_joint_vae_without_a_symbol_is_the_capacity_mode_of_beta_vae():
-    joint = new("joint_vae", symbols=1, gamma=7.0, capacity=4.0, warmup=0.4)
-    plain = registry.model("beta_vae", SPEC, mode="capacity", gamma=7.0, capacity=4.0, warmup=0.4)
-    x = images()
-    code = joint.encode(Batch.unlabelled(x))
-    assert code["c"].rate.abs().max() == 0
-    for progress in (0.0, 0.1, 0.3, 0.5):
-        batch = Batch.unlabelled(x)._replace(progress=torch.tensor(progress))
-        close(joint.regularizer(batch, code), plain.regularizer(batch, {"z": code["z"]}))
-
-
-@pytest.mark.parametrize("share", [0.05, 0.9])
-def test_a_symbols_capacity_grows_to_its_share_of_the_rate_and_no_further_than_log_k(share):
-    model = new("joint_vae", symbols=3, share=share, gamma=2.0, warmup=0.5)
-    batch = Batch.unlabelled(images())
-    code = model.encode(batch)
-    c, R = code["c"].rate.mean().item(), total_rate(code).mean().item()
-    full = min(math.log(3), share * R)
-    assert (full == math.log(3)) == (share == 0.9)
-    for progress, capacity in ((0.0, 0.0), (0.25, full / 2), (0.5, full), (1.0, full)):
-        found = model.regularizer(batch._replace(progress=torch.tensor(progress)), code)
-        assert found.item() == pytest.approx(2.0 * abs(c - capacity), rel=1e-4)
-
-
-def test_the_capacity_term_moves_the_symbol_and_nothing_else():
-    """A rate target sets R; this term must not pull at the continuous part of it, nor at the decoder."""
-    model, batch = new("joint_vae"), Batch.unlabelled(images())
-    model.regularizer(batch, model.encode(batch)).backward()
-    *_, weight, _ = model.encoder.parameters()
-    assert weight.grad[-10:].any() and not weight.grad[:-10].any()
-    assert all(w.grad is None for w in model.decoder.parameters())
-
-
-@pytest.mark.slow
-def test_a_capacity_of_its_own_makes_the_symbol_know_classes():
-    data = registry.dataset("digits")
-    found = {}
-    for gamma in (0.0, 1.0):
-        model, control = trained("joint_vae", data, 6.0, gamma=gamma)
-        assert control.R_train == pytest.approx(6.0, rel=0.02)
-        found[gamma] = measured(model, data).structure["clusters"]["own classes"]["ari"]
-    assert found[1.0] > found[0.0] + 0.05, found

@@ -1,10 +1,14 @@
-"""What makes VFAE, Fader networks and two-step disentanglement themselves: who is told s, and who is kept from it."""
+"""VFAE, Fader networks and two-step disentanglement: who is told s, and who is kept from it."""
 
 import math
 
 import pytest
 import torch
 from effects import measured, trained
+from small import (
+    maker,
+    same_noise,
+)
 from torch import nn
 
 from rdu_bench import registry
@@ -13,20 +17,7 @@ from rdu_bench.model import replay
 from rdu_bench.training.posthoc import Whitened
 
 SPEC = Spec((1, 4, 4), examples=500, classes=4, groups=3, hidden=(32,), latent=4)
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
-
-
-def new(name, spec=SPEC, **params):
-    torch.manual_seed(0)
-    return registry.model(name, spec, **params)
+new = maker(SPEC)
 
 
 def batch(n=60, progress=1.0, groups=3):
@@ -37,12 +28,6 @@ def batch(n=60, progress=1.0, groups=3):
 
 def unknown(given, name):
     return given._replace(**{name: torch.full_like(given.y, -1)})
-
-
-def at_once(call, *given):
-    """The same noise at every call."""
-    torch.manual_seed(7)
-    return call(*given)
 
 
 def reached(loss, model):
@@ -58,7 +43,7 @@ def lied_to(model, given):
     return model.decode(code).mean, model.decode({**code, "s": told}).mean
 
 
-# ---- the adversary -------------------------------------------------------------------------------------------------
+# ---- the adversary --------------------------------------------------------------------------------------------------
 
 
 def test_the_adversary_is_read_by_its_input_alone_and_taught_by_its_weights_alone():
@@ -102,7 +87,7 @@ def test_an_adversary_finds_what_can_be_known():
     assert best - 0.01 < found < best + 0.02  # 40 000 losses of spread 0.5: 0.0025 a standard error
 
 
-# ---- all who are told s --------------------------------------------------------------------------------------------
+# ---- all who are told s ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "params"), [("vfae", {}), ("vfae", {"layers": 2}), ("fader", {})])
@@ -118,18 +103,18 @@ def test_the_receiver_is_told_s_pays_for_it_and_uses_it(name, params):
 @pytest.mark.parametrize(("name", "looks"), [("vfae", True), ("fader", False), ("hadad", False)])
 def test_who_looks_at_s_to_encode(name, looks):
     model, given = new(name), batch()
-    codes = [at_once(model.encode, b)["z"].sample for b in (given, given._replace(s=(given.s + 1) % 3))]
+    codes = [same_noise(model.encode, b)["z"].sample for b in (given, given._replace(s=(given.s + 1) % 3))]
     assert torch.equal(*codes) != looks
 
 
 @pytest.mark.parametrize("name", ["vfae", "fader", "hadad"])
 def test_examples_of_unknown_s_teach_neither_side(name):
     model, given = new(name), unknown(batch(), "s")
-    terms = at_once(model, given)
+    terms = same_noise(model, given)
     assert terms.regularizer == 0 and terms.critic_loss == 0
 
 
-# ---- VFAE ----------------------------------------------------------------------------------------------------------
+# ---- VFAE -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -152,7 +137,7 @@ def test_codes_that_are_equal_in_all_groups_are_fair(layers):
 
 def test_without_strength_it_is_a_vae_that_is_told_s():
     model, given = new("vfae", strength=0.0), batch()
-    terms, code = at_once(model, given), at_once(model.encode, given)
+    terms, code = same_noise(model, given), same_noise(model.encode, given)
     q = code["z"].q
     assert terms.regularizer == 0
     rate = math.log(3) + 0.5 * (q.mean.square() + q.variance - 1 - q.variance.log()).sum(-1)
@@ -209,7 +194,7 @@ def test_layers_there_are_not_are_refused():
         new("vfae", layers=3)
 
 
-# ---- Fader networks ------------------------------------------------------------------------------------------------
+# ---- Fader networks -------------------------------------------------------------------------------------------------
 
 
 def test_the_encoder_is_paid_for_a_wrong_class_and_of_two_for_the_other():
@@ -236,7 +221,7 @@ def test_of_more_than_two_every_wrong_class_is_drawn_and_never_the_right_one():
 
 def test_the_reward_grows_linearly_over_training():
     model = new("fader", SPEC._replace(groups=2))
-    read = [float(at_once(model, batch(progress=t, groups=2)).regularizer.detach()) for t in (0.0, 0.25, 0.5, 1.0)]
+    read = [float(same_noise(model, batch(progress=t, groups=2)).regularizer.detach()) for t in (0.0, 0.25, 0.5, 1.0)]
     assert read == pytest.approx([t * read[-1] for t in (0.0, 0.25, 0.5, 1.0)]) and read[-1] > 0
 
 
@@ -265,18 +250,18 @@ def test_noise_put_on_afterwards_is_on_z_and_not_on_what_is_told(name, side):
     model, given = new(name, noise="posthoc-learned"), batch(200)
     noisy = Whitened(model, given, 3.0)
     with torch.no_grad():
-        code, sharp = at_once(noisy.encode, given), at_once(model.encode, given)
+        code, sharp = same_noise(noisy.encode, given), same_noise(model.encode, given)
     assert torch.equal(code[side].sample, sharp[side].sample) and code[side].side
     assert flatten(sharp).shape == flatten(code).shape == (200, 4)
     assert noisy.decode(code).log_prob(given.x).isfinite().all()
 
 
-# ---- two-step disentanglement --------------------------------------------------------------------------------------
+# ---- two-step disentanglement ---------------------------------------------------------------------------------------
 
 
 def test_s_is_found_in_x_and_sent_beside_the_representation():
     model, given = new("hadad"), batch()
-    first, second = (at_once(model.encode, b) for b in (given, unknown(given, "s")))
+    first, second = (same_noise(model.encode, b) for b in (given, unknown(given, "s")))
     assert torch.equal(first["specified"].sample, second["specified"].sample)
     assert first["specified"].side and flatten(first).shape[1] == 4 and model.row.side == ""
     log_s = model.specified(given.x).log_softmax(-1)
@@ -287,11 +272,11 @@ def test_s_is_found_in_x_and_sent_beside_the_representation():
 
 def test_the_encoder_of_s_learns_from_s_and_from_nothing_else():
     model, given = new("hadad"), batch()
-    terms = at_once(model, given)
+    terms = same_noise(model, given)
     assert reached(terms.distortion.mean() + terms.rate.mean(), model) == {"encoder", "decoder"}
     for strength in (0.0, 3.0):
         model = new("hadad", strength=strength)
-        terms = at_once(model, given)
+        terms = same_noise(model, given)
         (terms.distortion.mean() + terms.rate.mean() + terms.regularizer + terms.critic_loss).backward()
         alone = new("hadad")
         nn.functional.cross_entropy(alone.specified(given.x), given.s).backward()
@@ -309,7 +294,7 @@ def test_the_other_encoder_is_paid_for_what_the_adversary_misses():
     assert reached(model.critic_loss(given, model.encode(given)), model) == {"adversary"}
 
 
-# ---- effects -------------------------------------------------------------------------------------------------------
+# ---- effects --------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,11 @@
-"""What makes the Multi-Rate VAE itself: every β has a VAE of its own, and one training finds them all."""
+"""The Multi-Rate VAE: every β has a VAE of its own, and one training finds them all."""
 
 import math
 
 import pytest
 import torch
 from effects import NETWORK, trained
+from small import same_noise
 from torch import nn
 from worlds import SPECTRUM, Plane
 
@@ -17,15 +18,6 @@ from rdu_bench.training.train import fit, mean_rate
 MLP = Spec((1, 8, 8), examples=500, hidden=(16, 12), latent=3)
 CONV = MLP._replace(family="conv", hidden=(4, 6, 12))
 LINE = Spec((len(SPECTRUM),), likelihood="gaussian", noise=SPECTRUM[-1], hidden=(), latent=len(SPECTRUM))
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 def new(spec=MLP, spread=0.0, **params):
@@ -48,11 +40,6 @@ def put(model, beta):
     """The model at this β, as it is measured."""
     model.log_beta.fill_(math.log(beta))
     return model.eval()
-
-
-def same_noise(model, given):
-    torch.manual_seed(7)
-    return model(given)
 
 
 # ---- what it is at one β -------------------------------------------------------------------------------------------
@@ -240,7 +227,6 @@ def test_gates_can_be_the_optimum_of_every_beta(beta):
 @pytest.fixture(scope="module")
 def plane():
     """A linear world, and one training in it."""
-    torch.set_num_threads(1)
     data = Plane()
     data.load()
     torch.manual_seed(0)

@@ -1,0 +1,93 @@
+"""β-VAE: the price of rate, the capacity that replaces it, and the optimum both have in closed form."""
+
+import math
+
+import pytest
+import torch
+from small import (
+    labelled,
+    maker,
+    same_noise,
+)
+
+from rdu_bench.api import (
+    Batch,
+    Spec,
+)
+from rdu_bench.training.train import fit, mean_rate
+
+SPEC = Spec((1, 4, 4), examples=500, hidden=(32,), latent=3)
+new = maker(SPEC)
+
+
+def test_the_loss_is_distortion_and_beta_times_rate():
+    for beta in (0.5, 1.0, 4.0):
+        terms = same_noise(new("beta_vae", beta=beta), labelled())
+        loss = terms.distortion.mean() + terms.rate.mean() + terms.regularizer
+        assert loss.item() == pytest.approx((terms.distortion.mean() + beta * terms.rate.mean()).item(), rel=1e-5)
+        assert (beta == 1) == (terms.regularizer.item() == 0)
+
+
+@pytest.mark.parametrize(("progress", "grown"), [(0.0, 0.0), (0.25, 4.0), (0.5, 8.0), (1.0, 8.0)])
+def test_the_loss_is_distortion_and_gamma_times_the_miss_of_a_growing_capacity(progress, grown):
+    model = new("beta_vae", mode="capacity", capacity=8.0, gamma=30.0, warmup=0.5)
+    terms = same_noise(model, labelled(progress=progress))
+    loss = terms.distortion.mean() + terms.rate.mean() + terms.regularizer
+    expected = terms.distortion.mean() + 30 * (terms.rate.mean() - grown).abs()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_capacity_is_of_the_mean_rate_not_of_each_examples():
+    model = new("beta_vae", mode="capacity", capacity=8.0, gamma=30.0)
+    given = labelled()
+    code = model.encode(given)
+    spread = code["z"]._replace(rate=torch.tensor([0.0, 16.0]).repeat(32))
+    assert float(model.regularizer(given, {"z": spread})) == pytest.approx(-8.0)
+
+
+@pytest.mark.parametrize("capacity", [1.0, 2.5])
+def test_capacity_drives_the_rate(corners, capacity):
+    model = new("beta_vae", corners.spec(hidden=(32,), latent=3), mode="capacity", capacity=capacity, gamma=100.0)
+    fit(model, corners, None, steps=400, batch=100)
+    assert mean_rate(model, corners.seen("train", model.row)) == pytest.approx(capacity, rel=0.05)
+
+
+def test_rate_falls_with_beta(corners):
+    rates = []
+    for beta in (0.3, 1.0, 4.0):
+        model = new("beta_vae", corners.spec(hidden=(32,), latent=3), beta=beta)
+        rates.append(fit(model, corners, None, steps=300, batch=100).R_train)
+    assert rates[0] > 1.2 * rates[1] > 1.2 * rates[2]
+
+
+def test_beta_is_the_slope_that_a_target_finds(corners):
+    """At the rate that β-VAE takes by itself a target must price R at β: they are one model."""
+    spec, beta = corners.spec(hidden=(32,), latent=3), 2.0
+    free = fit(new("beta_vae", spec, beta=beta), corners, None, steps=1200, batch=100)
+    aimed = fit(new("vae", spec), corners, free.R_train, steps=1200, batch=100)
+    assert aimed.beta_end == pytest.approx(beta, rel=0.25)
+
+
+def test_the_optimum_waterfills():
+    """Linear decoder of fixed variance: R_j = max(0, ½ log(λ_j / β η²)), 2.30 nats in all; at β = 1 it were 4.24."""
+    beta, noise = 4.0, 0.05
+    values = torch.tensor([4.0, 1.0, 0.15])  # the third is below the water level βη² = 0.2
+    closed = sum(max(0.0, 0.5 * math.log(v.item() / (beta * noise))) for v in values)
+    spec = Spec((3,), examples=4000, likelihood="gaussian", noise=noise, hidden=(), latent=3)
+    model = new("beta_vae", spec, beta=beta)
+    optimizer = torch.optim.Adam(model.parameters(), 2e-2)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1500)
+    for _ in range(1500):
+        x = torch.randn(256, 3) * values.sqrt()
+        terms = model(Batch.unlabelled(x))
+        optimizer.zero_grad()
+        (terms.distortion.mean() + terms.rate.mean() + terms.regularizer).backward()
+        optimizer.step()
+        schedule.step()
+    rate = model(Batch.unlabelled(torch.randn(20_000, 3) * values.sqrt())).rate.mean()
+    assert rate.item() == pytest.approx(closed, rel=0.03)
+
+
+def test_a_mode_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="'capacity'"):
+        new("beta_vae", mode="gamma")
