@@ -3,7 +3,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import nll_loss
 
-from rdu_bench.api import Adversary, Autoencoder, Batch, Code, Decoder, Row, Spec, announce
+from rdu_bench.api import Adversary, Autoencoder, Batch, Code, Decoder, Row, Spec, label_block
 
 
 class Fader(Autoencoder):
@@ -47,7 +47,7 @@ class Fader(Autoencoder):
         self.adversary = Adversary(latent, data.groups, lr=lr)
 
     def encode(self, batch: Batch) -> Code:
-        return {"s": announce(batch.s, self.groups), "z": self.send(batch.x)}
+        return {"s": label_block(batch.s, self.groups), "z": self.send(batch.x)}
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z"].sample, code["s"].sample)

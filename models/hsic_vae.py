@@ -1,7 +1,7 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from rdu_bench.api import Autoencoder, Batch, Code, Decoder, Row, Spec, announce, gaussian_kernel, gram, hsic
+from rdu_bench.api import Autoencoder, Batch, Code, Decoder, Row, Spec, gaussian_kernel, gram, hsic, label_block
 
 
 class HSICVAE(Autoencoder):
@@ -49,7 +49,7 @@ class HSICVAE(Autoencoder):
 
     def encode(self, batch: Batch) -> Code:
         z = {"z": self.send(batch.x)}
-        return {"s": announce(batch.s, self.groups), **z} if self.against == "s" else z
+        return {"s": label_block(batch.s, self.groups), **z} if self.against == "s" else z
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(*(block.sample for block in code.values()))

@@ -13,10 +13,10 @@ from rdu_bench.api import (
     Terms,
     Trunk,
     UnitGaussian,
-    each_class,
+    class_weights,
+    enumerate_classes,
     mlp,
     one_hot,
-    tell,
     transmit,
 )
 
@@ -89,8 +89,8 @@ class M1M2(Model):
         z1 = transmit(self.encoder(batch.x), self.prior())
         seen = z1.sample.detach()
         logits = self.classifier(seen)
-        weight, price = tell(logits, batch.y)
-        each, y = each_class(seen, self.classes)  # (B·K, …)
+        weight, price = class_weights(logits, batch.y)
+        each, y = enumerate_classes(seen, self.classes)  # (B·K, …)
         z2 = transmit(self.up(each, y), self.top())
         paid = (z2.rate - self.down(y, z2.sample).log_prob(each)).view(-1, self.classes)
         untold = ((logits.softmax(-1) - weight) * paid).sum(-1).detach()  # what is left to pay where no label is told

@@ -14,9 +14,9 @@ from rdu_bench.api import (
     Terms,
     Trunk,
     UnitGaussian,
-    each_class,
+    class_weights,
+    enumerate_classes,
     one_hot,
-    tell,
     transmit,
 )
 
@@ -66,8 +66,8 @@ class M2(Model):
 
     def forward(self, batch: Batch) -> Terms:
         logits = self.classifier(batch.x)
-        weight, price = tell(logits, batch.y)
-        D, R = self.each_class(batch.x)
+        weight, price = class_weights(logits, batch.y)
+        D, R = self.per_class(batch.x)
         wrong = cross_entropy(logits, batch.y, ignore_index=-1, reduction="sum") / len(logits)
         return Terms(
             distortion=(weight * D).sum(-1),
@@ -76,9 +76,9 @@ class M2(Model):
             critic_loss=torch.zeros_like(wrong),
         )
 
-    def each_class(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def per_class(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """D and the rate of z, (B, K) nats each, if x were of each class in turn; classes are folded into the batch."""
-        x, y = each_class(x, self.classes)
+        x, y = enumerate_classes(x, self.classes)
         z = transmit(self.encoder(x, y), self.prior())
         D = -self.decoder(y, z.sample).log_prob(x)
         return D.view(-1, self.classes), z.rate.view(-1, self.classes)

@@ -11,7 +11,7 @@ from rdu_bench.api import (
     Trunk,
     UnitGaussian,
     WindowedDecoder,
-    beside,
+    concatenate,
     made,
     mlp,
     transmit,
@@ -68,7 +68,7 @@ class PixelVAE(Model):
         top = transmit(q[-1], self.prior())
         if len(q) == 1:
             return {"z1": top}
-        return {"z2": top, "z1": transmit(q[0], lambda z: self.down(beside(top.sample, z)))}
+        return {"z2": top, "z1": transmit(q[0], lambda z: self.down(concatenate(top.sample, z)))}
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z1"].sample)

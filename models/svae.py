@@ -2,7 +2,20 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from rdu_bench.api import Batch, Code, Decoder, Gaussian, Mixture, Model, Row, Spec, Trunk, chosen, one_hot, transmit
+from rdu_bench.api import (
+    Batch,
+    Code,
+    Decoder,
+    Gaussian,
+    Mixture,
+    Model,
+    Row,
+    Spec,
+    Trunk,
+    one_hot,
+    select_component,
+    transmit,
+)
 
 
 class SVAE(Model):
@@ -37,7 +50,7 @@ class SVAE(Model):
         log_pi, p = self.mixture()
         r, q = self.mixture.posterior(self.encoder(batch.x))
         k = transmit(r, one_hot(log_pi.expand_as(r.mean)))
-        return {"k": k, "z": transmit(chosen(k.drawn, q), chosen(k.drawn, p))}
+        return {"k": k, "z": transmit(select_component(k.drawn, q), select_component(k.drawn, p))}
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z"].sample)

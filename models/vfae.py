@@ -13,7 +13,7 @@ from rdu_bench.api import (
     Spec,
     Trunk,
     UnitGaussian,
-    announce,
+    label_block,
     mlp,
     mmd_between,
     one_hot,
@@ -71,7 +71,7 @@ class VFAE(Model):
             self.down = Gaussian(mlp(top + C, width, 2 * d))  # p(z_1|z_2, y)
 
     def encode(self, batch: Batch) -> Code:
-        s = announce(batch.s, self.groups)
+        s = label_block(batch.s, self.groups)
         q = self.encoder(batch.x, s.sample)
         if self.z == "z":
             return {"s": s, "z": transmit(q, self.prior())}

@@ -1,7 +1,7 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
 from ._hash import digest, named_seed
-from .autoencoder import Autoencoder, announce, silent
+from .autoencoder import Autoencoder, deterministic_block, label_block
 from .budget import Budget
 from .data import (
     Card,
@@ -33,21 +33,34 @@ from .nn.divergences import (
     total_correlation,
 )
 from .nn.gated import GatedDecoder, GatedGaussian
-from .nn.labels import each_class, tell
+from .nn.labels import class_weights, enumerate_classes
 from .nn.masked import WindowedDecoder, made
-from .nn.mixtures import Mixture, chosen
-from .nn.networks import MLP, Channel, Decoder, Gaussian, Observation, Spec, Trunk, UnitGaussian, Untrunk, beside, mlp
+from .nn.mixtures import Mixture, select_component
+from .nn.networks import (
+    MLP,
+    Channel,
+    Decoder,
+    Gaussian,
+    Observation,
+    Spec,
+    Trunk,
+    UnitGaussian,
+    Untrunk,
+    concatenate,
+    mlp,
+)
 from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
 from .probe import Head, Probe, ProbeCard, Target
 
 # fmt: off
 __all__ = [
     "GROUP", "MLP", "Adversary", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch", "Block",
-    "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Examples", "Factor",
-    "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "Head", "Mixture", "Model", "Observation", "Probe",
-    "ProbeCard", "Row", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder",
-    "announce", "assign_splits", "bernoulli", "beside", "binarise", "check_counts", "chosen", "covariance",
-    "data_folder", "digest", "each_class", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "log_aggregates",
-    "made", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
-    "population_entropy", "product", "silent", "tell", "total_correlation", "total_rate", "transmit",
+    "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Examples",
+    "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "Head", "Mixture", "Model", "Observation",
+    "Probe", "ProbeCard", "Row", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk",
+    "WindowedDecoder", "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate",
+    "covariance", "data_folder", "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian",
+    "gaussian_kernel", "gram", "hsic", "label_block", "log_aggregates", "made", "mlp", "mmd", "mmd_between",
+    "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "select_component",
+    "total_correlation", "total_rate", "transmit",
 ]

@@ -51,20 +51,20 @@ class Autoencoder(Model):
     def send(self, x: Tensor) -> Block:
         """The block `z` of x (B, *shape); a bare f(x) for free, since a channel is put on it afterwards."""
         out = self.encoder(x)
-        return silent(out) if isinstance(out, Tensor) else transmit(out, self.prior())
+        return deterministic_block(out) if isinstance(out, Tensor) else transmit(out, self.prior())
 
     def decode(self, code: Code) -> Distribution:
         return self.decoder(code["z"].sample)
 
 
-def silent(f: Tensor) -> Block:
-    """A code f(x) (B, d) before there is noise on it: sent as it is, and nothing is paid yet."""
+def deterministic_block(f: Tensor) -> Block:
+    """The block of a deterministic code f(x) (B, d) before its noise channel: sample = f(x), rate 0."""
     q = gaussian(f, torch.ones_like(f))  # KL(q ‖ q) = 0
     return Block(f, f.new_zeros(len(f)), q, q, f)
 
 
-def announce(s: Tensor, groups: int) -> Block:
-    """Side information s (B,) < `groups` as a block: sent as it is, for log `groups` nats, and no part of z.
+def label_block(s: Tensor, groups: int) -> Block:
+    """The block of a label s (B,) < `groups` that encoder and decoder are given: log `groups` nats, and no part of z.
 
     Then D + R ≥ H(x) holds although the decoder knows s, and R* charges what s costs under its frequencies.
     """

@@ -1,4 +1,4 @@
-"""A class that some examples show: theirs is taken as told, the others' is summed over, and none is drawn."""
+"""Sums over the classes of a partly labelled batch: a known label has all the weight, an unknown one is summed out."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch.distributions import kl_divergence
 from .densities import one_hot
 
 
-def tell(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """What q(y|x) ∝ exp(logits) (B, K) and the labels y (B,) there are, −1 elsewhere, make of a batch.
+def class_weights(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights (B, K) of the classes and the rate (B,) of the class variable, nats.
 
-    (B, K) what each class counts: q(y|x), and all on the label where there is one; and (B,) nats KL(q(y|x) ‖ 1/K),
-    without gradient where there is a label.
+    The weight of a class is q(y|x) ∝ exp(logits) (B, K) where the label y (B,) is unknown (−1), and 1 for the label and
+    0 for the others where it is known.  The rate is KL(q(y|x) ‖ 1/K), without gradient where the label is known.
     """
     known, label = y >= 0, (y[:, None] == torch.arange(logits.shape[-1], device=y.device)).float()
     weight = torch.where(known[:, None], label, logits.softmax(-1))
@@ -21,6 +21,6 @@ def tell(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return weight, torch.where(known, price.detach(), price)
 
 
-def each_class(x: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """x (B, …) → (B·K, …) and (B·K, K): every example K times in a row, beside each class in turn, one-hot."""
+def enumerate_classes(x: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """x (B, …) → (B·K, …) and (B·K, K): each example repeated K times, and the K classes one-hot for each."""
     return x.repeat_interleave(classes, 0), torch.eye(classes, device=x.device).repeat(len(x), 1)

@@ -61,7 +61,7 @@ class Mixture(nn.Module):
         return self.seen.loss((k.mean[..., None] * each).mean(0))
 
 
-def chosen(k: Tensor, z: Distribution) -> Distribution:
-    """N (B, d) of the one-hot k (B, K), out of Gaussians `z` over (B, K, d) or, the same for all, (K, d)."""
+def select_component(k: Tensor, z: Distribution) -> Distribution:
+    """The Gaussian (B, d) that the one-hot k (B, K) selects from Gaussians `z` (B, K, d) or (K, d)."""
     mean, variance = ((k[..., None] * moment).sum(-2) for moment in (z.mean, z.variance))
     return gaussian(mean, variance.sqrt())

@@ -33,8 +33,8 @@ class Spec(NamedTuple):
         return torch.Size(self.shape).numel()
 
 
-def beside(*tensors: Tensor) -> Tensor:
-    """(B, …), (B, …), … → (B, sum of sizes)."""
+def concatenate(*tensors: Tensor) -> Tensor:
+    """(B, …), (B, …), … flattened and concatenated → (B, sum of sizes)."""
     return torch.cat([t.flatten(1) for t in tensors], -1) if len(tensors) > 1 else tensors[0].flatten(1)
 
 
@@ -43,7 +43,7 @@ class MLP(nn.Sequential):
 
     def forward(self, *given: Tensor) -> Tensor:
         """(B, n) → (B, m)."""
-        return super().forward(beside(*given))
+        return super().forward(concatenate(*given))
 
 
 def mlp(*sizes: int) -> MLP:

@@ -7,7 +7,7 @@ import torch
 from worlds import spent
 
 from rdu_bench import registry
-from rdu_bench.api import Autoencoder, Batch, Decoder, Row, announce, flatten
+from rdu_bench.api import Autoencoder, Batch, Decoder, Row, flatten, label_block
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import draw
 from rdu_bench.records.laws import check
@@ -25,7 +25,7 @@ class Told(Autoencoder):
         self.groups = data.groups
 
     def encode(self, batch):
-        return {"s": announce(batch.s, self.groups), **super().encode(batch)}
+        return {"s": label_block(batch.s, self.groups), **super().encode(batch)}
 
     def decode(self, code):
         return self.decoder(torch.cat([code["z"].sample, code["s"].sample], -1))
@@ -48,7 +48,7 @@ def data():
 
 def test_what_is_announced_is_sent_as_it_is_and_costs_its_logarithm():
     s = torch.tensor([0, 2, 1, 2])
-    block = announce(s, 3)
+    block = label_block(s, 3)
     assert block.side and block.discrete and torch.equal(block.sample.argmax(1), s)
     torch.testing.assert_close(block.rate, torch.full((4,), math.log(3)))
     torch.testing.assert_close(block.log_ratio, block.rate)
@@ -102,7 +102,7 @@ def test_a_channel_put_on_afterwards_lets_side_information_pass(data):
     assert mean_rate(noisy, seen) == pytest.approx(2, rel=1e-3) and not noisy.limit
     some = seen.rows(slice(5))
     other = some._replace(s=(some.s + 1) % 3)
-    told, lied = (noisy.decode({**noisy.encode(some), "s": announce(b.s, 3)}).mean for b in (some, other))
+    told, lied = (noisy.decode({**noisy.encode(some), "s": label_block(b.s, 3)}).mean for b in (some, other))
     assert isinstance(some, Batch) and not torch.allclose(told, lied)
 
 

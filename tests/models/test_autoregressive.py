@@ -17,7 +17,7 @@ from rdu_bench.api import (
     Factor,
     Spec,
     UnitGaussian,
-    beside,
+    concatenate,
     gaussian,
     total_rate,
 )
@@ -126,7 +126,7 @@ def test_pixel_vae_expects_each_number_from_the_top_and_the_numbers_before_it():
             p = model.encode(seen(1))["z1"].p
         return torch.cat([p.mean, p.stddev], -1)[0]
 
-    at = beside(code["z2"].drawn, code["z1"].drawn)
+    at = concatenate(code["z2"].drawn, code["z1"].drawn)
     slope = torch.stack([torch.func.jacrev(expected)(at + torch.randn_like(at))[:, 0] for _ in range(40)]).abs().sum(0)
     allowed = torch.cat([torch.ones(4, 2), torch.ones(4, 4).tril(-1)], 1).bool()
     assert torch.equal(slope != 0, allowed.repeat(2, 1))

@@ -17,10 +17,10 @@ from rdu_bench.api import (
     Factor,
     Row,
     Spec,
+    deterministic_block,
     flatten,
     gaussian,
     one_hot,
-    silent,
     transmit,
 )
 from rdu_bench.api import Dataset as Data
@@ -273,7 +273,7 @@ def test_before_there_is_a_channel_nothing_is_paid_and_behind_it_the_rate_asked_
 
 def test_what_is_silent_is_sent_as_it_is():
     f = torch.randn(5, 3, requires_grad=True)
-    block = silent(f)
+    block = deterministic_block(f)
     assert torch.equal(block.sample, f) and torch.equal(block.drawn, f)
     assert not block.rate.any() and not block.log_ratio.any() and not block.discrete and not block.side
     (gradient,) = torch.autograd.grad(block.sample.sum(), f)
