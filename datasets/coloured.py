@@ -1,10 +1,6 @@
 import numpy as np
-import torch
 
-from rdu_bench import registry
-from rdu_bench._hash import named_seed
-from rdu_bench.api import Card, DataError, Entropy, Examples, Factor
-from rdu_bench.data import GroundTruth
+from rdu_bench.api import Card, DataError, Entropy, Examples, Factor, GroundTruth, Source, dataset, named_seed
 
 BASES = ("digits", "mnist", "sprites")
 COLOURS = 3  # red, green and blue: one channel of the image each
@@ -39,7 +35,7 @@ class Coloured(GroundTruth):
             raise DataError(f"coloured: colours is {colours!r}; it must be 2 or {COLOURS}.")
         if not 0 <= correlation <= 1:
             raise DataError(f"coloured: correlation is {correlation!r}; it must be from 0 to 1.")
-        plain = registry.dataset(base, **params)
+        plain = dataset(base, **params)
         if plain.sensitive:
             raise DataError(f"coloured: the base's {plain.sensitive} is sensitive already; leave that to the colour.")
         label = plain.label
@@ -54,11 +50,24 @@ class Coloured(GroundTruth):
         for part, split in plain.splits.items():
             draw = np.random.default_rng(named_seed("colour", base, part))
             y = split.factors[label.name].numpy()
-            s = torch.from_numpy((draw.random(len(y))[:, None] > table[y].cumsum(1)[:, :-1]).sum(1))
-            ink = torch.nn.functional.one_hot(s, colours).float()[:, :, None, None]
-            self.splits[part] = Examples(split.x * ink, {**split.factors, "colour": s})
+            s = (draw.random(len(y))[:, None] > table[y].cumsum(1)[:, :-1]).sum(1)
+            self.splits[part] = Examples(Drawn(split, s, colours), {**split.factors, "colour": s})
         if exact:
             self.entropy = Entropy(plain.entropy.nats + float(np.mean([entropy(row) for row in table])), "exact")
+
+
+class Drawn(Source):
+    """Plain images (N, 1, H, W), each in the one of `colours` channels that `s` (N,) says, drawn when asked for."""
+
+    def __init__(self, plain: Examples, s: np.ndarray, colours: int):
+        self.plain, self.s = plain, s
+        self.shape, self.dtype = (len(plain), colours, *plain.shape[1:]), plain.source.dtype
+        self.slow = plain.slow
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        x = np.zeros((len(rows), *self.shape[1:]), self.dtype)
+        x[np.arange(len(rows)), self.s[rows]] = self.plain.stored(rows)[:, 0]
+        return x
 
 
 def entropy(p: np.ndarray) -> float:

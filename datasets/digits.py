@@ -1,9 +1,7 @@
 import numpy as np
-import torch
 from sklearn.datasets import load_digits
 
-from rdu_bench.api import Card, Examples, Factor, assign_splits
-from rdu_bench.data import GroundTruth, binarise
+from rdu_bench.api import Card, Examples, Factor, GroundTruth, assign_splits, binarise
 
 
 class Digits(GroundTruth):
@@ -25,8 +23,7 @@ class Digits(GroundTruth):
         """No parameters."""
         bunch = load_digits()
         x = binarise(bunch.images.astype(np.uint8)[:, None], 16, "digits")
-        y = torch.from_numpy(bunch.target.astype(np.int64))
         self.shape, self.likelihood = (1, 8, 8), "bernoulli"
         self.factors, self.task = (Factor("digit", 10),), ("digit",)
         parts = assign_splits(len(x), "digits")
-        self.splits = {part: Examples(x[rows], {"digit": y[rows]}) for part, rows in parts.items()}
+        self.splits = {part: Examples(x, {"digit": bunch.target[at]}, rows=at) for part, at in parts.items()}

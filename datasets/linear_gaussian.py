@@ -4,10 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rdu_bench._hash import named_seed
-from rdu_bench.analytic import World
-from rdu_bench.api import Card, DataError, Dataset, Entropy, Examples, Factor
-from rdu_bench.data import check_counts
+from rdu_bench.api import Card, DataError, Dataset, Entropy, Examples, Factor, World, check_counts, named_seed
 
 DEFAULT = World()
 
@@ -63,9 +60,7 @@ class LinearGaussian(Dataset):
             components = rng.standard_normal((n, d)) * scale
             y = components @ np.transpose(self.world.readout) + rng.standard_normal((n, m)) * readout_scale
             x = components @ basis.T
-            self.splits[part] = Examples(
-                torch.from_numpy(x.astype(np.float32)), {"y": torch.from_numpy(y.astype(np.float32))}
-            )
+            self.splits[part] = Examples(x.astype(np.float32), {"y": y.astype(np.float32)})
 
 
 def cosines(d: int) -> np.ndarray:

@@ -5,11 +5,19 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from rdu_bench._hash import named_seed
-from rdu_bench.api import Card, DataError, Examples, Factor, assign_splits
-from rdu_bench.data import GroundTruth, binarise, check_counts, data_folder
+from rdu_bench.api import (
+    Card,
+    DataError,
+    Examples,
+    Factor,
+    GroundTruth,
+    assign_splits,
+    binarise,
+    check_counts,
+    data_folder,
+    named_seed,
+)
 
 FILES = "MNIST's IDX files, plain or gzipped (t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz, …), in mnist/"
 TEST_IMAGES = "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161"  # SHA-256 of their 7,840,000 pixels
@@ -57,10 +65,9 @@ class MNIST(GroundTruth):
                 raise DataError(f"mnist: {len(x)} images are too few; its files should hold 10,000 or 60,000 each.")
             parts[part] = rows[:limit]
         binary = binarise(x[:, None], 255, f"mnist {images}")
-        digit = torch.from_numpy(y.astype(np.int64))
         self.shape, self.likelihood = (1, 28, 28), "bernoulli"
         self.factors, self.task = (Factor("digit", 10),), ("digit",)
-        self.splits = {part: Examples(binary[rows], {"digit": digit[rows]}) for part, rows in parts.items()}
+        self.splits = {part: Examples(binary, {"digit": y[rows]}, rows=rows) for part, rows in parts.items()}
 
     def verify(self) -> list[str]:
         other = "the test images are not MNIST's (another set of that format?); see where the files came from"

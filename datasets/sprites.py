@@ -1,18 +1,28 @@
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import torch
 
-from rdu_bench._hash import digest, named_seed
-from rdu_bench.api import Card, DataError, Examples, Factor
-from rdu_bench.data import DATA, GroundTruth, check_counts, population_entropy
+from rdu_bench.api import (
+    Card,
+    DataError,
+    Examples,
+    Factor,
+    GroundTruth,
+    HDF5Source,
+    Source,
+    check_counts,
+    digest,
+    made_folders,
+    named_seed,
+    population_entropy,
+    write_file,
+)
 
 NAMES = ("shape", "scale", "orientation", "x", "y")
 SHAPES = ("square", "ellipse", "heart")
@@ -59,17 +69,16 @@ class Sprites(GroundTruth):
         check_counts("sprites", n_train=n_train, n_val=n_val, n_test=n_test)
         check_names(task, sensitive)
         images, classes = read(ensure(grid), grid)
-        population = torch.from_numpy(images[:, None].astype(np.float32))
-        columns = {name: torch.from_numpy(np.ascontiguousarray(classes[:, k])) for k, name in enumerate(NAMES)}
+        columns = {name: classes[:, k] for k, name in enumerate(NAMES)}
         self.shape, self.likelihood = (1, size, size), "bernoulli"
         sizes = dict(zip(NAMES, factor_sizes(grid), strict=True))
         self.factors = tuple(Factor(k, n, independent=True, entropy=float(np.log(n))) for k, n in sizes.items())
         self.task, self.sensitive = tuple(task), sensitive
-        self.population, self.pool = population, Examples(population, columns)
-        self.entropy = population_entropy(population)
+        self.population = self.pool = Examples(images, columns)
+        self.entropy = population_entropy(self.population)
         for part, n in {"train": n_train, "val": n_val, "test": n_test}.items():
-            rows = np.random.default_rng(named_seed("sprites", part)).integers(len(population), size=n)
-            self.splits[part] = Examples(population[rows], {name: column[rows] for name, column in columns.items()})
+            rows = np.random.default_rng(named_seed("sprites", part)).integers(len(classes), size=n)
+            self.splits[part] = self.pool.subset(rows)
 
     def make(self, folder: Path, **params: Any) -> Path:
         """Draw the grid of `params` (size, scales, orientations, positions) into `folder`/sprites/."""
@@ -150,9 +159,7 @@ def file_name(grid: dict[str, int]) -> str:
 
 def ensure(grid: dict[str, int]) -> Path:
     """The file of a grid in the data folder, else in the user's cache, where it is drawn when it is not there."""
-    given = os.environ.get(DATA)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rdu-bench"
-    places = [Path(folder) / "sprites" / file_name(grid) for folder in (given, cache) if folder]
+    places = [folder / file_name(grid) for folder in made_folders("sprites")]
     return next((path for path in places if path.is_file()), None) or write(places[-1], grid)
 
 
@@ -160,33 +167,33 @@ def write(path: Path, grid: dict[str, int]) -> Path:
     """Draw a grid into an HDF5 file, which is there whole or not at all."""
     images, values = draw(grid), factor_values(grid)
     classes = np.stack(np.meshgrid(*map(np.arange, factor_sizes(grid)), indexing="ij"), -1).reshape(-1, len(NAMES))
+    content = BytesIO()
+    with h5py.File(content, "w") as file:
+        chunks = (min(256, len(images)), *images.shape[1:])
+        file.create_dataset("imgs", data=images, chunks=chunks, compression="gzip")
+        file["latents/classes"] = classes.astype(np.int64)
+        file["latents/values"] = np.stack([values[k][classes[:, k]] for k in range(len(NAMES))], 1)
+        file.attrs.update({**grid, "latents_names": NAMES, "drawing": DRAWING, "sha256": pixel_hash(images)})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".part")
-        os.close(handle)
+        write_file(path, content.getvalue())
     except OSError as error:
         raise DataError(f"sprites: cannot write {path} ({error.strerror}); set XDG_CACHE_HOME to a folder.") from error
-    try:
-        with h5py.File(temporary, "w") as file:
-            chunks = (min(256, len(images)), *images.shape[1:])
-            file.create_dataset("imgs", data=images, chunks=chunks, compression="gzip")
-            file["latents/classes"] = classes.astype(np.int64)
-            file["latents/values"] = np.stack([values[k][classes[:, k]] for k in range(len(NAMES))], 1)
-            file.attrs.update({**grid, "latents_names": NAMES, "drawing": DRAWING, "sha256": pixel_hash(images)})
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
     return path
 
 
-def pixel_hash(images: np.ndarray) -> str:
-    """SHA-256 of the pixels."""
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+def pixel_hash(images: Source | np.ndarray) -> str:
+    """SHA-256 of the pixels, a piece at a time."""
+    h, n = hashlib.sha256(), images.shape[0]
+    for i in range(0, n, 4096):
+        h.update(np.ascontiguousarray(images[np.arange(i, min(i + 4096, n))]).data)
+    return h.hexdigest()
 
 
-def read(path: Path, grid: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures (N, size, size) uint8 and classes (N, 5) int64.  Raises `DataError` for a file that is not of `grid`."""
+def read(path: Path, grid: dict[str, int]) -> tuple[Source | np.ndarray, np.ndarray]:
+    """Pictures (N, 1, size, size) uint8, in memory if there are few, and classes (N, 5) int64.
+
+    Raises `DataError` for a file that is not of `grid`.
+    """
     again = "delete it, and it is drawn again"
     sizes = factor_sizes(grid)
     n = int(np.prod(sizes))
@@ -207,10 +214,11 @@ def read(path: Path, grid: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
                         f"{path}: {key} is {file[key].dtype} of shape {file[key].shape}, "
                         f"expected {np.dtype(kind)} of {shape}; {again}."
                     )
-                found[key] = file[key][()]
+                if key != "imgs":
+                    found[key] = file[key][()]
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as HDF5, is it truncated? {again.capitalize()}.") from error
-    images, classes, values = found["imgs"], found["latents/classes"], found["latents/values"]
+    classes, values = found["latents/classes"], found["latents/values"]
     declared = {**grid, "drawing": DRAWING}
     if not all(np.array_equal(attributes.get(key, -1), value) for key, value in declared.items()):
         raise DataError(f"{path} was drawn with other parameters than {declared}; {again}.")
@@ -218,7 +226,8 @@ def read(path: Path, grid: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
         raise DataError(f"{path}: latents/values holds NaN or infinity; {again}.")
     if not np.array_equal(classes, np.indices(sizes).reshape(len(sizes), -1).T):
         raise DataError(f"{path}: latents/classes is not the grid of {'×'.join(map(str, sizes))} in order; {again}.")
+    images = HDF5Source(path, "imgs", shape=(1, grid["size"], grid["size"])).held()
     wanted, seen = str(attributes.get("sha256")), pixel_hash(images)
-    if wanted != seen or images.max() > 1:
+    if wanted != seen:
         raise DataError(f"{path}: the SHA-256 of imgs is {seen[:8]}…, not {wanted[:8]}…; {again}.")
     return images, classes

@@ -1,6 +1,8 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
+from ._files import write as write_file
 from ._hash import digest, named_seed
+from .analytic import World
 from .autoencoder import Autoencoder, deterministic_block, label_block
 from .budget import Budget
 from .data import (
@@ -11,10 +13,13 @@ from .data import (
     Examples,
     Factor,
     GroundTruth,
+    HDF5Source,
+    Source,
     assign_splits,
     binarise,
     check_counts,
     data_folder,
+    made_folders,
     population_entropy,
 )
 from .model import GROUP, Batch, Block, Code, Model, Row, Terms, flatten, total_rate, transmit
@@ -51,16 +56,17 @@ from .nn.networks import (
 )
 from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
 from .probe import Head, Probe, ProbeCard, Target
+from .registry import dataset
 
 # fmt: off
 __all__ = [
     "GROUP", "MLP", "Adversary", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch", "Block",
     "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Examples",
-    "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "Head", "Mixture", "Model", "Observation",
-    "Probe", "ProbeCard", "Row", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk",
-    "WindowedDecoder", "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate",
-    "covariance", "data_folder", "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian",
-    "gaussian_kernel", "gram", "hsic", "label_block", "log_aggregates", "made", "mlp", "mmd", "mmd_between",
-    "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "select_component",
-    "total_correlation", "total_rate", "transmit",
+    "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "Mixture", "Model",
+    "Observation", "Probe", "ProbeCard", "Row", "Source", "Spec", "Target", "Terms", "Trunk", "Unigram",
+    "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli", "binarise", "check_counts",
+    "class_weights", "concatenate", "covariance", "data_folder", "dataset", "deterministic_block", "digest",
+    "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "log_aggregates",
+    "made", "made_folders", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
+    "population_entropy", "product", "select_component", "total_correlation", "total_rate", "transmit", "write_file",
 ]

@@ -16,9 +16,9 @@ LAYERS = [
     ["rdu_bench/nn/networks.py", "rdu_bench/model.py"],
     ["rdu_bench/nn/*.py", "rdu_bench/data/*.py", "rdu_bench/autoencoder.py"],
     ["rdu_bench/probe.py"],
+    ["rdu_bench/registry.py"],
     ["rdu_bench/api.py"],
     ["models/*.py", "probes/*.py", "datasets/*.py"],
-    ["rdu_bench/registry.py"],
     [
         "rdu_bench/training/*.py",
         "rdu_bench/measure/*.py",

@@ -106,7 +106,7 @@ class Coins(Dataset):
     def load(self, n: int = 4000, twice: bool = False) -> None:
         bits = torch.tensor([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)]).float()[:, None, None]
         self.name, self.shape = "coins", (1, 1, 3)
-        self.population = bits.repeat(2, 1, 1, 1) if twice else bits
+        self.population = Examples(bits.repeat(2, 1, 1, 1) if twice else bits, {})
         self.entropy = Entropy(math.log(8), "exact")
         self.factors = tuple(Factor(f"bit{i}", 2, independent=True, entropy=math.log(2)) for i in range(3))
         self.task = ("bit0",)

@@ -1,23 +1,17 @@
 """What a data set is, and how its examples are held and handed out."""
 
-from .dataset import (
-    DATA,
-    Card,
-    DataError,
-    Dataset,
-    Entropy,
-    Factor,
-    GroundTruth,
-    assign_splits,
-    binarise,
-    check_counts,
-    data_folder,
-    population_entropy,
-)
-from .examples import Examples, View, batches
+from .dataset import PARTS, Card, Dataset, Factor
+from .entropy import Entropy, population_entropy
+from .error import DataError
+from .examples import Examples, Source, View, batches
+from .files import DATA, data_folder, made_folders
+from .ground_truth import GroundTruth
+from .hdf5 import HDF5Source
+from .splits import assign_splits, binarise, check_counts
 
 __all__ = [
     "DATA",
+    "PARTS",
     "Card",
     "DataError",
     "Dataset",
@@ -25,11 +19,14 @@ __all__ = [
     "Examples",
     "Factor",
     "GroundTruth",
+    "HDF5Source",
+    "Source",
     "View",
     "assign_splits",
     "batches",
     "binarise",
     "check_counts",
     "data_folder",
+    "made_folders",
     "population_entropy",
 ]

@@ -6,50 +6,83 @@ rows that are asked for into float32; nothing else in the package indexes x.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..model import Batch
+from .checked import factor, pixels
+from .error import DataError
 
-Rows = Tensor | np.ndarray | Sequence[int] | slice
+Rows = Tensor | np.ndarray | Sequence[int] | Sequence[bool] | slice
 CHUNK = 1024  # examples turned into floats at once
+AHEAD = 2**25  # bytes that training reads from a file at once
 
 
-@runtime_checkable
-class Source(Protocol):
-    """Where stored x lies: an array, a tensor, or something that reads rows from a file."""
+class Source(ABC):
+    """Where stored x lies when it is no array: something that reads or makes rows when they are asked for."""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(N, *shape)."""
+    shape: tuple[int, ...]  # (N, *shape)
+    dtype: np.dtype  # of the numbers as they are stored
+    slow = False  # whether rows come from a file, so that many are better asked for at once
 
+    @abstractmethod
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """The rows of these numbers (n,) int64, in that order, as they are stored."""
+        """New array of the rows of these numbers (n,) int64, each in [0, N), in that order and as they are stored."""
+
+
+def positions(at: Rows, n: int) -> np.ndarray:
+    """(m,) int64 in [0, n): which of n examples `at` names.
+
+    Numbers below 0 count from the end; a mask of n booleans names those that are true; nothing is named by an empty
+    sequence.  Raises `IndexError` for numbers out of range, masks of another length and what is no vector of either.
+    """
+    if isinstance(at, slice):
+        return np.arange(n)[at]
+    rows = at.detach().cpu().numpy() if isinstance(at, Tensor) else np.asarray(at)
+    if rows.ndim != 1:
+        raise IndexError(f"rows have shape {rows.shape}; give a vector of numbers or booleans, or a slice")
+    if rows.dtype == bool:
+        if len(rows) != n:
+            raise IndexError(f"a mask of {len(rows)} booleans was given for {n} examples; give one for each")
+        return np.flatnonzero(rows)
+    if not len(rows):
+        return np.zeros(0, dtype=np.int64)
+    if rows.dtype.kind not in "iu":
+        raise IndexError(f"rows hold {rows.dtype}; give whole numbers or booleans")
+    if rows.min() < -n or rows.max() >= n:
+        wrong = int(rows[(rows < -n) | (rows >= n)][0])
+        raise IndexError(f"there is no row {wrong}: there are {n} examples")
+    rows = rows.astype(np.int64)
+    return np.where(rows < 0, rows + n, rows)
 
 
 class Examples:
     """A split's x (N, *shape) and its factors: class (N,) int64, real (N, size) float32.
 
-    `source` holds x as it is stored, uint8 where its origin is; as a model sees it, x is float32, what is stored
-    times `scale`.  `rows` (N,) picks these examples from the source, so that splits of one array share it.
+    `source`, an array or a `Source`, holds x as it is stored, uint8 where its origin is; as a model sees it, x is
+    float32, what is stored times `scale`.  `rows` (n,) picks these examples from the source, so that splits of one
+    array share it.  Nothing of them is changed once it is given.  Raises `DataError` for what is no number: text,
+    missing values, masks, complex numbers.
     """
 
     def __init__(
         self,
-        source: Source | Tensor,
-        factors: Mapping[str, Tensor],
+        source: Any,
+        factors: Mapping[str, Any],
         *,
         scale: float = 1.0,
-        rows: Tensor | np.ndarray | None = None,
+        rows: Rows | None = None,
     ):
-        self.source: Source = source.numpy() if isinstance(source, Tensor) else source
-        self.factors = dict(factors)
+        self.source: Source | np.ndarray = source if isinstance(source, Source) else pixels(source)
         self.scale = scale
-        self.rows = None if rows is None else np.asarray(rows, dtype=np.int64)
+        self.rows = None if rows is None else positions(rows, self.source.shape[0])
+        self.factors = {name: factor(values, name, len(self)) for name, values in factors.items()}
 
     def __len__(self) -> int:
         return self.source.shape[0] if self.rows is None else len(self.rows)
@@ -59,14 +92,28 @@ class Examples:
         """Of one example."""
         return tuple(self.source.shape[1:])
 
+    @property
+    def slow(self) -> bool:
+        """Whether rows are read from a file, so that many are better read at once."""
+        return isinstance(self.source, Source) and self.source.slow
+
+    @property
+    def nbytes(self) -> int:
+        """Of one example as it is stored."""
+        return int(np.prod(self.shape)) * self.source.dtype.itemsize
+
     def stored(self, at: Rows = slice(None)) -> np.ndarray:
         """(n, *shape) of the examples `at`, in the dtype they are stored in."""
-        picked = np.arange(len(self))[np.asarray(at) if not isinstance(at, slice) else at]
+        picked = positions(at, len(self))
         return np.asarray(self.source[picked if self.rows is None else self.rows[picked]])
 
     def take(self, at: Rows = slice(None)) -> Tensor:
         """(n, *shape) float32, the examples `at` as a model sees them."""
-        x = torch.from_numpy(np.ascontiguousarray(self.stored(at))).float()
+        return self.seen(self.stored(at))
+
+    def seen(self, stored: np.ndarray) -> Tensor:
+        """What is stored as a model sees it, float32."""
+        x = torch.from_numpy(np.ascontiguousarray(stored, dtype=np.float32))
         return x if self.scale == 1 else x * self.scale
 
     def chunks(self, size: int = CHUNK) -> Iterator[Tensor]:
@@ -75,12 +122,12 @@ class Examples:
 
     def subset(self, at: Rows) -> Examples:
         """Some of the examples, which share their source."""
-        picked = np.arange(len(self))[np.asarray(at) if not isinstance(at, slice) else at]
+        picked = positions(at, len(self))
         rows = picked if self.rows is None else self.rows[picked]
         index = torch.from_numpy(picked)
         return Examples(self.source, {k: y[index] for k, y in self.factors.items()}, scale=self.scale, rows=rows)
 
-    def relabelled(self, factors: Mapping[str, Tensor]) -> Examples:
+    def relabelled(self, factors: Mapping[str, Any]) -> Examples:
         """The same x with other factors."""
         return Examples(self.source, factors, scale=self.scale, rows=self.rows)
 
@@ -95,14 +142,14 @@ class View:
 
     def __init__(self, examples: Examples, at: Rows = slice(None), sensitive: str | None = None):
         self.examples, self.sensitive = examples, sensitive
-        self.at = np.arange(len(examples))[np.asarray(at) if not isinstance(at, slice) else at]
+        self.at = positions(at, len(examples))
 
     def __len__(self) -> int:
         return len(self.at)
 
     def rows(self, at: Rows) -> View:
         """Some of these examples."""
-        return View(self.examples, self.at[np.asarray(at) if not isinstance(at, slice) else at], self.sensitive)
+        return View(self.examples, self.at[positions(at, len(self))], self.sensitive)
 
     def batch(self) -> Batch:
         """All of them at once: for few."""
@@ -117,15 +164,32 @@ class View:
 def batches(
     examples: Examples, size: int, steps: int, *, label: str | None, sensitive: str | None, seed: int, device: str
 ) -> Iterator[Batch]:
-    """`steps` batches of `size` examples, reshuffled every epoch by `seed`; short last batches are not sent."""
+    """`steps` batches of `size` examples, reshuffled every epoch by `seed`; short last batches are not sent.
+
+    From a file the same batches come, of which as many are read at once as `AHEAD` bytes hold.  Raises `DataError`
+    where there are no examples.
+    """
+    if not len(examples):
+        raise DataError("there are no examples to train on; the train split is empty.")
     size = min(size, len(examples))
     unknown = torch.full((len(examples),), -1)
     y = examples.factors[label] if label else unknown
     s = examples.factors[sensitive] if sensitive else unknown
+    together = max(1, AHEAD // (size * examples.nbytes)) if examples.slow else 1
+    orders = enumerate(_orders(len(examples), size, steps, seed))
+    while window := list(islice(orders, together)):
+        stored = examples.stored(torch.cat([pick for _, pick in window]))
+        for i, (step, pick) in enumerate(window):
+            x = examples.seen(stored[i * size : (i + 1) * size])
+            yield Batch(x, y[pick], s[pick], torch.tensor(step / steps)).to(device)
+
+
+def _orders(n: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:
+    """`steps` times the rows (size,) of a batch; each epoch is a permutation fixed by `seed`."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.empty(0, dtype=torch.int64)
-    for step in range(steps):
+    for _ in range(steps):
         if len(order) < size:
-            order = torch.randperm(len(examples), generator=generator)
+            order = torch.randperm(n, generator=generator)
         pick, order = order[:size], order[size:]
-        yield Batch(examples.take(pick), y[pick], s[pick], torch.tensor(step / steps)).to(device)
+        yield pick

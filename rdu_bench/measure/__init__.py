@@ -163,7 +163,7 @@ class _Measurement:
         if posteriors.flat:
             aggregates["train aggregate"] = posteriors
         if posteriors.flat and self.data.population is not None and not self.model.row.side:
-            aggregates["population"] = Posteriors(self.model, self.data.population, self.device)
+            aggregates["population"] = Posteriors(self.model, self.data.population.take(), self.device)
         marginal = stack(
             self.train, self.val, test, mixtures=list(self.budget.mixtures), seed=self.seed, aggregates=aggregates
         )

@@ -253,7 +253,7 @@ class _Structure:
         seen, population = self.data.seen("train", model.row, self.at), self.data.population
         aggregates = {"train aggregate": Posteriors(model, seen, self.device)}
         if population is not None and aggregates["train aggregate"].flat and not model.row.side:
-            aggregates["population"] = Posteriors(model, population, self.device)
+            aggregates["population"] = Posteriors(model, population.take(), self.device)
         aggregates = {name: posteriors for name, posteriors in aggregates.items() if posteriors.flat}
         mixtures = list(self.budget.mixtures)
         return _mean_se(stack(train, val, test, mixtures=mixtures, seed=self.seed, aggregates=aggregates).rate.mean(0))

@@ -71,7 +71,7 @@ def test_the_rate_is_information_total_correlation_and_misfit_of_each_latent(coi
     v = measured(model, coins).values
     grid = torch.linspace(-9, 9, 20001, dtype=torch.float64)
     misfit = 0.0
-    for means in model.encode(Batch.unlabelled(coins.population))["z"].q.mean.T.double():
+    for means in model.encode(Batch.unlabelled(coins.population.take()))["z"].q.mean.T.double():
         log_q = (-0.5 * (grid[:, None] - means) ** 2).logsumexp(1) - math.log(8 * math.sqrt(2 * math.pi))
         log_p = -0.5 * grid**2 - 0.5 * math.log(2 * math.pi)
         misfit += float((log_q.exp() * (log_q - log_p)).sum() * (grid[1] - grid[0]))

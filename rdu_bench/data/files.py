@@ -1,0 +1,79 @@
+"""The data folder, and what is kept beside a data file so that it need not be worked out again."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .. import _files
+from .error import DataError
+
+DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
+BESIDE = ".known.json"  # the end of the name of what is kept beside a data file
+KEPT = 64  # values kept beside one file
+
+
+def data_folder(given: str | None, name: str, needs: str) -> Path:
+    """The data folder: `given`, else the variable RDU_BENCH_DATA.  Raises `DataError` that says what `name` needs."""
+    folder = given or os.environ.get(DATA)
+    if not folder:
+        raise DataError(f"{name} needs {needs}; name the folder that holds them with --data-dir or {DATA}.")
+    if not Path(folder).is_dir():
+        raise DataError(f"{name}: the data folder {folder} does not exist; create it and put there {needs}.")
+    return Path(folder)
+
+
+def made_folders(name: str) -> list[Path]:
+    """Where files of the data set `name` that can be made again may lie: the data folder if one is named, the cache.
+
+    The cache is that of the user, XDG_CACHE_HOME or ~/.cache.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rdu-bench"
+    given = os.environ.get(DATA)
+    return [Path(folder) / name for folder in ((given, cache) if given else (cache,))]
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change in nanoseconds of a file, by which a change of its content is known.
+
+    Raises `DataError` where there is none.
+    """
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); is it still there?") from error
+    return about.st_size, about.st_mtime_ns
+
+
+class Beside:
+    """What was worked out from a data file, kept in `.NAME.known.json` beside it until the file changes.
+
+    A folder that cannot be written costs nothing but the work again, and what is no longer readable is not believed.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path.with_name(f".{path.name[-200:]}{BESIDE}")
+        self.size, self.changed = stamp(path)
+
+    def get(self, key: str) -> Any:
+        """What is kept under `key`; None for nothing."""
+        return self._kept().get(key)
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a value that JSON can say."""
+        kept = {**self._kept(), key: value}
+        text = {"size": self.size, "mtime_ns": self.changed, "known": dict(list(kept.items())[-KEPT:])}
+        with suppress(OSError):
+            _files.write(self.path, json.dumps(text, indent=1))
+
+    def _kept(self) -> dict[str, Any]:
+        with suppress(OSError, ValueError, AttributeError, TypeError):
+            told = json.loads(self.path.read_text("utf-8"))
+            if (told.get("size"), told.get("mtime_ns")) == (self.size, self.changed) and isinstance(
+                told["known"], dict
+            ):
+                return told["known"]
+        return {}
