@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -25,28 +27,69 @@ def builtin(kind: str) -> Path:
     return HERE / ("_report" if kind == "report" else kind)
 
 
-def plugin_roots() -> list[Path]:
-    """The user's plug-in folders: RDU_BENCH_PLUGINS (separated as PATH is), then entry points `rdu_bench.plugins`."""
-    roots = [Path(root) for root in os.environ.get(PLUGINS, "").split(os.pathsep) if root]
+def named_roots() -> list[Path]:
+    """The folders that RDU_BENCH_PLUGINS names, separated as those of PATH are, each once and whole."""
+    given = filter(None, os.environ.get(PLUGINS, "").split(os.pathsep))
+    return list(dict.fromkeys(Path(os.path.abspath(root)) for root in given))
+
+
+@cache
+def installed_roots() -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The folders of installed packages that have an entry point `rdu_bench.plugins`, and what is wrong with others."""
+    roots, trouble = [], []
     for point in entry_points(group="rdu_bench.plugins"):
-        where = point.load()
-        roots.append(Path(where() if callable(where) else getattr(where, "__path__", [where])[0]))
-    return roots
+        try:
+            where = point.load()
+            roots.append(Path(where() if callable(where) else getattr(where, "__path__", [where])[0]))
+        except (Exception, SystemExit) as error:
+            trouble.append(
+                f"entry point {point.name} = {point.value}: it does not load ({type(error).__name__}: {error})"
+            )
+    return tuple(roots), tuple(trouble)
+
+
+def plugin_roots() -> list[Path]:
+    """The user's plug-in folders: those of RDU_BENCH_PLUGINS, then those of installed packages."""
+    return list(dict.fromkeys([*named_roots(), *installed_roots()[0]]))
+
+
+def trouble() -> list[str]:
+    """What is wrong with plug-in folders as a whole, a sentence each."""
+    lost = [root for root in named_roots() if not any((root / kind).is_dir() for kind in KINDS)]
+    return [*(f"{PLUGINS}: {_holds_none(root)}" for root in lost), *installed_roots()[1]]
+
+
+def _holds_none(root: Path) -> str:
+    if not root.is_dir():
+        return f"{root} is no folder; name one that holds models/, probes/ or datasets/."
+    return f"{root} holds no models/, probes/ or datasets/. Put a model file in {root / 'models'}."
 
 
 def add_plugins(*roots: str | Path) -> None:
-    """Add plug-in folders for this process and its children; each must hold `models/`, `probes/` or `datasets/`."""
-    for root in map(Path, roots):
+    """Add plug-in folders for this process and its children; each must hold `models/`, `probes/` or `datasets/`.
+
+    Raises `FileNotFoundError` for one that does not.
+    """
+    for given in map(Path, roots):
+        root = Path(os.path.abspath(given))
         if not any((root / kind).is_dir() for kind in KINDS):
+            raise FileNotFoundError(f"--plugins {given}: {_holds_none(given)}")
+        if os.pathsep in str(root):
             raise FileNotFoundError(
-                f"--plugins {root}: it holds no models/, probes/ or datasets/. Put a model file in {root}/models/."
+                f"--plugins {given}: its name holds {os.pathsep!r}, which separates folders; rename it."
             )
-        known = [r for r in os.environ.get(PLUGINS, "").split(os.pathsep) if r]
-        if str(root.resolve()) not in known:
-            os.environ[PLUGINS] = os.pathsep.join([*known, str(root.resolve())])
+        known = named_roots()
+        if root not in known:
+            os.environ[PLUGINS] = os.pathsep.join(map(str, [*known, root]))
+    for kind in KINDS:  # packages that are imported already know only the folders of that time
+        if package := sys.modules.get(f"rdu_bench.{kind}"):
+            package.__path__ = search_path(kind)
 
 
 def search_path(kind: str) -> list[str]:
-    """Folders of `kind` files: ours, then the user's."""
-    folders = [builtin(kind), *(root / kind for root in plugin_roots())]
-    return [str(folder) for folder in folders if folder.is_dir()]
+    """Folders of `kind` files: ours, then the user's, each once."""
+    found: dict[str, str] = {}
+    for folder in (builtin(kind), *(root / kind for root in plugin_roots())):
+        if folder.is_dir():
+            found.setdefault(os.path.realpath(folder), str(folder))
+    return list(found.values())

@@ -197,12 +197,11 @@ def _plugins(kind: str, name: str | None, plugins: list[Path] | None, columns: t
                 print(f"  {field:10} {', '.join(value) if isinstance(value, tuple) else value}")
         print(f"  {'file':10} {card['path']}\n\n{card['doc']}")
         return
-    rows, broken = [("name", *columns)], []
+    rows, broken = [("name", *columns)], registry.trouble(kind)
     for stem in registry.files(kind):
         try:
             card = registry.card(kind, stem)
-        except registry.PluginError as error:
-            broken.append(str(error))
+        except registry.PluginError:  # among the broken
             continue
         rows.append((stem, *(str(card.get(column, "")) for column in columns)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -1,136 +1,257 @@
-"""Names → plug-ins.  A file is a plug-in: its name is the plug-in's name, and it defines exactly one."""
+"""Names → plug-ins.  A file is a plug-in: its name is the plug-in's name, and it defines exactly one.
+
+A file whose name starts with `_`, and a package, is a module that the plug-ins beside it may import, as
+`from . import _parts` or `from rdu_bench.models import _parts`; what a plug-in so imports is part of its hash.
+"""
 
 from __future__ import annotations
 
-import ast
 import difflib
 import importlib
+import importlib.util
+import inspect
+import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from . import _paths
-from ._hash import file_digest
+from . import _cards, _paths, _sources
+from ._sources import PluginError
 
-CARDS = {"models": "row", "datasets": "card", "probes": "card"}  # the literal that describes a plug-in
+__all__ = [
+    "Found",
+    "PluginError",
+    "card",
+    "dataset",
+    "files",
+    "find",
+    "load",
+    "model",
+    "parameters",
+    "plugin_hash",
+    "scan",
+    "trouble",
+]
+
+LONGEST = 60  # characters of a plug-in's name, which names files and rows
+_loaded: dict[Path, tuple[str, type]] = {}  # hash and class of every plug-in that this process has imported
 
 
-class PluginError(Exception):
-    """A plug-in file cannot be used; the message says why and what to do."""
+class Found(NamedTuple):
+    """What there is of one kind of plug-in, none of it imported."""
+
+    files: dict[str, Path]  # by name
+    trouble: dict[str, str]  # file name → why it cannot be used, in a sentence
+    modules: dict[str, list[Path]]  # what plug-ins share: `_parts.py` and packages, by name, in every folder
+
+
+def scan(kind: str) -> Found:
+    """Every file of a kind (`models`, `probes`, `datasets`), ours and the user's; nothing is imported or read."""
+    found = Found({}, {}, {})
+    for folder in map(Path, _paths.search_path(kind)):
+        try:
+            paths = sorted(folder.iterdir())
+        except OSError as error:
+            found.trouble[str(folder)] = f"{folder} cannot be read: {error.strerror}."
+            continue
+        for path in paths:
+            name = path.name.removesuffix(".py")
+            if name.startswith(("__", ".")):
+                continue
+            if name.startswith("_") or (path / "__init__.py").is_file():
+                found.modules.setdefault(name, []).append(path)
+            elif path.suffix == ".py":
+                _sort(found, path)
+    return Found(dict(sorted(found.files.items())), found.trouble, found.modules)
+
+
+def _sort(found: Found, path: Path) -> None:
+    """Put a file among the plug-ins, or among those with trouble."""
+    name, other = path.stem, found.files.get(path.stem)
+    if not path.is_file():
+        kind = "a folder" if path.is_dir() else "a link that leads nowhere" if path.is_symlink() else "no regular file"
+        found.trouble[name] = f"{path} is {kind}: a plug-in is a Python file; give it another name or remove it."
+    elif not name.isidentifier():
+        good = "".join(c if c.isalnum() else "_" for c in name)
+        found.trouble[name] = f"{path} cannot be imported under its name: rename it, for example to {good}.py."
+    elif len(name) > LONGEST:
+        found.trouble[name] = f"{path.parent}: a plug-in's name has at most {LONGEST} letters; rename {name[:20]}….py."
+    elif other is not None and other.parent == _paths.builtin(path.parent.name):
+        found.trouble[name] = (
+            f"{path} has the name of {other}: a file's name is its plug-in's name. "
+            f"Rename yours, for example to my_{path.name}."
+        )
+    elif other is not None:
+        found.trouble[name] = f"{path} has the name of {other}: rename one of the two, or leave out one of the folders."
+    else:
+        found.files[name] = path
 
 
 def files(kind: str) -> dict[str, Path]:
-    """Every plug-in of a kind (`models`, `probes`, `datasets`), ours and the user's, without importing any.
+    """Every plug-in of a kind that can be used as far as its name tells, without reading any."""
+    found = scan(kind)
+    return {name: path for name, path in found.files.items() if name not in found.trouble}
 
-    Raises `PluginError` when a user's file has the name of one already there.
-    """
-    found: dict[str, Path] = {}
-    for folder in map(Path, _paths.search_path(kind)):
-        for path in sorted(folder.glob("*.py")):
-            if path.stem.startswith("_"):
-                continue
-            if path.stem in found and found[path.stem] != path:
-                raise PluginError(
-                    f"{path} has the name of {found[path.stem]}: a file's name is its plug-in's name. "
-                    f"Rename yours, for example to my_{path.name}."
-                )
-            found[path.stem] = path
-    return dict(sorted(found.items()))
+
+def trouble(kind: str) -> list[str]:
+    """What keeps files and folders from being plug-ins of a kind, a sentence each; files are read, none imported."""
+    found = scan(kind)
+    told = [*_paths.trouble(), *found.trouble.values()]
+    for name in found.files:
+        try:
+            card(kind, name)
+        except PluginError as error:
+            told.append(str(error))
+    return list(dict.fromkeys(told))
 
 
 def find(kind: str, name: str) -> Path:
-    """The file of a plug-in; dashes may stand for underscores.  Raises `LookupError` with the nearest name."""
-    known = files(kind)
+    """The file of a plug-in; dashes may stand for underscores.
+
+    Raises `LookupError` with the nearest name, `PluginError` for a file that cannot be used.
+    """
+    found = scan(kind)
     wanted = name.replace("-", "_")
-    if wanted in known:
-        return known[wanted]
-    close = difflib.get_close_matches(wanted, known, n=1)
+    for known in (wanted, name):
+        if known in found.trouble:
+            raise PluginError(found.trouble[known])
+    if wanted in found.files:
+        _unconfused(found.files[wanted], found)
+        return found.files[wanted]
+    usable = [known for known in found.files if known not in found.trouble]
+    close = difflib.get_close_matches(wanted[:LONGEST], usable, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise LookupError(f"there is no {kind[:-1]} {name!r}.{hint} `rdu-bench {kind}` shows all {len(known)}.")
+    shown = repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
+    raise LookupError(f"there is no {kind[:-1]} {shown}.{hint} `rdu-bench {kind}` shows all {len(usable)}.")
+
+
+def _unconfused(path: Path, found: Found) -> None:
+    """Raises `PluginError` when a plug-in imports a module that is in two folders: Python would take the first."""
+    twice = {name: paths for name, paths in found.modules.items() if len(paths) > 1}
+    if not twice:
+        return
+    uses = _sources.imported(path)
+    for name, (one, other, *_) in twice.items():
+        if any(file == p or p in file.parents for file in uses for p in (one, other)):
+            raise PluginError(f"{path} imports {name}, which is both {one} and {other}: rename one of the two.")
 
 
 def card(kind: str, name: str) -> dict[str, Any]:
     """The literals of a plug-in's `row` or `card`, with its docstring as `doc`, read without importing the file.
 
-    Raises `PluginError` when the file does not parse or the literal is missing or not a literal.
+    Raises `LookupError`, or `PluginError` when there is no such literal, or more than one.
+    """
+    return _cards.card(kind, find(kind, name))
+
+
+def parameters(kind: str, name: str) -> dict[str, _cards.Parameter] | None:
+    """The parameters that a model or data set takes; None when it takes any, or hands them on.
+
+    Its file is imported only where reading it does not tell.  Raises `LookupError` or `PluginError`.
     """
     path = find(kind, name)
-    try:
-        tree = ast.parse(path.read_text())
-    except SyntaxError as error:
-        raise PluginError(f"{path}, line {error.lineno}: {error.msg}") from error
-    wanted = CARDS[kind]
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
-            continue
-        if [t.id for t in node.targets if isinstance(t, ast.Name)] != [wanted]:
-            continue
-        try:
-            fields = {k.arg: ast.literal_eval(k.value) for k in node.value.keywords if k.arg}
-        except ValueError as error:
-            raise PluginError(f"{path}, line {node.lineno}: `{wanted}` must hold literals only") from error
-        return {**fields, "doc": _docstring(tree), "path": str(path)}
-    raise PluginError(f"{path} has no `{wanted} = …(name=value, …)` with keyword arguments")
-
-
-def _docstring(tree: ast.Module) -> str:
-    """Docstring of the one public class or function."""
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-            text = ast.get_docstring(node)
-            if text:
-                return text
-    return ast.get_docstring(tree) or ""
+    told = _cards.parameters(kind, path)
+    if told is not None:
+        return told
+    names = _takes(getattr(load(kind, path.stem), _cards.METHODS[kind]))
+    return None if names is None else {name: _cards.Parameter() for name in names}
 
 
 def plugin_hash(kind: str, name: str) -> str:
-    """Hash of a plug-in's file, part of the key of every record it makes."""
-    return file_digest(find(kind, name))
+    """Hash of a plug-in's file and of all it imports from its own folder, part of the key of every record it makes.
+
+    Raises `LookupError` or `PluginError`.
+    """
+    path = find(kind, name)
+    try:
+        return _sources.source_digest(path)
+    except OSError as error:
+        raise PluginError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
 
 
 def load(kind: str, name: str) -> Any:
-    """The class of a plug-in.  Raises `PluginError` with the traceback when its file does not import."""
+    """The class of a plug-in, imported anew when its file, or what it imports from its folder, has changed.
+
+    Raises `PluginError` with the traceback when its file does not import.
+    """
     from .data import Dataset
     from .model import Model
     from .probe import Probe
 
     base = {"models": Model, "datasets": Dataset, "probes": Probe}[kind]
-    path = find(kind, name)
+    path, now = find(kind, name), plugin_hash(kind, name)
+    if path in _loaded and _loaded[path][0] == now:
+        return _loaded[path][1]
+    _cards.card(kind, path)
+    _forget(path)
     try:
         module = importlib.import_module(f"rdu_bench.{kind}.{path.stem}")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{path} does not import:\n{traceback.format_exc(limit=-3)}") from error
     classes = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
-    found = [c for c in classes if issubclass(c, base)]
+    found = [c for c in dict.fromkeys(classes) if issubclass(c, base)]
     if len(found) != 1:
         names = ", ".join(c.__name__ for c in found) or "none"
         raise PluginError(f"{path} must define exactly one subclass of {base.__name__}, but defines {names}.")
+    _loaded[path] = now, found[0]
     return found[0]
 
 
+def _forget(path: Path) -> None:
+    """Let go of what was imported of a plug-in that has changed since, and of folders that are no longer named."""
+    changed = {path, *_sources.imported(path)} if path in _loaded else set()
+    packages = {f"rdu_bench.{kind}": set(_paths.search_path(kind)) for kind in _paths.KINDS}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not file:
+            continue
+        package, _, rest = name.rpartition(".")
+        lost = package in packages and str(Path(file).parent) not in packages[package] and Path(file).stem == rest
+        if lost or Path(file) in changed:
+            del sys.modules[name]
+            vars(sys.modules.get(package, module)).pop(rest, None)  # `from . import _parts` looks there first
+            with suppress(OSError):  # a change within a second is not seen by the compiled copy
+                Path(importlib.util.cache_from_source(file)).unlink(missing_ok=True)
+    importlib.invalidate_caches()
+
+
 def dataset(name: str, **params: Any) -> Any:
-    """The loaded data set of a name.  Raises `LookupError`, `PluginError` or `DataError`."""
+    """The loaded data set of a name.
+
+    Raises `LookupError`, `PluginError`, `DataError`, or `TypeError` in one sentence for a parameter it does not take.
+    """
     path = find("datasets", name)
     made = load("datasets", path.stem)()
     made.name = path.stem
-    try:
-        made.load(**params)
-    except TypeError as error:
-        raise _signature(path.stem, error) from error
+    _taken(path.stem, made.load, params)
+    made.load(**params)
     return made
 
 
 def model(name: str, spec: Any, **params: Any) -> Any:
-    """A new model of a name for a `Spec`.  Raises `LookupError`, `PluginError`, `TypeError` for unknown parameters."""
+    """A new model of a name for a `Spec`.
+
+    Raises `LookupError`, `PluginError`, or `TypeError` in one sentence for a parameter it does not take.
+    """
     path = find("models", name)
     kind = load("models", path.stem)
-    try:
-        return kind(spec, **params)
-    except TypeError as error:
-        raise _signature(path.stem, error) from error
+    _taken(path.stem, kind.__init__, params)
+    return kind(spec, **params)
 
 
-def _signature(name: str, error: TypeError) -> Exception:
-    if "unexpected keyword argument" not in str(error):
-        return error
-    return TypeError(f"{name}: {error}")
+def _takes(function: Any) -> list[str] | None:
+    known = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in known):
+        return None
+    return [p.name for p in known if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
+
+
+def _taken(name: str, function: Any, params: dict[str, Any]) -> None:
+    """Raises `TypeError` for a parameter that a plug-in does not take; what it raises itself is its own."""
+    takes = _takes(function)
+    for given in params:
+        if takes is not None and given not in takes:
+            close = difflib.get_close_matches(given, takes, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"{name} takes no {given!r}.{hint} It takes {', '.join(takes) or 'no parameters'}.")

@@ -183,6 +183,8 @@ def test_a_plugin_with_a_name_of_ours_is_refused(tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "vae.py").write_text("")
     done = rdu("models", "--plugins", ".", cwd=tmp_path)
+    assert done.returncode == 0 and "vq_vae" in done.stdout and "Rename yours" in done.stderr
+    done = rdu("models", "vae", "--plugins", ".", cwd=tmp_path)
     assert done.returncode == 2 and "Rename yours" in done.stderr
 
 

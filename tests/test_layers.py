@@ -10,7 +10,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # lower layers first; a file may import ours from layers below its own, and from its own folder
 LAYERS = [
-    ["rdu_bench/_hash.py", "rdu_bench/_paths.py", "rdu_bench/analytic.py"],
+    [
+        "rdu_bench/_hash.py",
+        "rdu_bench/_paths.py",
+        "rdu_bench/_sources.py",
+        "rdu_bench/_cards.py",
+        "rdu_bench/analytic.py",
+    ],
     ["rdu_bench/records/laws.py", "rdu_bench/records/store.py"],
     ["rdu_bench/nn/densities.py"],
     ["rdu_bench/nn/networks.py", "rdu_bench/model.py"],

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import budget as budgets
@@ -179,29 +177,14 @@ def _usable(suite: Suite, entries: Iterable[ModelEntry], data: Sequence[DataEntr
 
 def _checked(kind: str, entry: Entry) -> Entry:
     """`entry` under its file's name; raises `LookupError` for a name, `SuiteError` for a parameter there is not."""
-    path = registry.find(kind, entry.name)
-    known = _parameters(path, "__init__" if kind == "models" else "load")
-    for name in (*entry.params, *getattr(entry, "sweep", ())):  # data sets have none
+    stem = registry.find(kind, entry.name).stem
+    given = [*entry.params, *getattr(entry, "sweep", ())]  # data sets have none
+    known = registry.parameters(kind, stem) if given else None
+    for name in given:
         if known is not None and name not in known:
             takes = ", ".join(known) if known else "no parameters"
-            raise SuiteError(f"{path.stem} takes no {name!r}.{close(name, known)} It takes {takes}.")
-    return entry.model_copy(update={"name": path.stem})
-
-
-def _parameters(path: Path, method: str) -> list[str] | None:
-    """Keyword-only parameters of a method of the file's class, without importing it; None when they cannot be told."""
-    try:
-        tree = ast.parse(path.read_text("utf-8"))
-    except SyntaxError:
-        return None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef) and any(
-            isinstance(line, ast.Assign) and getattr(line.targets[0], "id", "") in ("row", "card") for line in node.body
-        ):
-            for line in node.body:
-                if isinstance(line, ast.FunctionDef) and line.name == method:
-                    return None if line.args.kwarg else [arg.arg for arg in line.args.kwonlyargs]
-    return None
+            raise SuiteError(f"{stem} takes no {name!r}.{close(name, known)} It takes {takes}.")
+    return entry.model_copy(update={"name": stem})
 
 
 def _entries(suite: Suite) -> Iterator[ModelEntry]:

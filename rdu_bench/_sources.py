@@ -1,0 +1,149 @@
+"""What a plug-in is made of: its file, and the files of its own folder that it imports, found without running any."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from . import _paths
+from ._hash import digest
+
+
+class PluginError(Exception):
+    """A plug-in file cannot be used; the message says why and what to do."""
+
+
+MOST = 1_000_000  # bytes of a plug-in's file; one that is longer is no source text of a person
+
+
+def parse(path: Path) -> ast.Module:
+    """The syntax tree of a plug-in's file.  Raises `PluginError` with what is wrong and where."""
+    try:
+        if path.stat().st_size > MOST:
+            size = f"{path.stat().st_size / 1e6:.0f} MB"
+            raise PluginError(f"{path} has {size}: a plug-in is a source text of at most {MOST // 10**6} MB.")
+        return ast.parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise PluginError(f"{path} cannot be read: {error.strerror}.") from error
+    except SyntaxError as error:
+        if "codec can't decode" in (error.msg or ""):
+            raise PluginError(f"{path} is not UTF-8 text: save it as UTF-8.") from error
+        at = f", line {error.lineno}" if error.lineno else ""
+        raise PluginError(f"{path}{at}: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, a thousand brackets
+        raise PluginError(f"{path} does not parse: {error or type(error).__name__}") from error
+
+
+def source_digest(path: Path) -> str:
+    """Hash of a plug-in, 16 hex digits: of its file's bytes, and of all that it imports from its own folder if any.
+
+    Found by static analysis of every form of import, also inside functions, and through the files it finds: modules
+    and packages beside the file (`from . import _parts`), in its plug-in folder, and other plug-ins
+    (`from rdu_bench.models.vae import VAE`).  Raises `OSError` when a file cannot be read.
+    """
+    own = digest_of(path)
+    others = {_label(other): digest_of(other) for other in imported(path)}
+    return digest({"": own, **others}) if others else own
+
+
+def digest_of(path: Path) -> str:
+    """The first 16 hex digits of SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _label(path: Path) -> str:
+    """How a plug-in's hash names a file: `models/_parts.py`, the same wherever its folder lies."""
+    kind = next((folder for folder in path.parents if folder.name in _paths.KINDS), path.parent)
+    return path.relative_to(kind.parent).as_posix()
+
+
+def imported(path: Path) -> list[Path]:
+    """The files in plug-in folders that `path` imports, directly or through others, in order."""
+    root, seen, left = path.parent.parent, {path: None}, [path]
+    while left:
+        here = left.pop()
+        for other in _direct(here, root):
+            if other not in seen:
+                seen[other] = None
+                left.append(other)
+    return sorted(other for other in seen if other != path)
+
+
+def _direct(path: Path, root: Path) -> Iterator[Path]:
+    """Files that one file imports, as far as they lie in plug-in folders; `root` is that of the plug-in."""
+    for level, name, members in _imports(path.read_bytes()):
+        for base, parts in _bases(path, root, level, name):
+            yield from _modules(base, parts, members)
+
+
+def _bases(path: Path, root: Path, level: int, name: tuple[str, ...]) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Folders that a module's name may start from, with the rest of the name."""
+    above = path.parents[min(level, len(path.parents)) - 1] if level else path.parent
+    kind = name[1] if name[:1] == ("rdu_bench",) and name[1:] else name[0] if level and name and above == root else ""
+    if kind in _paths.KINDS:  # rdu_bench.models.…, or ..models.… from a file of another kind
+        rest = name[2:] if not level else name[1:]
+        yield from ((Path(folder), rest) for folder in _paths.search_path(kind))
+    elif level:
+        folders = _siblings(above) if above.parent == root else [above]
+        yield from ((folder, name) for folder in folders)
+    elif root not in (_paths.HERE, _paths.HERE.parent) and name[:1] != ("rdu_bench",):
+        yield path.parent, name  # for a plug-in that puts its own folder on Python's path
+        yield root, name
+        if name[0] == root.name:  # of an installed package
+            yield root, name[1:]
+
+
+def _siblings(folder: Path) -> list[Path]:
+    """All folders of a kind are one package: a relative import reaches each of them."""
+    return [folder, *(Path(f) for f in _paths.search_path(folder.name) if Path(f) != folder)]
+
+
+def _modules(base: Path, parts: tuple[str, ...], members: tuple[str, ...]) -> Iterator[Path]:
+    """Files behind `from parts import members` below a folder: each package on the way, and members that are files."""
+    folder = base
+    for i, part in enumerate(parts):
+        last = i == len(parts) - 1
+        if (folder / part / "__init__.py").is_file():
+            yield folder / part / "__init__.py"
+        elif last and (folder / f"{part}.py").is_file():
+            yield folder / f"{part}.py"
+            return
+        folder = folder / part
+        if not folder.is_dir():
+            return
+    for member in members:
+        if (folder / member / "__init__.py").is_file():
+            yield folder / member / "__init__.py"
+        elif (folder / f"{member}.py").is_file():
+            yield folder / f"{member}.py"
+
+
+@lru_cache(maxsize=1024)
+def _imports(source: bytes) -> tuple[tuple[int, tuple[str, ...], tuple[str, ...]], ...]:
+    """Level, module and members of every import in a source text; none in one that does not parse."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    found: list[tuple[int, tuple[str, ...], tuple[str, ...]]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(0, tuple(alias.name.split(".")), ()) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            name = tuple(node.module.split(".")) if node.module else ()
+            found.append((node.level, name, tuple(alias.name for alias in node.names)))
+        elif isinstance(node, ast.Call) and (given := _asked(node)):
+            bare = given.lstrip(".")
+            found.append((len(given) - len(bare), tuple(filter(None, bare.split("."))), ()))
+    return tuple((level, name, members) for level, name, members in found if level or name)
+
+
+def _asked(call: ast.Call) -> str:
+    """The literal name in `import_module("…")` and `__import__("…")`; nothing for any other call."""
+    func, given = call.func, call.args[0] if call.args else None
+    name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
+    literal = isinstance(given, ast.Constant) and isinstance(given.value, str)
+    return str(given.value) if literal and name in ("import_module", "__import__") else ""  # type: ignore[union-attr]
