@@ -1,90 +1,114 @@
-"""Who may import whom.  The order below is the architecture; this test keeps it true."""
+"""The architecture is true: imports point down, plug-ins know one module, and what is light stays light."""
 
-import ast
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from layers import LAYERS, faults, layer, modules, read
 
 ROOT = Path(__file__).parents[1]
-# lower layers first; a file may import ours from layers below its own, and from its own folder
-LAYERS = [
-    [
-        "rdu_bench/_hash.py",
-        "rdu_bench/_paths.py",
-        "rdu_bench/_sources.py",
-        "rdu_bench/_cards.py",
-        "rdu_bench/analytic.py",
-    ],
-    ["rdu_bench/records/laws.py", "rdu_bench/records/store.py"],
-    ["rdu_bench/nn/densities.py"],
-    ["rdu_bench/nn/networks.py", "rdu_bench/model.py"],
-    ["rdu_bench/nn/*.py", "rdu_bench/data/*.py", "rdu_bench/autoencoder.py"],
-    ["rdu_bench/probe.py"],
-    ["rdu_bench/registry.py"],
-    ["rdu_bench/api.py"],
-    ["models/*.py", "probes/*.py", "datasets/*.py"],
-    [
-        "rdu_bench/training/*.py",
-        "rdu_bench/measure/*.py",
-        "rdu_bench/engine/s[pu]*.py",
-        "rdu_bench/engine/expand.py",
-        "rdu_bench/engine/sentences.py",
-    ],
-    ["rdu_bench/engine/curve.py", "rdu_bench/encoder.py"],
-    ["rdu_bench/analysis/*.py", "rdu_bench/conformance/laws.py", "rdu_bench/records/audit.py"],
-    ["rdu_bench/engine/scheduler.py", "rdu_bench/report/*.py", "rdu_bench/conformance/check.py"],
-    ["rdu_bench/cli.py"],
+KNOWN = modules(ROOT)
+
+
+def test_imports_point_down_and_go_in_no_circle():
+    assert list(faults(ROOT)) == []
+
+
+def test_every_module_has_one_layer_and_every_layer_a_module():
+    assert {layer(module) for module in KNOWN} == set(LAYERS)
+
+
+UPWARD = [
+    ("rdu_bench.nn.densities", "from rdu_bench.api import Batch", "rdu_bench.api"),
+    ("rdu_bench.nn.densities", "import rdu_bench.registry", "rdu_bench.registry"),
+    ("rdu_bench.registry", "from .api import Batch", "rdu_bench.api"),
+    ("rdu_bench.nn.densities", "import rdu_bench.registry as plain", "rdu_bench.registry"),
+    ("rdu_bench.nn.densities", "from rdu_bench import registry", "rdu_bench.registry"),
+    ("rdu_bench.nn.densities", "from .. import registry", "rdu_bench.registry"),
+    ("rdu_bench.nn.densities", "from ..registry import model", "rdu_bench.registry"),
+    ("rdu_bench.model", "from . import registry", "rdu_bench.registry"),
+    ("rdu_bench.model", "from .training import train", "rdu_bench.training.train"),
+    ("rdu_bench.model", "def later():\n    from .engine import suite", "rdu_bench.engine.suite"),
+    ("rdu_bench.model", "class C:\n    def f(self):\n        import rdu_bench.cli", "rdu_bench.cli"),
+    ("rdu_bench.model", "try:\n    from . import cli\nexcept ImportError:\n    cli = None", "rdu_bench.cli"),
+    ("rdu_bench.model", "import importlib\nimportlib.import_module('rdu_bench.cli')", "rdu_bench.cli"),
+    ("rdu_bench.model", "from importlib import import_module\nimport_module('.cli', __package__)", "rdu_bench.cli"),
+    ("rdu_bench.model", "__import__('rdu_bench.cli')", "rdu_bench.cli"),
+    ("rdu_bench.data", "from ..measure import codes", "rdu_bench.measure.codes"),  # a package's own file
+    ("rdu_bench.records.store", "from ..analysis import frontier", "rdu_bench.analysis"),
+    ("rdu_bench.measure.codes", "from ..engine import curve", "rdu_bench.engine.curve"),
+    ("rdu_bench.training.train", "from ..measure import measure", "rdu_bench.measure"),
+    ("rdu_bench.report.page", "from ..registry import model", "rdu_bench.registry"),
+    ("rdu_bench.analysis.points", "from ..data import Dataset", "rdu_bench.data"),
+    ("rdu_bench.models.vae", "from rdu_bench import registry", "rdu_bench.registry"),
+    ("rdu_bench.models.vae", "from rdu_bench.model import Model", "rdu_bench.model"),
+    ("rdu_bench.probes.knn", "from rdu_bench.data import Dataset", "rdu_bench.data"),
+    ("rdu_bench.datasets.digits", "def load():\n    from rdu_bench._hash import digest", "rdu_bench._hash"),
+    (
+        "rdu_bench.datasets.digits",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rdu_bench.data import Dataset",
+        "rdu_bench.data",
+    ),
+    ("rdu_bench", "from .engine import scheduler", "rdu_bench.engine.scheduler"),
 ]
-LEVEL: dict[Path, int] = {}
-for level, globs in enumerate(LAYERS):
-    for path in (path for g in globs for path in ROOT.glob(g)):
-        LEVEL.setdefault(path, level)
 
 
-def imported(path: Path) -> set[Path]:
-    """Files of ours that `path` imports."""
-    here, out = path.relative_to(ROOT).with_suffix("").parts, set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            base = (
-                (*here[: len(here) - node.level], *(node.module or "").split("."))
-                if node.level
-                else tuple(node.module.split("."))
-            )
-            out |= {ROOT.joinpath(*base).with_suffix(".py")}
-    return {p for p in out if p in LEVEL}
+@pytest.mark.parametrize(("module", "lines", "wrong"), UPWARD)
+def test_an_upward_import_is_found_in_every_form(module, lines, wrong):
+    found = [fault for fault in faults(ROOT, {module: lines}) if fault.startswith(f"{module}, line")]
+    assert any(f"imports {wrong}" in fault for fault in found)
 
 
-@pytest.mark.parametrize("path", sorted(LEVEL), ids=lambda p: str(p.relative_to(ROOT)))
-def test_imports_point_down(path):
-    for other in imported(path):
-        beside = other.parent == path.parent and LEVEL[other] == LEVEL[path]
-        assert LEVEL[other] < LEVEL[path] or beside, f"{path.name} may not import {other.name}"
+@pytest.mark.parametrize(
+    "lines", ["import torch", "def late():\n    import torch.nn as nn", "from safetensors.torch import load_file"]
+)
+@pytest.mark.parametrize("module", ["rdu_bench.records.store", "rdu_bench.analysis.points", "rdu_bench.report.page"])
+def test_what_reads_records_does_without_torch(module, lines):
+    assert any("does without it" in fault for fault in faults(ROOT, {module: lines}))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "models").glob("*.py")), ids=lambda p: p.stem)
-def test_models_know_only_the_api(path):
-    assert {p.name for p in imported(path)} <= {"api.py"}
+def test_a_module_without_a_layer_is_found():
+    [fault] = faults(ROOT, {"rdu_bench.newcomer": "import math"})
+    assert "rdu_bench.newcomer has no layer" in fault
+
+
+def test_a_circle_within_a_layer_is_found():
+    circle = {"rdu_bench.scores.one": "from . import two", "rdu_bench.scores.two": "def f():\n    from .one import g"}
+    [fault] = faults(ROOT, circle)
+    assert "circle" in fault and "scores.one" in fault and "scores.two" in fault
+
+
+def test_what_only_a_type_checker_imports_is_no_import_but_in_a_plug_in():
+    lines = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .cli import main"
+    assert list(faults(ROOT, {"rdu_bench.model": lines})) == []
+    assert read(lines, "rdu_bench.model", False, KNOWN).found == []
 
 
 HEAVY = {"torch", "pandas", "sklearn", "matplotlib", "distributed", "dask", "scipy"}
 
 
-def run_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT).stdout
+def loaded(code: str) -> set[str]:
+    """Modules that a fresh Python has loaded after `code`."""
+    line = f"import sys\n{code}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", line], check=True, capture_output=True, text=True, cwd=ROOT)
+    return set(done.stdout.split())
 
 
 def test_the_command_line_imports_nothing_heavy_until_it_must():
-    loaded = run_python(
-        "import sys, rdu_bench.cli, rdu_bench.engine.suite, rdu_bench.registry; print(*sys.modules)"
-    ).split()
-    assert not HEAVY & set(loaded)
+    assert not HEAVY & loaded("import rdu_bench.cli, rdu_bench.engine.suite, rdu_bench.registry")
 
 
 def test_records_are_read_and_drawn_without_torch():
-    loaded = run_python(
-        "import sys, rdu_bench.analysis, rdu_bench.report, rdu_bench.records.store; print(*sys.modules)"
-    ).split()
-    assert "torch" not in loaded
+    found = loaded("import rdu_bench.analysis, rdu_bench.report, rdu_bench.records.store, rdu_bench.records.audit")
+    assert "torch" not in found
+
+
+def test_the_names_of_the_package_load_from_where_they_lie():
+    import rdu_bench
+
+    for name in rdu_bench.__all__:
+        assert getattr(rdu_bench, name) is getattr(import_module(getattr(rdu_bench, name).__module__), name)
+    with pytest.raises(AttributeError, match="nothing_of_ours"):
+        rdu_bench.nothing_of_ours  # noqa: B018
