@@ -14,6 +14,7 @@ from rdu_bench.api import (
     GatedGaussian,
     Model,
     Row,
+    Seen,
     Spec,
     Terms,
     transmit,
@@ -70,7 +71,7 @@ class MRVAE(Autoencoder):
         D = -self.decoder(z.sample, self.told(log_beta)).log_prob(batch.x)
         return Terms(D, z.rate, (torch.expm1(log_beta) * z.rate).mean(), batch.x.new_zeros(()))
 
-    def at_rate(self, seen: Batch, sigma: float | None) -> Model:
+    def at_rate(self, seen: Seen, sigma: float | None) -> Model:
         made = copy.deepcopy(self).eval().requires_grad_(False)
         made.rate_is_set = True
         if sigma is None:
@@ -87,10 +88,11 @@ class MRVAE(Autoencoder):
         return made
 
     @torch.no_grad()
-    def rate(self, seen: Batch, log_beta: float) -> float:
+    def rate(self, seen: Seen, log_beta: float) -> float:
         """R in nats at a β, the mean over examples."""
-        total = 0.0
+        total, n = 0.0, 0
         for part in seen.chunks(1024):
             x = part.x.to(self.log_beta.device)
             total += float(kl_divergence(self.q(x, self.log_beta.new_full((len(x),), log_beta)), self.prior()).sum())
-        return total / len(seen.x)
+            n += len(x)
+        return total / n

@@ -16,8 +16,7 @@ from . import registry
 from ._hash import named_seed
 from .data import Card, Dataset, Examples, Factor
 from .model import Batch, Code, Model, flatten
-from .training.posthoc import at_rate, comes_after
-from .training.train import fit
+from .training import Training, train_at
 
 
 class Encoder(TransformerMixin, BaseEstimator):
@@ -89,13 +88,11 @@ class Encoder(TransformerMixin, BaseEstimator):
         missing = set(model.row.needs) - data.provides
         if missing:
             raise ValueError(f"{self.model} needs {', '.join(sorted(missing))}, which these X and y do not have")
-        how: dict[str, Any] = {"steps": self.steps, "batch": self.batch, "lr": self.lr, "device": self.device}
-        how["seed"] = named_seed("train", self.random_state)
-        after = comes_after(model)
-        control = fit(model, data, None if after else self.sigma, **how)
-        if after and control.status != "diverged":
-            model = at_rate(model, data.seen("train", model.row), self.sigma)
-            control = fit(model, data, self.sigma, **how)
+        training = Training(
+            self.steps, self.batch, self.lr, seed=named_seed("train", self.random_state), device=self.device
+        )
+        found = train_at(model, data, self.sigma, training)
+        model, control = found.model, found.control
         if control.status == "diverged":
             raise ArithmeticError(f"{self.model} diverged: {control.reason}")
         if control.status != "ok":

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,13 @@ class Batch(NamedTuple):
     def to(self, device: str | torch.device) -> Batch:
         """The same on another device."""
         return Batch(*(part.to(device) for part in self))
+
+
+class Seen(Protocol):
+    """Examples that are given a few at a time: a `Batch`, or the view of a split that may be larger than memory."""
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """The examples in order, `size` at a time."""
 
 
 class Block(NamedTuple):
@@ -174,8 +181,11 @@ class Model(nn.Module):
         """() loss of the model's `Critic`s; its gradient must reach nothing else."""
         return batch.x.new_zeros(())
 
-    def at_rate(self, seen: Batch, sigma: float | None) -> Model:
-        """For a `multi-rate` channel: this model, once trained for all rates, as the one of `sigma` nats on `seen`."""
+    def at_rate(self, seen: Seen, sigma: float | None) -> Model:
+        """For a `multi-rate` channel: this model, once trained for all rates, as the one of `sigma` nats on `seen`.
+
+        What tells it from this model lies in its buffers, so that it can be kept.
+        """
         raise NotImplementedError
 
     def forward(self, batch: Batch) -> Terms:

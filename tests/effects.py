@@ -1,5 +1,7 @@
 """Two models at one rate: what a defining effect is measured with."""
 
+from dataclasses import replace
+
 import torch
 
 from rdu_bench import registry
@@ -7,8 +9,7 @@ from rdu_bench.budget import find
 from rdu_bench.data import Dataset
 from rdu_bench.measure import Measured, measure
 from rdu_bench.model import Model
-from rdu_bench.training.posthoc import at_rate, comes_after
-from rdu_bench.training.train import Control, fit
+from rdu_bench.training import Control, Training, train_at
 
 LAPTOP = find("laptop")
 NETWORK = {"hidden": (128, 128), "latent": 10}
@@ -20,12 +21,8 @@ def trained(
     """A model of ours at `sigma` nats, with the budget and the networks that suites use."""
     torch.manual_seed(seed)
     model = registry.model(name, data.spec(**(network or NETWORK)), **params)
-    how = {"steps": steps, "batch": LAPTOP.batch, "lr": LAPTOP.lr, "seed": seed}
-    if comes_after(model):
-        fit(model, data, None, **how)
-        model = at_rate(model, data.seen("train", model.row), sigma)
-        how["steps"] = round(steps * LAPTOP.continuation)
-    return model, fit(model, data, sigma, **how)
+    found = train_at(model, data, sigma, replace(Training.of(LAPTOP, seed=seed), steps=steps))
+    return found.model, found.control
 
 
 def measured(model: Model, data: Dataset, *, seed: int = 0, network=None) -> Measured:

@@ -11,6 +11,7 @@ import inspect
 import re
 import traceback
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,9 @@ from .. import _paths, registry
 from ..data import Dataset
 from ..model import Model, Row, Terms
 from ..nn.networks import Spec
-from ..training.posthoc import at_rate, comes_after
-from ..training.train import fit
+from ..training import Trained, Training, fit
+from ..training.fitting import put_at
+from ..training.posthoc import comes_after
 from . import laws
 from .laws import CHANNELS, Law, Problems, Subject
 
@@ -29,8 +31,8 @@ PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}")  # arXiv id, or OpenRe
 CITED = re.compile(r"(?:arXiv:|openreview )([\w.-]*\w)", re.IGNORECASE)
 NEEDS = {"labels", "groups", "factors", "image", "binary"}
 LABELS = {"", "optional", "required"}
-TRAIN: dict[str, Any] = {"batch": 100, "lr": 2e-3, "seed": 0}
-STEPS = 300
+TRAINING = Training(steps=300, batch=100)
+TWINS = replace(TRAINING, steps=5)
 
 
 class Finding(NamedTuple):
@@ -199,34 +201,31 @@ def learns(subject: Subject) -> Problems:
     spec = data.spec(hidden=(64,), latent=10)
     model = subject.new(spec)
     before = _score(model, data)
-    control = fit(model, data, None, steps=STEPS, **TRAIN)
-    if control.status == "diverged":
-        yield f"training diverged: {control.reason}"
+    free = fit(model, data, None, TRAINING)
+    if free.control.status == "diverged":
+        yield f"training diverged: {free.control.reason}"
         return
     after = _score(model, data)
     if not after < before - 1e-3 * abs(before):
-        yield f"the loss does not fall in {STEPS} steps on digits: {before:.4g} nats before, {after:.4g} after"
-    twins = [subject.new(spec), subject.new(spec)]
-    for twin in twins:
-        fit(twin, data, None, steps=5, **TRAIN)
+        yield f"the loss does not fall in {TRAINING.steps} steps on digits: {before:.4g} nats before, {after:.4g} after"
+    twins = [fit(subject.new(spec), data, None, TWINS).model for _ in range(2)]
     if not all(torch.equal(a, b) for a, b in zip(*(t.parameters() for t in twins), strict=True)):
         yield "two trainings with one seed give different weights: draw noise from torch.rand* alone"
-    yield from _reaches(subject, model, control.R_train, data, spec)
+    yield from _reaches(subject, free, data, spec)
 
 
-def _reaches(subject: Subject, model: Model, free: float, data: Dataset, spec: Spec) -> Problems:
+def _reaches(subject: Subject, free: Trained, data: Dataset, spec: Spec) -> Problems:
     """Half the rate it takes by itself, which any price on R must lead to; of no rate there is no half."""
-    aimed: Model
-    if comes_after(model):
-        sigma, aimed = 4.0, at_rate(model, data.seen("train", model.row), 4.0)
-    elif free >= 1:
-        sigma, aimed = free / 2, subject.new(spec)
+    if comes_after(free.model):
+        sigma, found = 4.0, put_at(free, data, 4.0, TRAINING).control
+    elif free.control.R_train >= 1:
+        sigma = free.control.R_train / 2
+        found = fit(subject.new(spec), data, sigma, TRAINING).control
     else:
         return
-    control = fit(aimed, data, sigma, steps=STEPS, **TRAIN)
-    if control.rate_err is None or abs(control.rate_err) > 0.2:
+    if found.rate_err is None or abs(found.rate_err) > 0.2:
         yield (
-            f"asked for {sigma:.3g} nats it gives {control.R_train:.3g} ({control.status}): its rate must follow a "
+            f"asked for {sigma:.3g} nats it gives {found.R_train:.3g} ({found.status}): its rate must follow a "
             "price on R, so let R's gradient reach the encoder and keep the regularizer from setting R"
         )
 

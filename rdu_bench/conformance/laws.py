@@ -24,7 +24,7 @@ from .. import registry
 from ..model import Batch, Block, Model, Row, Terms, flatten, total_rate
 from ..nn.critics import Average, Critic
 from ..nn.networks import Spec
-from ..training.train import Stack
+from ..training.stack import Stack
 
 CHANNELS = {"native", "trained-noise", "posthoc-iso", "posthoc-learned", "multi-rate"}
 

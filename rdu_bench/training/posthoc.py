@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from ..model import Batch, Code, Model, flatten, transmit
+from ..model import Batch, Code, Model, Seen, flatten, transmit
 from ..nn.densities import gaussian
 from ..nn.whitening import whitening
 
@@ -22,11 +22,16 @@ GAIN = 10.0  # for few numbers with far to go, beside weights that have not
 
 
 def comes_after(model: Model) -> bool:
-    """Whether the model is trained once, paying no rate, and given each rate afterwards, by `at_rate`."""
+    """Whether the model is to be trained once, paying no rate, and given each rate afterwards, by `at_rate`.
+
+    What `at_rate` gives has its channel.
+    """
+    if isinstance(model, Whitened) or model.rate_is_set:
+        return False
     return model.channel.startswith("posthoc") or model.channel == "multi-rate"
 
 
-def at_rate(model: Model, seen: Batch, sigma: float | None) -> Model:
+def at_rate(model: Model, seen: Seen, sigma: float | None) -> Model:
     """The trained `model` as one of `sigma` nats on the examples `seen`, in evaluation mode."""
     made = Whitened(model, seen, sigma) if model.channel.startswith("posthoc") else model.at_rate(seen, sigma)
     return made.to(next(model.parameters()).device).eval()
@@ -42,7 +47,7 @@ class Whitened(Model):
     z̃/(1 + τ²), turned back.
     """
 
-    def __init__(self, model: Model, seen: Batch, sigma: float | None):
+    def __init__(self, model: Model, seen: Seen, sigma: float | None):
         super().__init__()
         self.model = copy.deepcopy(model).eval()
         self.row, self.channel, self.rate_is_set = model.row, model.channel, sigma is not None

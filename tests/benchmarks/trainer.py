@@ -12,7 +12,7 @@ import time
 import torch
 
 from rdu_bench import registry
-from rdu_bench.training.train import fit
+from rdu_bench.training import Training, fit
 
 STEPS, BATCH, ROUNDS = 400, 128, 9
 
@@ -40,7 +40,7 @@ def bare(model: torch.nn.Module, x: torch.Tensor) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     data = registry.dataset("digits")
-    x = data.splits["train"].x
+    x = data.splits["train"].take()
     for title, network in {
         "mlp 256-256": {"hidden": (256, 256)},
         "conv 32-64": {"family": "conv", "hidden": (32, 64, 128)},
@@ -52,7 +52,7 @@ def main() -> None:
                 model = registry.model("vae", data.spec(**network))
                 began = time.perf_counter()
                 if ours:
-                    fit(model, data, 6.0, steps=STEPS, batch=BATCH)
+                    fit(model, data, 6.0, Training(steps=STEPS, batch=BATCH))
                 else:
                     bare(model, x)
                 seconds.append(time.perf_counter() - began)

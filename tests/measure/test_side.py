@@ -11,8 +11,8 @@ from rdu_bench.api import Autoencoder, Batch, Decoder, Row, flatten, label_block
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import draw
 from rdu_bench.records.laws import check
+from rdu_bench.training import Training, fit, mean_rate
 from rdu_bench.training.posthoc import Whitened
-from rdu_bench.training.train import fit, mean_rate
 
 
 class Told(Autoencoder):
@@ -73,7 +73,7 @@ def test_models_that_are_not_told_are_not_given_s(data):
 def test_a_rate_counts_what_the_decoder_is_told(data):
     torch.manual_seed(0)
     model = Told(data.spec(hidden=(32,), latent=4))
-    control = fit(model, data, 4.0, steps=300)
+    control = fit(model, data, 4.0, Training(steps=300)).control
     code = model.encode(data.seen("train", model.row))
     assert control.R_train == pytest.approx(4, rel=0.05)
     assert code["z"].rate.mean().item() == pytest.approx(4 - math.log(3), rel=0.1)
@@ -82,7 +82,7 @@ def test_a_rate_counts_what_the_decoder_is_told(data):
 def test_records_of_a_model_that_is_told_break_no_law(data):
     torch.manual_seed(0)
     model = Told(data.spec(hidden=(32,), latent=4))
-    fit(model, data, 4.0, steps=200)
+    fit(model, data, 4.0, Training(steps=200))
     budget = spent(
         codes=800, draws_fit=2, draws_test=2, mixtures=(4,), probe_steps=50, head_epochs=2, test=400, score_groups=50
     )
@@ -110,6 +110,6 @@ def test_a_channel_cannot_give_less_than_side_information_costs_and_says_so(data
     torch.manual_seed(0)
     seen = data.seen("train", Silent.row)
     noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 1.0)
-    control = fit(noisy, data, 1.0, steps=1)
+    control = fit(noisy, data, 1.0, Training(steps=1)).control
     assert control.R_train == pytest.approx(math.log(3), abs=0.01)
     assert control.status == "unreachable" and "side information alone costs 1.10 nats" in control.reason

@@ -10,7 +10,7 @@ from worlds import spent
 from rdu_bench import analytic, registry
 from rdu_bench.measure import measure
 from rdu_bench.records.laws import SLACK
-from rdu_bench.training.train import fit, fit_stack
+from rdu_bench.training import Training, fit, fit_stack
 
 SIGMAS = [1.0, 2.0, 3.0, 4.5, 6.0, 7.5]
 BUDGET = spent(codes=8000, draws_fit=2)
@@ -31,8 +31,8 @@ def linear(world):
 @pytest.fixture(scope="module")
 def trained(world):
     models = [linear(world) for _ in SIGMAS]
-    controls = fit_stack(models, world, SIGMAS, steps=8_000, batch=512, lr=4e-3)
-    return list(zip(SIGMAS, models, controls, strict=True))
+    found = fit_stack(models, world, SIGMAS, Training(steps=8_000, batch=512, lr=4e-3))
+    return [(sigma, trained.model, trained.control) for sigma, trained in zip(SIGMAS, found, strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -94,10 +94,10 @@ def test_with_w_one_no_rate_below_the_elbos_can_be_reached(world):
     w = world.world
     elbo = float(analytic.rate(w.spectrum, w.noise))  # water level η², which is β = 1
     for sigma in (1.0, 3.0):
-        literal = fit(linear(world), world, sigma, steps=3000, batch=512, lr=4e-3, w=1.0)
+        literal = fit(linear(world), world, sigma, Training(steps=3000, batch=512, lr=4e-3, w=1.0)).control
         assert literal.R_train == pytest.approx(elbo, rel=0.03)
         assert literal.status == "unreachable"
-    exact = fit(linear(world), world, 3.0, steps=3000, batch=512, lr=4e-3, w=100.0)
+    exact = fit(linear(world), world, 3.0, Training(steps=3000, batch=512, lr=4e-3, w=100.0)).control
     assert exact.R_train == pytest.approx(3.0, rel=0.01)
 
 
@@ -105,7 +105,7 @@ def test_one_rate_of_the_analytic_world_in_seconds():
     """The same within 0.3 nats, in a fraction of the steps."""
     data = registry.dataset("linear_gaussian", n_train=20_000)
     model = linear(data)
-    control = fit(model, data, 3.0, steps=1500, batch=256, lr=1e-2)
+    control = fit(model, data, 3.0, Training(steps=1500, batch=256, lr=1e-2)).control
     assert control.status == "ok"
     found = measure(model.requires_grad_(False), data, BUDGET, ("linear",), spec=data.spec(hidden=(), latent=8))
     truth = float(analytic.frontier(data.world.spectrum, data.world.noise, found.values["R_star"]))

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, softplus
 
 from rdu_bench import registry
 from rdu_bench.api import Critic, Spec, mmd
-from rdu_bench.training.train import fit
+from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 4, 4), examples=500, classes=4, hidden=(32,), latent=3)
 new = maker(SPEC)
@@ -102,7 +102,7 @@ def test_the_crowd_of_codes_comes_to_look_like_the_prior_under_a_critic():
     digits, off = registry.dataset("digits"), {}
     for strength in (0.0, 1.0):
         model = new("aae", digits.spec(hidden=(32,), latent=2), strength=strength, noise="posthoc-iso")
-        fit(model, digits, None, steps=300, batch=128)
+        fit(model, digits, None, Training(steps=300, batch=128))
         z = model.encode(digits.seen("train", model.row))["z"].sample.detach()
         off[strength] = float(mmd(z, torch.randn_like(z)))
     assert off[1.0] < 0.2 * off[0.0]

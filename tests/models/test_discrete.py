@@ -15,7 +15,8 @@ from rdu_bench.api import (
     gaussian,
     total_rate,
 )
-from rdu_bench.training.train import Single, fit
+from rdu_bench.training import Training, fit
+from rdu_bench.training.stack import Single
 
 SPEC = Spec((1, 4, 4), examples=40, hidden=(16, 16), latent=3)
 new = maker(SPEC, spread=0.3)
@@ -123,7 +124,7 @@ def test_vq_meets_rates_on_both_sides_of_the_elbo():
     for sigma in (4.0, 9.0):
         torch.manual_seed(0)
         model = registry.model("vq_vae", data.spec(hidden=(128, 128), latent=10))
-        control = fit(model, data, sigma, steps=800)
+        control = fit(model, data, sigma, Training(steps=800)).control
         assert control.R_train == pytest.approx(sigma, rel=0.1)
         batch = Batch.unlabelled(data.splits["test"].x)
         with torch.no_grad():

@@ -19,7 +19,7 @@ from rdu_bench.api import (
     log_aggregates,
     total_correlation,
 )
-from rdu_bench.training.train import fit
+from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 4, 4), examples=500, hidden=(16,), latent=4)
 new = maker(SPEC)
@@ -100,7 +100,7 @@ def test_gamma_lowers_total_correlation_at_equal_rate():
     read = {}
     for name, params in {"vae": {}, "factor_vae": {"gamma": 20.0}}.items():
         model = new(name, digits.spec(hidden=(128,), latent=6), **params)
-        control = fit(model, digits, 6.0, steps=1500, batch=128)
+        control = fit(model, digits, 6.0, Training(steps=1500, batch=128)).control
         assert control.R_train == pytest.approx(6, rel=0.1)
         code = model.encode(Batch.unlabelled(digits.splits["train"].x))
         read[name] = float(total_correlation(code["z"], len(digits.splits["train"])).detach())

@@ -20,8 +20,8 @@ from rdu_bench.api import (
     mmd,
 )
 from rdu_bench.model import replay
+from rdu_bench.training import Training, fit, mean_rate
 from rdu_bench.training.posthoc import Whitened
-from rdu_bench.training.train import fit, mean_rate
 
 SPEC = Spec((1, 4, 4), examples=500, groups=2, hidden=(32,), latent=3)
 new = maker(SPEC)
@@ -81,7 +81,7 @@ def test_lambda_brings_the_codes_to_the_prior_at_equal_rate(corners):
     spec, off = corners.spec(hidden=(32,), latent=3), {}
     for strength in (1.0, 30.0):
         model = new("info_vae", spec, strength=strength)
-        control = fit(model, corners, 4.0, steps=600, batch=200)
+        control = fit(model, corners, 4.0, Training(steps=600, batch=200)).control
         assert control.R_train == pytest.approx(4, rel=0.1)
         z = torch.cat(
             [model.encode(Batch.unlabelled(corners.splits["train"].x))["z"].sample for _ in range(2)]
@@ -93,7 +93,8 @@ def test_lambda_brings_the_codes_to_the_prior_at_equal_rate(corners):
 def test_without_a_price_the_rate_grows(corners):
     spec = corners.spec(hidden=(32,), latent=3)
     priced, free = (
-        fit(new("info_vae", spec, alpha=a), corners, None, steps=400, batch=100).R_train for a in (0.0, 1.0)
+        fit(new("info_vae", spec, alpha=a), corners, None, Training(steps=400, batch=100)).control.R_train
+        for a in (0.0, 1.0)
     )
     assert free > priced + 2
 
@@ -141,7 +142,7 @@ def test_the_crowd_of_codes_comes_to_look_like_the_prior(corners):
     off = {}
     for strength in (0.0, 10.0):
         model = new("wae", corners.spec(hidden=(32,), latent=3), strength=strength, noise="posthoc-iso")
-        fit(model, corners, None, steps=500, batch=200)
+        fit(model, corners, None, Training(steps=500, batch=200))
         z = model.encode(whole(corners))["z"].sample.detach()
         off[strength] = float(mmd(z, torch.randn_like(z)))
     assert off[10.0] < 0.2 * off[0.0]
@@ -151,12 +152,12 @@ def test_the_crowd_of_codes_comes_to_look_like_the_prior(corners):
 def test_every_channel_carries_the_rate_asked_for(corners, noise):
     model = new("wae", corners.spec(hidden=(32,), latent=3), noise=noise)
     if noise == "trained":
-        fit(model, corners, 2.0, steps=500, batch=100)
+        fit(model, corners, 2.0, Training(steps=500, batch=100))
         measured = model
     else:
-        fit(model, corners, None, steps=200, batch=100)
+        fit(model, corners, None, Training(steps=200, batch=100))
         measured = Whitened(model, corners.seen("train", model.row), 2.0)
-        fit(measured, corners, 2.0, steps=100, batch=100)
+        fit(measured, corners, 2.0, Training(steps=100, batch=100))
     assert mean_rate(measured, corners.seen("train", model.row)) == pytest.approx(2, rel=0.05)
     assert measured.decode(measured.encode(whole(corners))).log_prob(whole(corners).x).isfinite().all()
 

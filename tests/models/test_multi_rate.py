@@ -12,8 +12,8 @@ from worlds import SPECTRUM, Plane
 from rdu_bench import Encoder, analytic, registry
 from rdu_bench.api import Autoencoder, Batch, Decoder, Row, Spec, Trunk, gaussian
 from rdu_bench.nn.gated import GAIN, Gate
+from rdu_bench.training import Training, fit, mean_rate
 from rdu_bench.training.posthoc import at_rate
-from rdu_bench.training.train import fit, mean_rate
 
 MLP = Spec((1, 8, 8), examples=500, hidden=(16, 12), latent=3)
 CONV = MLP._replace(family="conv", hidden=(4, 6, 12))
@@ -231,7 +231,7 @@ def plane():
     data.load()
     torch.manual_seed(0)
     model = registry.model("mr_vae", data.spec(hidden=(), latent=4), lowest=0.05)
-    fit(model, data, None, steps=1500, batch=250, lr=1e-2)
+    fit(model, data, None, Training(steps=1500, batch=250, lr=1e-2))
     return data, model
 
 
@@ -250,7 +250,7 @@ def test_one_training_traces_the_frontier(plane):
     spectrum = torch.linalg.eigvalsh(torch.cov(x.T, correction=0)).flip(0).numpy()
     for sigma in (0.3, 0.7, 1.2, 2.0, 3.0):
         made = at_rate(model, data.seen("train", model.row), sigma)
-        control = fit(made, data, sigma, steps=1)
+        control = fit(made, data, sigma, Training(steps=1)).control
         assert control.status == "ok"
         best = float(analytic.frontier(spectrum, data.noise, [control.R_train])[0])
         assert -0.02 < lost(made, data) - best < 0.08
@@ -282,7 +282,7 @@ def test_every_rate_in_reach_is_met_and_nothing_else_changes(plane):
 def test_no_target_is_beta_one(plane):
     data, model = plane
     made = at_rate(model, data.seen("train", model.row), None)
-    control = fit(made, data, None, steps=3)
+    control = fit(made, data, None, Training(steps=3)).control
     assert made.log_beta == 0 and control.status == "ok" and control.steps == 0
     assert control.R_train == pytest.approx(mean_rate(put(model, 1.0), data.seen("train", model.row)))
 
@@ -293,7 +293,7 @@ def test_rates_out_of_reach_are_the_nearest_and_say_so(plane, sigma, beta, words
     if words == "highest":
         model = new(LINE, lowest=0.05)  # which has not learned to be silent
     made = at_rate(model, data.seen("train", model.row), sigma)
-    control = fit(made, data, sigma, steps=1)
+    control = fit(made, data, sigma, Training(steps=1)).control
     assert control.status == "unreachable"
     assert control.reason == f"β = {beta:g} is the {words} it was trained for: R = {control.R_train:.2f} nats"
     assert control.R_train == pytest.approx(model.rate(data.seen("train", model.row), math.log(beta)), rel=1e-4)
@@ -334,7 +334,7 @@ def digits(seed, steps, *, code_gates=True):
         for gate in (model.encoder.mean, model.decoder.net.net.layers[0]):
             gate.weight.requires_grad_(False)
         model.encoder.slope.requires_grad_(False).zero_()
-    fit(model, data, None, steps=steps, seed=seed)
+    fit(model, data, None, Training(steps=steps, seed=seed))
     return data, model
 
 

@@ -6,7 +6,7 @@ import torch
 from rdu_bench import registry
 from rdu_bench.api import GROUP, Batch, DataError, Spec
 from rdu_bench.scores import mutual_information
-from rdu_bench.training.train import fit
+from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 8, 8), examples=1000, factors=3, hidden=(32,), latent=6)
 
@@ -93,7 +93,7 @@ def test_latents_know_the_factor_they_are_kept_for(sprites):
     for name, params in (("vae", {}), ("dc_ign", {"pull": 0.1})):
         torch.manual_seed(0)
         model = registry.model(name, sprites.spec(hidden=(128, 128), latent=10), **params)
-        fit(model, sprites, 5.0, steps=3000)
+        fit(model, sprites, 5.0, Training(steps=3000))
         z = model.encode(sprites.seen("test", model.row))["z"].q.mean.detach().numpy()
         found[name] = mutual_information(z, y)
     meaning = model.meaning.numpy()

@@ -14,7 +14,7 @@ from rdu_bench.api import (
     Batch,
     Spec,
 )
-from rdu_bench.training.train import fit, mean_rate
+from rdu_bench.training import Training, fit, mean_rate
 
 SPEC = Spec((1, 4, 4), examples=500, hidden=(32,), latent=3)
 new = maker(SPEC)
@@ -48,7 +48,7 @@ def test_the_capacity_is_of_the_mean_rate_not_of_each_examples():
 @pytest.mark.parametrize("capacity", [1.0, 2.5])
 def test_capacity_drives_the_rate(corners, capacity):
     model = new("beta_vae", corners.spec(hidden=(32,), latent=3), mode="capacity", capacity=capacity, gamma=100.0)
-    fit(model, corners, None, steps=400, batch=100)
+    fit(model, corners, None, Training(steps=400, batch=100))
     assert mean_rate(model, corners.seen("train", model.row)) == pytest.approx(capacity, rel=0.05)
 
 
@@ -56,15 +56,15 @@ def test_rate_falls_with_beta(corners):
     rates = []
     for beta in (0.3, 1.0, 4.0):
         model = new("beta_vae", corners.spec(hidden=(32,), latent=3), beta=beta)
-        rates.append(fit(model, corners, None, steps=300, batch=100).R_train)
+        rates.append(fit(model, corners, None, Training(steps=300, batch=100)).control.R_train)
     assert rates[0] > 1.2 * rates[1] > 1.2 * rates[2]
 
 
 def test_beta_is_the_slope_that_a_target_finds(corners):
     """At the rate that β-VAE takes by itself a target must price R at β: they are one model."""
     spec, beta = corners.spec(hidden=(32,), latent=3), 2.0
-    free = fit(new("beta_vae", spec, beta=beta), corners, None, steps=1200, batch=100)
-    aimed = fit(new("vae", spec), corners, free.R_train, steps=1200, batch=100)
+    free = fit(new("beta_vae", spec, beta=beta), corners, None, Training(steps=1200, batch=100)).control
+    aimed = fit(new("vae", spec), corners, free.R_train, Training(steps=1200, batch=100)).control
     assert aimed.beta_end == pytest.approx(beta, rel=0.25)
 
 

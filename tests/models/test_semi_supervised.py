@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from rdu_bench import registry
 from rdu_bench.api import Batch, Spec, mlp, total_rate
 from rdu_bench.model import replay
-from rdu_bench.training import train
+from rdu_bench.training.loop import labelled as hide_labels
 
 SPEC = Spec((1, 4, 4), examples=40, classes=3, groups=2, hidden=(16, 16), latent=3)
 new = maker(SPEC, spread=0.3)
@@ -281,7 +281,7 @@ def test_code_does_not_look_at_labels(name):
 
 def known(data, model):
     """The images of which the model was shown the label, and their labels."""
-    split = train.labelled(data, model, 0)
+    split = hide_labels(data, model, 0)
     y = split.factors[data.label.name]
     return split.x[y >= 0], y[y >= 0]
 

@@ -17,7 +17,7 @@ from rdu_bench.api import (
     Spec,
     mlp,
 )
-from rdu_bench.training.train import fit
+from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 4, 4), examples=500, classes=4, hidden=(32,), latent=3)
 new = maker(SPEC)
@@ -52,7 +52,7 @@ def test_what_the_code_tells_of_the_label_is_at_most_its_rate(corners):
     found = []
     for sigma in (0.3, 0.8, 2.0):
         model = new("vib", corners.spec(hidden=(32,), latent=3))
-        fit(model, corners, sigma, steps=400, batch=100)
+        fit(model, corners, sigma, Training(steps=400, batch=100))
         given = whole(corners)
         H = torch.distributions.Categorical(torch.bincount(given.y).float()).entropy()
         with torch.no_grad():
@@ -68,7 +68,7 @@ def test_the_rate_goes_to_the_label_first(corners):
     told = {}
     for name in ("vib", "vae"):
         model = new(name, corners.spec(hidden=(32,), latent=3))
-        fit(model, corners, 1.0, steps=500, batch=100)
+        fit(model, corners, 1.0, Training(steps=500, batch=100))
         given = whole(corners)
         z = torch.cat([model.encode(given)["z"].sample.detach() for _ in range(4)])
         head = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 4))

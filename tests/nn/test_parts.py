@@ -28,15 +28,16 @@ from rdu_bench.autoencoder import NOISES
 from rdu_bench.conformance.check import _practice
 from rdu_bench.conformance.laws import Subject, labels_are_declared, specs
 from rdu_bench.model import replay
+from rdu_bench.training import Training, fit, fit_stack, mean_rate
 from rdu_bench.training.posthoc import Whitened
-from rdu_bench.training.train import Single, Stack, _optimizers, fit, fit_stack, mean_rate
+from rdu_bench.training.stack import Single, Stack, optimizers
 
 SPEC = Spec((1, 2, 2), examples=64, hidden=(8,), latent=2)
 
 
 @pytest.fixture(autouse=True)
 def _no_more_steps_than_asked_for(monkeypatch):
-    monkeypatch.setattr("rdu_bench.training.train.ROUNDS", 0)
+    monkeypatch.setattr("rdu_bench.training.fitting.ROUNDS", 0)
 
 
 class Squares(Data):
@@ -86,7 +87,7 @@ def followed(model, data, steps, rate):
     seen: list[torch.Tensor] = []
     spy = copy.deepcopy(model)
     spy.critic_loss = lambda batch, code: seen.append(spy.target(batch)) or batch.x.new_zeros(())
-    fit(spy, data, 1.0, steps=steps, batch=16, seed=3)
+    fit(spy, data, 1.0, Training(steps=steps, batch=16, seed=3))
     value = torch.full((5,), 3.0)
     for target in seen:
         value = (1 - rate) * value + rate * target
@@ -101,7 +102,7 @@ def test_an_average_is_the_exponential_moving_average_of_its_targets(data, rate)
     expected = followed(model, data, 12, rate)
     for lr in (2e-3, 0.05):
         trained = copy.deepcopy(model)
-        fit(trained, data, 1.0, steps=12, batch=16, seed=3, lr=lr)
+        fit(trained, data, 1.0, Training(steps=12, batch=16, seed=3, lr=lr))
         torch.testing.assert_close(trained.average(), expected)
 
 
@@ -119,8 +120,8 @@ def test_averages_of_a_stack_are_those_of_each_cell(data, vectorise):
         first = kind(data.spec(hidden=(8,), latent=2))
         apart, together = ([copy.deepcopy(first) for _ in sigmas] for _ in range(2))
         for model, sigma in zip(apart, sigmas, strict=True):
-            fit(model, data, sigma, steps=40, batch=16, seed=3, lr=0.01)
-        fit_stack(together, data, sigmas, steps=40, batch=16, seed=3, lr=0.01, vectorise=vectorise)
+            fit(model, data, sigma, Training(steps=40, batch=16, seed=3, lr=0.01))
+        fit_stack(together, data, sigmas, Training(steps=40, batch=16, seed=3, lr=0.01), vectorise=vectorise)
         for one, other in zip(apart, together, strict=True):
             torch.testing.assert_close(one.average(), other.average(), rtol=1e-3, atol=1e-4)
         spread = torch.stack([model.average() for model in apart]).std(0).max()
@@ -200,7 +201,7 @@ def test_every_weight_has_one_optimiser_and_critics_their_own_learning_rates(cel
 
 def test_without_averages_there_is_nothing_to_follow():
     model = Autoencoder(SPEC)
-    assert _optimizers(model, dict(model.named_parameters()), 1e-3)[1] is None
+    assert optimizers(model, dict(model.named_parameters()), 1e-3)[1] is None
 
 
 def test_the_learning_rate_of_one_critic_is_not_that_of_all():
@@ -210,7 +211,7 @@ def test_the_learning_rate_of_one_critic_is_not_that_of_all():
 def test_a_hasty_critic_moves_further_than_a_slow_one(data):
     model = Crowd(data.spec(hidden=(8,), latent=2))
     before = copy.deepcopy(model)
-    fit(model, data, 1.0, steps=3, batch=16)
+    fit(model, data, 1.0, Training(steps=3, batch=16))
     moved = {
         name: max(
             float((a - b).detach().abs().max())
@@ -304,7 +305,7 @@ def test_the_model_behind_a_channel_stays_as_it_was_measured(data):
     for mode in (True, False):
         assert noisy.train(mode) is noisy
         assert noisy.training is mode and not any(m.training for m in noisy.model.modules())
-    fit(noisy, data, 1.5, steps=4, batch=16)
+    fit(noisy, data, 1.5, Training(steps=4, batch=16))
     assert (True, False) in modes and all(not inner for _, inner in modes)
     del noisy.encode
     f = torch.stack([noisy.train().encode(seen)["z"].q.mean for _ in range(2)])
@@ -316,7 +317,7 @@ def test_what_is_put_behind_a_channel_is_a_copy(data):
     model = Plain(data.spec(hidden=(8,), latent=2), noise="posthoc-learned")
     before = copy.deepcopy(model.state_dict())
     noisy = Whitened(model, data.seen("train", model.row), 1.0)
-    fit(noisy, data, 1.0, steps=10, batch=16)
+    fit(noisy, data, 1.0, Training(steps=10, batch=16))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     moved = [not torch.equal(before[name], value) for name, value in noisy.model.state_dict().items()]
     assert any(moved)

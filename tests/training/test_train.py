@@ -1,6 +1,7 @@
 """Laws of training under a rate constraint."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,20 +10,14 @@ from torch import nn
 from rdu_bench import registry
 from rdu_bench._hash import named_seed
 from rdu_bench.api import Autoencoder, Critic, Row
+from rdu_bench.budget import Budget
 from rdu_bench.data import Dataset, Examples, Factor
-from rdu_bench.training.posthoc import Whitened
-from rdu_bench.training.train import (
-    FLOOR,
-    ROUND,
-    ROUNDS,
-    RateTarget,
-    Stack,
-    fit,
-    fit_stack,
-    labelled,
-    mean_rate,
-    verdict,
-)
+from rdu_bench.training import Learning, Training, fit, fit_stack, mean_rate, train_at
+from rdu_bench.training.control import FLOOR, RateTarget, verdict
+from rdu_bench.training.fitting import ROUND, ROUNDS
+from rdu_bench.training.loop import labelled
+from rdu_bench.training.posthoc import Whitened, comes_after
+from rdu_bench.training.stack import Stack
 
 
 class Stripes(Dataset):
@@ -52,12 +47,12 @@ def new(data, name="vae", **params):
     return registry.model(name, data.spec(hidden=(32,), latent=4), **params)
 
 
-HOW = {"steps": 400, "batch": 100, "seed": 1}
+LONG = Training(steps=400, batch=100, seed=1)
 
 
 @pytest.mark.parametrize("sigma", [0.7, 2.5])
 def test_the_rate_asked_for_is_the_rate_reached(data, sigma):
-    control = fit(new(data), data, sigma, **HOW)
+    control = fit(new(data), data, sigma, LONG).control
     assert control.status == "ok"
     assert abs(control.R_train / sigma - 1) <= 0.02
     assert control.rate_err == pytest.approx(control.R_train / sigma - 1)
@@ -65,11 +60,105 @@ def test_the_rate_asked_for_is_the_rate_reached(data, sigma):
 
 def test_training_again_gives_the_same_bits(data):
     first, second = new(data), new(data)
-    fit(first, data, 2.0, **HOW)
+    fit(first, data, 2.0, LONG)
     torch.manual_seed(99)  # the caller's generator has no say
-    fit(second, data, 2.0, **HOW)
+    fit(second, data, 2.0, LONG)
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def sums(model):
+    """Of the weights and of their absolute values."""
+    weights = torch.cat([p.detach().double().flatten() for p in model.parameters()])
+    return [float(weights.sum()), float(weights.abs().sum())]
+
+
+# of weights that were trained before training at a rate had one home; a changed draw or step moves all digits
+KEPT = {
+    "vae": ([0.33493866281060036, 180.76291137853696], 0.2675733947753906, 44),
+    "factor_vae": ([9.349840975026495, 4602.653102435104], 0.31227030436197917, 44),
+    "ae": ([-1.5356868086819304, 169.5292010105186], 2.0, 7),
+    "mr_vae": ([-2.5720000283472473, 210.54811537284695], 2.0000785319010417, 0),
+}
+TWENTY = Training(steps=20, batch=50, seed=3)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_weights_are_those_of_the_first_version(data, name):
+    found = train_at(new(data, name), data, 2.0, TWENTY)
+    weights, rate, steps = KEPT[name]
+    assert sums(found.model) == pytest.approx(weights, rel=1e-6)
+    assert found.control.R_train == pytest.approx(rate, rel=1e-6)
+    assert found.control.steps == steps  # of the last stretch of training, settling included
+
+
+def test_stacked_weights_are_those_of_the_first_version(data):
+    found = fit_stack([new(data) for _ in range(3)], data, [None, 1.0, 3.0], TWENTY)
+    kept = [
+        [1.3542465046484722, 180.8237479621166],
+        [0.6149791623392957, 180.73386455201398],
+        [0.28854141259216703, 180.79099921151646],
+    ]
+    for trained, weights in zip(found, kept, strict=True):
+        assert sums(trained.model) == pytest.approx(weights, rel=1e-6)
+
+
+def test_the_learning_curve_goes_through_settling_and_ends_where_training_does(data):
+    found = train_at(new(data), data, 2.0, TWENTY)
+    table = found.learning.table()
+    assert table["step"][-1] == found.control.steps == 44  # 8 rounds of 3 after 20
+    assert table["step"] == [1, 20, *(step for at in range(20, 44, 3) for step in (at + 1, at + 3))]
+    assert {len(column) for column in table.values()} == {len(table["step"])}
+    assert table["D"][-1] < table["D"][0]
+
+
+def test_points_of_a_learning_curve_are_means_over_all_batches_between_looks(data):
+    seen = []
+
+    class Spied(Autoencoder):
+        row = Row(paper="0000.00000")
+
+        def distortion(self, batch, code):
+            D = super().distortion(batch, code)
+            seen.append(float(D.detach().mean()))
+            return D
+
+    learning = train_at(Spied(data.spec(hidden=(8,), latent=2)), data, None, Training(60, batch=50)).learning
+    assert learning.step == (1, 26, 51, 60)
+    expected = [seen[0], sum(seen[1:26]) / 25, sum(seen[26:51]) / 25, sum(seen[51:60]) / 9]
+    assert pytest.approx(expected, rel=1e-5) == learning.D
+    assert learning.beta == (1, 1, 1, 1)
+    assert learning.table(most=2)["D"] == pytest.approx([sum(seen[:26]) / 26, sum(seen[26:60]) / 34], rel=1e-4)
+
+
+@pytest.mark.parametrize("looks", [0, 1, 49, 50, 51, 99, 101, 1000])
+def test_a_learning_curve_of_any_length_has_at_most_fifty_points(looks):
+    steps, flat = tuple(range(1, looks + 1)), tuple(map(float, range(looks)))
+    table = Learning(steps, flat, flat, flat).table()
+    assert len(table["step"]) <= 50
+    assert table["step"][-1:] == list(steps[-1:])
+
+
+def test_what_is_not_finite_is_null_in_a_learning_curve():
+    table = Learning((1, 2), (1.0, math.nan), (math.inf, 2.0), (1.0, 1.0)).table()
+    assert table["D"] == [1.0, None] and table["R"] == [None, 2.0]
+
+
+def test_a_channel_that_comes_afterwards_comes_once(data):
+    base = new(data, "ae")
+    assert comes_after(base)
+    found = train_at(base, data, 2.0, TWENTY)
+    assert isinstance(found.model, Whitened) and not comes_after(found.model)
+    again = train_at(found.model, data, 2.0, Training(3, batch=50))
+    assert again.model is found.model
+    assert found.learning.step[-1] == 27  # 20 without a rate, and 35 % of them behind the channel
+
+
+def test_a_training_is_what_its_budget_spends():
+    budget = Budget(steps=70, batch=9, lr=0.5, continuation=0.1)
+    training = Training.of(budget, seed=3)
+    assert (training.steps, training.batch, training.lr, training.seed) == (70, 9, 0.5, 3)
+    assert training.continued().steps == 7
 
 
 def test_training_leaves_the_callers_generator_alone(data):
@@ -77,7 +166,7 @@ def test_training_leaves_the_callers_generator_alone(data):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    fit(model, data, 2.0, steps=2)
+    fit(model, data, 2.0, Training(steps=2))
     assert torch.equal(torch.rand(3), expected)
 
 
@@ -85,10 +174,11 @@ def test_training_leaves_the_callers_generator_alone(data):
 def test_a_stack_equals_separate_runs(data, vectorise):
     sigmas = [None, 1.0, 3.0]
     apart = [new(data) for _ in sigmas]
-    controls = [fit(m, data, s, steps=50, batch=100, seed=1) for m, s in zip(apart, sigmas, strict=True)]
+    short = Training(steps=50, batch=100, seed=1)
+    controls = [fit(m, data, s, short).control for m, s in zip(apart, sigmas, strict=True)]
     together = [new(data) for _ in sigmas]
-    found = fit_stack(together, data, sigmas, steps=50, batch=100, seed=1, vectorise=vectorise)
-    for one, other, a, b in zip(apart, together, controls, found, strict=True):
+    found = fit_stack(together, data, sigmas, short, vectorise=vectorise)
+    for one, other, a, b in zip(apart, together, controls, (t.control for t in found), strict=True):
         for p, q in zip(one.parameters(), other.parameters(), strict=True):
             torch.testing.assert_close(p, q, atol=1e-4, rtol=1e-3)
         assert a.R_train == pytest.approx(b.R_train, rel=1e-3)
@@ -114,8 +204,8 @@ def test_the_multiplier_stays_within_its_bounds():
 
 def test_a_warm_start_reaches_its_target_sooner(data):
     model = new(data)
-    before = fit(model, data, 3.0, **HOW)
-    after = fit(model, data, 2.0, start=before, steps=200, batch=100, seed=1)
+    before = fit(model, data, 3.0, LONG).control
+    after = fit(model, data, 2.0, Training(steps=200, batch=100, seed=1), start=before).control
     assert after.status == "ok" and after.strategy == "continuation"
 
 
@@ -129,7 +219,7 @@ class Bursts(Autoencoder):
 
 
 def test_divergence_is_a_status_with_its_reason(data):
-    control = fit(Bursts(data.spec(hidden=(8,), latent=2)), data, 1.0, steps=100)
+    control = fit(Bursts(data.spec(hidden=(8,), latent=2)), data, 1.0, Training(steps=100)).control
     assert control.status == "diverged"
     assert "regularizer not finite" in control.reason
 
@@ -146,7 +236,7 @@ class OneCellBursts(Autoencoder):
 def test_a_diverged_cell_does_not_touch_the_others(data):
     torch.manual_seed(0)
     models = [OneCellBursts(data.spec(hidden=(32,), latent=4)) for _ in range(2)]
-    quiet, loud = fit_stack(models, data, [0.5, 4.0], **HOW)
+    quiet, loud = (t.control for t in fit_stack(models, data, [0.5, 4.0], LONG))
     assert loud.status == "diverged"
     assert quiet.status == "ok"
 
@@ -164,7 +254,7 @@ def test_a_rate_no_code_can_carry_is_called_unreachable():
 @pytest.mark.parametrize("sigma", [0.0, -1.0, math.inf, math.nan])
 def test_a_target_must_be_a_positive_number(data, sigma):
     with pytest.raises(ValueError, match="positive number of nats"):
-        fit(new(data), data, sigma, steps=1)
+        fit(new(data), data, sigma, Training(steps=1))
 
 
 def test_labels_are_hidden_evenly_and_for_good(data):
@@ -198,23 +288,23 @@ class Silent(Autoencoder):
 @pytest.mark.parametrize("sigma", [0.5, 3.0, 20.0])
 def test_noise_of_the_closed_form_has_the_rate_asked_for(data, sigma):
     torch.manual_seed(0)
-    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.seen("train", Silent.row), sigma)
-    assert mean_rate(noisy, data.seen("train", noisy.row)) == pytest.approx(sigma, rel=1e-4)
-    assert fit(noisy, data, sigma, steps=5).steps == 0
+    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.view("train", Silent.row), sigma)
+    assert mean_rate(noisy, data.view("train", noisy.row)) == pytest.approx(sigma, rel=1e-4)
+    assert fit(noisy, data, sigma, Training(steps=5)).control.steps == 0
 
 
 def test_equal_noise_is_the_inverse_of_its_rate(data):
-    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.seen("train", Silent.row), 2.0)
+    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.view("train", Silent.row), 2.0)
     torch.testing.assert_close(noisy.tau, torch.full_like(noisy.tau, math.expm1(2 * 2.0 / 3) ** -0.5))
     assert 0.5 * torch.log1p(noisy.tau**-2).sum().item() == pytest.approx(2.0)
 
 
 def test_the_elbo_of_a_channel_finds_its_own_rate(data):
     base = Silent(data.spec(hidden=(8,)))
-    fit(base, data, None, steps=300, batch=100)
-    noisy = Whitened(base, data.seen("train", Silent.row), None)
+    fit(base, data, None, Training(steps=300, batch=100))
+    noisy = Whitened(base, data.view("train", Silent.row), None)
     before = noisy.tau.detach().clone()
-    control = fit(noisy, data, None, **HOW)
+    control = fit(noisy, data, None, LONG).control
     assert control.R_train > 0.05 and not torch.equal(before, noisy.tau)
     assert noisy.tau.std() < 1e-6
 
@@ -222,8 +312,8 @@ def test_the_elbo_of_a_channel_finds_its_own_rate(data):
 def test_learned_noise_moves_its_widths_and_the_decoder_only(data):
     torch.manual_seed(0)
     base = Silent(data.spec(hidden=(8,)), channel="posthoc-learned")
-    noisy = Whitened(base, data.seen("train", Silent.row), 2.0)
-    control = fit(noisy, data, 2.0, **HOW)
+    noisy = Whitened(base, data.view("train", Silent.row), 2.0)
+    control = fit(noisy, data, 2.0, LONG).control
     assert control.status == "ok"
     assert noisy.tau.std() > 0
     for a, b in zip(base.encoder.parameters(), noisy.model.encoder.parameters(), strict=True):
@@ -237,12 +327,12 @@ def test_learned_noise_moves_its_widths_and_the_decoder_only(data):
 def test_rescaling_the_encoder_does_not_change_the_channel(data):
     torch.manual_seed(0)
     base = Silent(data.spec(hidden=(8,)))
-    first = Whitened(base, data.seen("train", Silent.row), 2.0)
+    first = Whitened(base, data.view("train", Silent.row), 2.0)
     with torch.no_grad():
         for p in base.encoder[1].parameters():
             p.mul_(1000)
-    second = Whitened(base, data.seen("train", Silent.row), 2.0)
-    seen = data.seen("test", Silent.row)
+    second = Whitened(base, data.view("train", Silent.row), 2.0)
+    seen = data.view("test", Silent.row)
     assert mean_rate(first, seen) == pytest.approx(mean_rate(second, seen), rel=1e-3)
 
 
@@ -264,15 +354,15 @@ def test_critics_have_their_own_learning_rate(data):
 
 
 def test_a_missed_rate_gets_more_rounds_and_a_met_one_none(data, monkeypatch):
-    met = fit(new(data), data, 2.5, **HOW)
-    assert met.status == "ok" and met.steps == HOW["steps"]
-    short = {**HOW, "steps": 60}
+    met = fit(new(data), data, 2.5, LONG).control
+    assert met.status == "ok" and met.steps == LONG.steps
+    short = replace(LONG, steps=60)
     with monkeypatch.context() as patched:
-        patched.setattr("rdu_bench.training.train.ROUNDS", 0)
-        missed = fit(new(data), data, 2.5, **short)
+        patched.setattr("rdu_bench.training.fitting.ROUNDS", 0)
+        missed = fit(new(data), data, 2.5, short).control
     assert missed.status == "rate_missed" and missed.steps == 60
-    more = fit(new(data), data, 2.5, **short)
+    more = fit(new(data), data, 2.5, short).control
     assert 60 < more.steps <= 60 + ROUNDS * round(ROUND * 60)
     assert abs(more.rate_err) < abs(missed.rate_err)
-    [stacked] = fit_stack([new(data)], data, [2.5], **short)
-    assert stacked.steps == more.steps and stacked.R_train == pytest.approx(more.R_train, rel=1e-3)
+    [stacked] = fit_stack([new(data)], data, [2.5], short)
+    assert stacked.control.steps == more.steps and stacked.control.R_train == pytest.approx(more.R_train, rel=1e-3)

@@ -1,0 +1,88 @@
+"""Control of the rate: what steers R to σ during training, and what became of it afterwards.
+
+Derivation, gains and tolerances are those of a clamped primal-dual method: max over |β| ≤ w of β(R − σ) is
+w|R − σ|, so dual ascent on a clamped β optimises the absolute value itself, with smooth gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
+
+
+class RateTarget:
+    """The multiplier β ∈ [1e-4, w] of the rate, one a cell, that a PI rule on log β steers until R = σ.
+
+    At rest R = σ and β = −dD/dR, the slope of the frontier there.  A σ of NaN stands for w = 1 below its reach,
+    which is the ELBO: β ≡ 1.  β < 0, paying the sender to say more, is left out: such a σ is unreachable.
+    """
+
+    def __init__(
+        self, sigma: Tensor, *, w: float = 100.0, kp: float = 1.0, ki: float = 0.02, log_beta: Tensor | None = None
+    ):
+        self.free = sigma.isnan()
+        self.sigma, self.w, self.kp, self.ki = torch.where(self.free, 1.0, sigma), w, kp, ki
+        self.log_beta = torch.zeros_like(sigma) if log_beta is None else log_beta.clone()
+
+    def __call__(self, rate: Tensor) -> Tensor:
+        """(cells,) mean rate of this batch → (cells,) β, without gradient."""
+        error = (rate.detach() / self.sigma - 1).clamp(-1, 1).masked_fill(self.free, 0.0)
+        self.log_beta = (self.log_beta + self.ki * error).clamp(math.log(FLOOR), math.log(self.w))
+        return (self.log_beta + self.kp * error).exp().clamp(max=self.w)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What became of one rate target."""
+
+    sigma: float | None  # nats; None is the ELBO, the w = 1 solution for every σ below its rate
+    w: float
+    beta_end: float | None  # slope −dD/dR where training stopped; None where σ needed none
+    R_train: float  # nats, mean over the training set, as if unlabelled
+    rate_err: float | None  # R_train/σ − 1
+    literal_ok: bool | None  # whether this is also the solution of D + |σ − R|
+    steps: int
+    strategy: str
+    status: str  # ok, rate_missed, unreachable, collapsed or diverged
+    reason: str | None = None
+
+    def judged(self, rate: float, limit: str = "") -> Control:
+        """With the rate on the training set in nats, and what to call it; `limit` is a reason known before.
+
+        A point that diverged stays so.
+        """
+        if self.status == "diverged":
+            return self
+        if not math.isfinite(rate):
+            return replace(self, status="diverged", reason="the rate on the training set is not finite")
+        if self.sigma is None:
+            return replace(self, R_train=rate)
+        status, reason = verdict(rate, self.sigma, self.beta_end, self.w)
+        if status != "ok" and limit:
+            status, reason = "unreachable", f"{limit}: R = {rate:.2f} nats"
+        return replace(self, R_train=rate, rate_err=rate / self.sigma - 1, status=status, reason=reason)
+
+
+def verdict(rate: float, sigma: float, beta: float | None, w: float) -> tuple[str, str | None]:
+    """Status and reason of a point that reached `rate` nats when `sigma` were asked, with β at `beta` in the end."""
+    error, tolerance = rate / sigma - 1, 0.01 if sigma >= 2 else 0.02
+    if abs(error) <= tolerance:
+        return "ok", None
+    if beta is not None and beta <= FLOOR * 1.01 and error < 0:
+        return "unreachable", f"more rate does not lower the loss: R = {rate:.2f} nats at β = {beta:.0e}"
+    if beta is not None and beta >= w * 0.99 and error > 0:
+        return "unreachable", f"the slope of the frontier exceeds w = {w:g}: R = {rate:.2f} nats"
+    if error < -0.95:
+        return "collapsed", f"R = {rate:.2f} nats, under 5 % of σ = {sigma:g}"
+    return "rate_missed", f"R = {rate:.2f} nats is {error:+.1%} off σ = {sigma:g} (tolerance {tolerance:.0%})"
+
+
+def check_target(sigma: float | None) -> None:
+    """Raises `ValueError` for a σ that is neither None nor a positive finite number of nats."""
+    if sigma is not None and not 0 < sigma < math.inf:
+        raise ValueError(f"σ = {sigma}: a rate target is a positive number of nats, or None for the ELBO")

@@ -1,0 +1,150 @@
+"""The loop: one pass of training, with every setting in one object and every random draw named by its seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from .._hash import named_seed
+from ..budget import Budget
+from ..data import Dataset, Examples, GroundTruth, batches
+from ..model import Batch, Model, Terms
+from .control import Control, RateTarget
+from .learning import Learning, Recorder
+from .stack import Single, Stack
+
+LOOK = 25  # steps between two looks at whether the loss is finite, each of which waits for the device
+UNKNOWN = -1  # class label of an example whose label is hidden
+
+Progress = Callable[[int, int], None]  # step, steps
+
+
+@dataclass(frozen=True)
+class Training:
+    """Settings of a training.  The same ones, with the same number of threads, give the same weights bit for bit."""
+
+    steps: int
+    batch: int = 128
+    lr: float = 2e-3  # at the start; it falls to 0 along a cosine
+    seed: int = 0
+    w: float = 100.0  # of w|σ − R|: the largest slope of the frontier that is paid
+    device: str = "cpu"
+    continuation: float = 0.35  # fraction of the steps for what starts from a model that is trained already
+
+    @classmethod
+    def of(cls, budget: Budget, *, seed: int, device: str = "cpu") -> Training:
+        """What a budget spends on training."""
+        return cls(budget.steps, budget.batch, budget.lr, seed=seed, device=device, continuation=budget.continuation)
+
+    def continued(self) -> Training:
+        """For a model that starts from a trained one."""
+        return replace(self, steps=max(1, round(self.steps * self.continuation)))
+
+    @property
+    def cuda(self) -> list[torch.device]:
+        """The devices beside the CPU whose random state training moves."""
+        return [torch.device(self.device)] if self.device.startswith("cuda") else []
+
+
+def labelled(data: Dataset, model: Model, seed: int) -> Examples:
+    """The training split with all but `model.labelled` labels of the task hidden, equally many kept of each class."""
+    split, label = data.splits["train"], data.label
+    if label is None or model.labelled is None:
+        return split
+    y = split.factors[label.name]
+    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(named_seed("labelled", data.name, seed)))
+    known = torch.full_like(y, UNKNOWN)
+    for k in range(label.size):
+        kept = order[y[order] == k][: -(-(model.labelled - k) // label.size)]  # the remainder goes to the first classes
+        known[kept] = k
+    return split.relabelled({**split.factors, label.name: known})
+
+
+def stream(data: Dataset, model: Model, training: Training) -> Iterator[Batch]:
+    """The batches that a training of `model` sees, on its device."""
+    seed = named_seed("order", training.seed)
+    if model.row.batches == "one-factor" and isinstance(data, GroundTruth):
+        return data.one_factor(training.batch, training.steps, seed=seed, device=training.device)
+    return batches(
+        labelled(data, model, training.seed),
+        training.batch,
+        training.steps,
+        label=data.label.name if data.label else None,
+        sensitive=data.sensitive,
+        seed=seed,
+        device=training.device,
+    )
+
+
+def run(
+    runner: Single | Stack,
+    data: Dataset,
+    sigmas: Sequence[float | None],
+    training: Training,
+    *,
+    start: Control | None = None,
+    progress: Progress | None = None,
+) -> list[tuple[Control, Learning]]:
+    """Train `runner` in place towards one σ a cell, without judging what came out."""
+    steps, device = training.steps, training.device
+    at = torch.tensor([math.nan if s is None else s for s in sigmas], device=device)
+    log_beta = torch.full_like(at, math.log(start.beta_end)) if start and start.beta_end else None
+    target = RateTarget(at, w=training.w, ki=0.06 if steps <= 1000 else 0.02, log_beta=log_beta)
+    optimizer, follow = runner.optimizers(training.lr)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / steps)))
+    lost: dict[int, str] = {}
+    recorder = Recorder()
+
+    with torch.random.fork_rng(devices=training.cuda):
+        torch.manual_seed(named_seed("noise", training.seed))
+        runner.model.train()
+        for step, given in enumerate(stream(data, runner.model, training)):
+            terms = runner(given)
+            distortion, rate = terms.distortion.mean(-1), terms.rate.mean(-1)  # (cells,)
+            beta = target(rate)
+            recorder.add(distortion, rate, beta)
+            loss = distortion + beta * rate + terms.regularizer + terms.critic_loss
+            optimizer.zero_grad()
+            if follow:
+                follow.zero_grad()
+            loss.sum().backward()
+            optimizer.step()
+            schedule.step()
+            if follow:
+                follow.step()
+            if step % LOOK == 0 or step == steps - 1:
+                recorder.look(step)
+                for i in (~loss.isfinite()).nonzero().flatten().tolist():
+                    lost.setdefault(i, _blame(terms, i, step))
+                if len(lost) == len(sigmas):
+                    break
+                if progress:
+                    progress(step, steps)
+        runner.model.eval()
+
+    ends = target.log_beta.exp().tolist()
+    controls = [
+        Control(
+            sigma=sigma,
+            w=1.0 if sigma is None else training.w,
+            beta_end=ends[i],
+            R_train=math.nan,
+            rate_err=None,
+            literal_ok=ends[i] <= 1,
+            steps=steps,
+            strategy="",
+            status="diverged" if i in lost else "ok",
+            reason=lost.get(i),
+        )
+        for i, sigma in enumerate(sigmas)
+    ]
+    return list(zip(controls, recorder.curves(len(sigmas)), strict=True))
+
+
+def _blame(terms: Terms, cell: int, step: int) -> str:
+    """Which term stopped being finite."""
+    names = [name for name, term in terms._asdict().items() if not bool(term[cell].isfinite().all())]
+    return f"{' and '.join(names) or 'the loss'} not finite at step {step}"
