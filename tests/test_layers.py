@@ -29,7 +29,7 @@ UPWARD = [
     ("rdu_bench.nn.densities", "from .. import registry", "rdu_bench.registry"),
     ("rdu_bench.nn.densities", "from ..registry import model", "rdu_bench.registry"),
     ("rdu_bench.model", "from . import registry", "rdu_bench.registry"),
-    ("rdu_bench.model", "from .training import train", "rdu_bench.training.train"),
+    ("rdu_bench.model", "from .training import loop", "rdu_bench.training.loop"),
     ("rdu_bench.model", "def later():\n    from .engine import suite", "rdu_bench.engine.suite"),
     ("rdu_bench.model", "class C:\n    def f(self):\n        import rdu_bench.cli", "rdu_bench.cli"),
     ("rdu_bench.model", "try:\n    from . import cli\nexcept ImportError:\n    cli = None", "rdu_bench.cli"),
@@ -39,7 +39,7 @@ UPWARD = [
     ("rdu_bench.data", "from ..measure import codes", "rdu_bench.measure.codes"),  # a package's own file
     ("rdu_bench.records.store", "from ..analysis import frontier", "rdu_bench.analysis"),
     ("rdu_bench.measure.codes", "from ..engine import curve", "rdu_bench.engine.curve"),
-    ("rdu_bench.training.train", "from ..measure import measure", "rdu_bench.measure"),
+    ("rdu_bench.training.fitting", "from ..measure import measure", "rdu_bench.measure"),
     ("rdu_bench.report.page", "from ..registry import model", "rdu_bench.registry"),
     ("rdu_bench.analysis.points", "from ..data import Dataset", "rdu_bench.data"),
     ("rdu_bench.models.vae", "from rdu_bench import registry", "rdu_bench.registry"),
