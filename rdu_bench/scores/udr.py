@@ -11,7 +11,6 @@ from ._inputs import Protocol, Undefined, check_protocol, codes
 
 LEAST = 5  # models for a median that means something
 PENALTY = 0.1  # of the lasso
-SWEEPS, STILL = 1000, 1e-6
 
 
 def udr(
@@ -66,12 +65,9 @@ def _agreement(a: np.ndarray, b: np.ndarray, method: str) -> float:
     """In [0, 1]; 0 where one of them has no latent in use."""
     if not a.shape[1] or not b.shape[1]:
         return 0.0
-    cross = a.T @ b / len(a)
     if method == "spearman":
-        return _strength(np.abs(cross))
-    forward = np.abs(_lasso(a.T @ a / len(a), cross))
-    backward = np.abs(_lasso(b.T @ b / len(b), cross.T)).T
-    return 0.5 * (_strength(forward) + _strength(backward))
+        return _strength(np.abs(a.T @ b / len(a)))
+    return 0.5 * (_strength(np.abs(_lasso(a, b))) + _strength(np.abs(_lasso(b, a)).T))
 
 
 def _strength(relation: np.ndarray) -> float:
@@ -83,14 +79,9 @@ def _strength(relation: np.ndarray) -> float:
     return float(np.mean(sides))
 
 
-def _lasso(gram: np.ndarray, cross: np.ndarray) -> np.ndarray:
-    """(d, t) minimisers of ½ E(y − z w)² + 0.1 ‖w‖₁ for t targets at once, by coordinate descent on moments."""
-    w = np.zeros_like(cross)
-    for _ in range(SWEEPS):
-        before = w.copy()
-        for i in range(len(gram)):
-            rest = cross[i] - gram[i] @ w + gram[i, i] * w[i]
-            w[i] = np.sign(rest) * np.maximum(np.abs(rest) - PENALTY, 0) / max(gram[i, i], 1e-12)
-        if np.abs(w - before).max() < STILL:
-            break
-    return w
+def _lasso(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(d, t) coefficients of t standardised targets y (n, t) on standardised x (n, d), each fitted on its own."""
+    from sklearn.linear_model import Lasso
+
+    fitted = Lasso(alpha=PENALTY, fit_intercept=False, precompute=x.T @ x, tol=1e-6, max_iter=10_000).fit(x, y)
+    return fitted.coef_.reshape(y.shape[1], x.shape[1]).T

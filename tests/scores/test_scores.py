@@ -207,6 +207,17 @@ def test_seeds_that_agree_and_seeds_that_do_not():
         scores.udr(same[:4])
 
 
+def test_between_uncorrelated_codes_the_lasso_of_udr_is_a_soft_threshold():
+    """|coefficients| are max(|correlation| − 0.1, 0), in both directions, so the score is that of one matrix."""
+    draw = np.random.default_rng(0)
+    white = np.linalg.qr(np.concatenate([np.ones((600, 1)), draw.normal(size=(600, 8))], 1))[0][:, 1:] * 600**0.5
+    a, turn = white[:, :4], np.linalg.qr(draw.normal(size=(4, 4)))[0]
+    b = 0.8 * a @ turn + 0.6 * white[:, 4:]
+    kept = np.maximum(np.abs(0.8 * turn) - 0.1, 0)
+    expected = np.mean([(kept.max(axis) ** 2 / kept.sum(axis)).mean() for axis in (0, 1)])
+    assert scores.udr([a, b], "dlib", least=2) == pytest.approx([expected] * 2, abs=1e-6)
+
+
 def test_margins_are_scikit_learns():
     draw = np.random.default_rng(0)
     for size in (2, 5):
