@@ -1,28 +1,24 @@
 """How much a code saves of labels: D_y from few of them, and the nats that it takes to send them all.
 
 One learner throughout: softmax of a linear map of the code, whitened on the training codes, most likely under a prior
-N(0, 1/λ) on weights and N(0, 1) on biases, for λ = 1, 10, 100, 1000.  What the four say is averaged, each weighed by
+N(0, 1/λ) on weights and N(0, 1) on biases, for λ = 1, 10, 100, 1000.  Their predictions are averaged, each weighted by
 the probability that it gave to the labels so far before it saw them.  So nothing is chosen on a test set, on labels
-beyond the n that were asked for, or, when labels are sent, on those still to come; and a code that tells nothing costs
+beyond the n that were asked for, or, when labels are sent, on those still to come; and an uninformative code costs
 at most log 4 nats more than no code.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
 
 from ._inputs import Undefined, codes
+from ._linear_head import Learner, fit, log_loss, with_bias
 from ._whitening import whitening
 
-PRIORS = (1.0, 10.0, 100.0, 1000.0)  # precisions of a weight, in units of the whitened code
-HOPELESS = 30.0  # nats by which a prior foretold the labels worse than the best, after which it is given up
 START = 16  # labels before the first head
-TOLERANCE = 1e-7  # of the loss, relative, at which the solver stops
 PER_CLASS = 10  # labels at the left end of a curve, times the number of classes
 STEP = 2.0  # between neighbouring sizes of a curve
 
@@ -85,7 +81,7 @@ def n_label_curve(
     for seed in range(seeds):
         order = np.random.default_rng(seed).permutation(len(x))
         learner = Learner(x[order], y_seen[order], count)
-        for n in _rehearsal(grid):
+        for n in _growing(grid):
             at = np.flatnonzero(grid == n)
             if n == len(x) and seed > 0:  # the same labels in another order
                 losses[seed, at] = losses[0, at]
@@ -106,8 +102,8 @@ def prequential_codelength(
 
     with n₁ = start and nᵢ₊₁ = growth · nᵢ.  A proper code: labels go in an order drawn by `seed`, each block under
     heads of those before it.  Voita & Titov (2020), arXiv:2003.12298, who take ten fixed fractions as blocks;
-    geometric ones waste less.  Near 1 or above, a ratio says that z is of no use, or costs more labels to read than
-    there are.  `most` keeps that many leading directions of z.  Raises `Undefined` when all labels are equal.
+    geometric ones waste less.  Near 1 or above, a ratio says that z does not help to predict y from this many
+    labels.  `most` keeps that many leading directions of z.  Raises `Undefined` when all labels are equal.
     """
     checked, labels = _paired(z, y, "z", "y"), _labels(y, "y")
     count = _count(labels, classes)
@@ -128,7 +124,7 @@ def prequential_codelength(
     learner = Learner(x, labels, count)
     for known in ends[:-1]:
         learner.learn(known)
-    learner.foretell(n)
+    learner.predict(n)
     return Codelength(learner.nats, float(learner.nats / (-n * (present * np.log(present)).sum())))
 
 
@@ -167,89 +163,6 @@ def least_loss(
     return float(least)
 
 
-def with_bias(x: np.ndarray) -> np.ndarray:
-    """(n, f + 1): a column of ones added, whose weights are biases."""
-    return np.concatenate([x, np.ones((len(x), 1))], 1)
-
-
-class Learner:
-    """Heads under every prior, of the first labels of x (n, f), y (n,), weighed by how they foretold those labels."""
-
-    def __init__(self, x: np.ndarray, y: np.ndarray, classes: int):
-        self.x, self.y, self.classes = x, y, classes
-        self.known = 0
-        self.heads: dict[float, np.ndarray | None] = dict.fromkeys(PRIORS)
-        self.lengths = dict.fromkeys(PRIORS, 0.0)  # nats of the labels so far, under each prior alone
-
-    def learn(self, n: int) -> None:
-        """Know the first n labels: foretell those that are new, then fit all."""
-        self.foretell(n)
-        bar = min(self.lengths.values()) + HOPELESS
-        self.heads = {
-            prior: fit(self.x[:n], self.y[:n], self.classes, start=head, prior=prior)
-            for prior, head in self.heads.items()
-            if self.lengths[prior] < bar
-        }
-
-    def foretell(self, n: int) -> None:
-        """Charge the labels from those known to n, log C each where none is known yet."""
-        new = slice(self.known, n)
-        for prior in PRIORS:
-            head = self.heads.get(prior)
-            if head is not None:
-                self.lengths[prior] += float(log_loss(head, self.x[new], self.y[new]).sum())
-            else:
-                self.lengths[prior] += math.inf if self.known else n * math.log(self.classes)
-        self.known = n
-
-    @property
-    def nats(self) -> float:
-        """Codelength of the labels so far, under all priors together."""
-        return float(math.log(len(PRIORS)) - np.logaddexp.reduce([-length for length in self.lengths.values()]))
-
-    def log_loss(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """(n,) nats of other labels under the average of all heads."""
-        weight = {prior: -self.lengths[prior] for prior in self.heads}
-        joint = [weight[prior] - log_loss(head, x, y) for prior, head in self.heads.items() if head is not None]
-        return np.logaddexp.reduce([*weight.values()]) - np.logaddexp.reduce(joint)
-
-
-def fit(
-    x: np.ndarray, y: np.ndarray, classes: int, *, start: np.ndarray | None = None, prior: float = PRIORS[0]
-) -> np.ndarray:
-    """(f, C) of highest posterior given x (n, f), y (n,), where the last column of x is 1.
-
-    min_W  Σ −log softmax(xᵀW)_y + ½ prior ‖weights‖² + ½ ‖biases‖²
-    """
-    n, features = x.shape
-    rows = np.arange(n)
-    hot = np.zeros((n, classes))
-    hot[rows, y] = 1
-    penalty = np.full((features, 1), prior / n)
-    penalty[-1] = 1 / n
-
-    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        w = flat.reshape(features, classes)
-        logits = x @ w
-        logits -= logits.max(1, keepdims=True)
-        odds = np.exp(logits)
-        total = odds.sum(1, keepdims=True)
-        loss = (np.log(total).sum() - logits[rows, y].sum()) / n + 0.5 * (penalty * w**2).sum()
-        return loss, (x.T @ (odds / total - hot) / n + penalty * w).ravel()
-
-    begin = np.zeros(features * classes) if start is None else start.ravel()
-    options = {"ftol": TOLERANCE, "gtol": 1e-6, "maxiter": 1000}
-    found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
-    return found.x.reshape(features, classes)
-
-
-def log_loss(weights: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(n,) nats, −log softmax(xᵀW)_y."""
-    logits = x @ weights
-    logits -= logits.max(1, keepdims=True)
-    return np.log(np.exp(logits).sum(1)) - logits[np.arange(len(y)), y]
-
-
 def _grid(n: int, classes: int) -> np.ndarray:
     sizes = [PER_CLASS * classes]
     while sizes[-1] * STEP < n:
@@ -257,8 +170,8 @@ def _grid(n: int, classes: int) -> np.ndarray:
     return np.array([size for size in sizes if size < n] + [n])
 
 
-def _rehearsal(grid: np.ndarray) -> list[int]:
-    """The sizes of a curve after smaller ones, from which priors are weighed before the first."""
+def _growing(grid: np.ndarray) -> list[int]:
+    """The sizes of a curve after smaller ones, on which the priors are weighted before the first."""
     early = [START]
     while early[-1] * STEP < grid[0]:
         early.append(round(early[-1] * STEP))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from rdu_bench.scores import Undefined, codelength
+from rdu_bench.scores import Undefined, _linear_head
 from rdu_bench.scores._whitening import whitening
 from rdu_bench.scores.codelength import (
     fit,
@@ -208,7 +208,7 @@ def test_all_priors_together_are_within_log_4_of_the_best_alone(monkeypatch):
     z, y, _ = softmax_world(700, d=12, sharpness=0.3)
     together = prequential_codelength(z, y, classes=4).nats
     alone = []
-    for prior in codelength.PRIORS:
-        monkeypatch.setattr(codelength, "PRIORS", (prior,))
+    for prior in _linear_head.PRIORS:
+        monkeypatch.setattr(_linear_head, "PRIORS", (prior,))
         alone.append(prequential_codelength(z, y, classes=4).nats)
     assert min(alone) - 1e-6 <= together <= min(alone) + np.log(4) + 1e-6
