@@ -1,6 +1,17 @@
 import numpy as np
 
-from rdu_bench.api import Card, DataError, Entropy, Examples, Factor, GroundTruth, Source, dataset, named_seed
+from rdu_bench.api import (
+    Card,
+    DataError,
+    Entropy,
+    Examples,
+    Factor,
+    GroundTruth,
+    Source,
+    dataset,
+    missing_files,
+    named_seed,
+)
 
 BASES = ("digits", "mnist", "sprites")
 COLOURS = 3  # red, green and blue: one channel of the image each
@@ -54,6 +65,10 @@ class Coloured(GroundTruth):
             self.splits[part] = Examples(Drawn(split, s, colours), {**split.factors, "colour": s})
         if exact:
             self.entropy = Entropy(plain.entropy.nats + float(np.mean([entropy(row) for row in table])), "exact")
+
+    def missing(self, *, base: str = "digits", **params: object) -> str:
+        own = ("colours", "correlation")
+        return missing_files(base, **{k: v for k, v in params.items() if k not in own}) if base in BASES else ""
 
 
 class Drawn(Source):

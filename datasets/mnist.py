@@ -69,6 +69,15 @@ class MNIST(GroundTruth):
         self.factors, self.task = (Factor("digit", 10),), ("digit",)
         self.splits = {part: Examples(binary, {"digit": y[rows]}, rows=rows) for part, rows in parts.items()}
 
+    def missing(self, *, images: str = "t10k", data_dir: str | None = None, **params: object) -> str:
+        try:
+            folder = data_folder(data_dir, "mnist", FILES)
+            for part in ("t10k", "train")[: 1 + (images == "all")]:
+                find(folder, part, "images", 3), find(folder, part, "labels", 1)
+        except DataError as error:
+            return str(error)
+        return ""
+
     def verify(self) -> list[str]:
         other = "the test images are not MNIST's (another set of that format?); see where the files came from"
         return super().verify() + ([] if self.original else [other])

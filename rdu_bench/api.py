@@ -56,7 +56,7 @@ from .nn.networks import (
 )
 from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
 from .probe import Head, Probe, ProbeCard, Target
-from .registry import dataset
+from .registry import dataset, missing_files
 
 # fmt: off
 __all__ = [
@@ -67,7 +67,7 @@ __all__ = [
     "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli", "binarise", "check_counts",
     "class_weights", "concatenate", "covariance", "data_folder", "dataset", "deterministic_block", "digest",
     "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "log_aggregates",
-    "made", "made_folders", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
-    "population_entropy", "product", "select_component", "total_correlation", "total_rate", "transmit",
-    "write_file",
+    "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot",
+    "permute_dims", "population_entropy", "product", "select_component", "total_correlation", "total_rate",
+    "transmit", "write_file",
 ]

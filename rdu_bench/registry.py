@@ -216,17 +216,31 @@ def _forget(path: Path) -> None:
     importlib.invalidate_caches()
 
 
-def dataset(name: str, **params: Any) -> Any:
-    """The loaded data set of a name.
-
-    Raises `LookupError`, `PluginError`, `DataError`, or `TypeError` in one sentence for a parameter it does not take.
-    """
+def empty_dataset(name: str) -> Any:
+    """The data set of a name, before anything is loaded.  Raises `LookupError` or `PluginError`."""
     path = find("datasets", name)
     made = load("datasets", path.stem)()
     made.name = path.stem
-    _taken(path.stem, made.load, params)
-    made.load(**params)
     return made
+
+
+def dataset(name: str, **params: Any) -> Any:
+    """The loaded data set of a name.
+
+    Raises `LookupError`, `PluginError`, `DataError`, also where what was loaded is unsound, or `TypeError` in one
+    sentence for a parameter it does not take.
+    """
+    made = empty_dataset(name)
+    _taken(made.name, made.load, params)
+    made.load(**params)
+    made.require_sound()
+    return made
+
+
+def missing_files(name: str, **params: Any) -> str:
+    """What the data set of a name lacks of the files it needs, in a sentence; "" for nothing.  Reads none of them."""
+    told: str = empty_dataset(name).missing(**params)
+    return told
 
 
 def model(name: str, spec: Any, **params: Any) -> Any:

@@ -76,6 +76,10 @@ class Dataset(ABC):
         """Write the files that `load` reads into `folder`; returns the one written.  For data sets made by rule."""
         raise DataError(f"{self.card.title} has nothing to make; it needs {self.card.files or 'no files'}.")
 
+    def missing(self, **params: Any) -> str:
+        """What `load` with these parameters would not find of the files it needs, in a sentence; "" for nothing."""
+        return ""
+
     def verify(self) -> list[str]:
         """What is wrong with what was loaded, a sentence each; empty when all is well.  Reads every number once."""
         wrong = self.unsound()
@@ -94,6 +98,11 @@ class Dataset(ABC):
         known = [f.name for f in self.factors]
         wrong += [f"{name} is no factor" for name in filter(None, [*self.task, self.sensitive]) if name not in known]
         return wrong
+
+    def require_sound(self) -> None:
+        """Raises `DataError` with the first thing that is unsound."""
+        if wrong := self.unsound():
+            raise DataError(f"{self.name}: {wrong[0]}.")
 
     def _faults(self, split: Examples) -> Iterator[str]:
         if not len(split):

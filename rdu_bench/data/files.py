@@ -70,10 +70,10 @@ class Beside:
             _files.write(self.path, json.dumps(text, indent=1))
 
     def _kept(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError, AttributeError, TypeError):
+        try:
             told = json.loads(self.path.read_text("utf-8"))
-            if (told.get("size"), told.get("mtime_ns")) == (self.size, self.changed) and isinstance(
-                told["known"], dict
-            ):
-                return told["known"]
-        return {}
+        except (OSError, ValueError, RecursionError):
+            return {}
+        if not isinstance(told, dict) or (told.get("size"), told.get("mtime_ns")) != (self.size, self.changed):
+            return {}
+        return known if isinstance(known := told.get("known"), dict) else {}

@@ -13,6 +13,7 @@ import torch
 
 from rdu_bench import registry
 from rdu_bench.analytic import World
+from rdu_bench.conformance.data_files import data_files
 from rdu_bench.data import (
     DataError,
     Dataset,
@@ -612,3 +613,58 @@ def test_coloured_sprites_know_their_entropies():
 def test_bad_parameters_of_coloured_are_named(params, message):
     with pytest.raises(DataError, match=message):
         registry.dataset("coloured", **params)
+
+
+# --- what is there --------------------------------------------------------------------------------------------------
+
+
+def test_missing_files_are_named_as_loading_would(tmp_path):
+    assert registry.missing_files("digits") == registry.missing_files("sprites") == ""
+    for name, params in {"mnist": {}, "coloured": {"base": "mnist"}}.items():
+        assert "mnist needs MNIST's IDX files" in registry.missing_files(name, **params)
+        assert "put MNIST's IDX files there" in registry.missing_files(name, data_dir=str(tmp_path), **params)
+    put(tmp_path)
+    assert registry.missing_files("mnist", data_dir=str(tmp_path), limit=3) == ""
+    assert registry.missing_files("coloured", base="mnist", colours=3, data_dir=str(tmp_path)) == ""
+    assert "no train-images" in registry.missing_files("mnist", data_dir=str(tmp_path), images="all")
+    assert "no train-images" in registry.missing_files("coloured", base="mnist", data_dir=str(tmp_path), images="all")
+
+
+def test_all_data_sets_are_listed_with_what_they_lack(tmp_path, monkeypatch):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "broken.py").write_text("import no_such_package", encoding="utf-8")
+    monkeypatch.setenv("RDU_BENCH_PLUGINS", str(tmp_path))
+    found = {about.name: about for about in data_files()}
+    assert set(found) == set(registry.files("datasets"))
+    assert found["digits"] == ("digits", "", "") and found["sprites"].missing == ""
+    assert found["mnist"].needs and found["mnist"].missing.startswith("mnist needs")
+    assert "broken.py" in found["broken"].missing and "\n" not in found["broken"].missing
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("self.splits['val'] = self.splits['val'].subset([])", "faulty: val: it is empty"),
+        ("del self.splits['test']", "faulty: there is no test split"),
+        ("self.task = ('z',)", "faulty: z is no factor"),
+        ("self.factors = (Factor('y', 1),)", "faulty: train: y must be a whole number from 0 to 0"),
+    ],
+)
+def test_what_is_unsound_is_not_loaded(fault, message, tmp_path, monkeypatch):
+    text = f"""
+from rdu_bench.api import Card, Dataset, Examples, Factor
+class Faulty(Dataset):
+    card = Card(title="Faulty", source="here", shape="2", task="y")
+    def load(self):
+        self.shape, self.factors, self.task = (2,), (Factor("y", 2),), ("y",)
+        self.splits = {{part: Examples([[0, 1], [1, 1]], {{"y": [0, 1]}}) for part in ("train", "val", "test")}}
+        {fault}
+"""
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "faulty.py").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("RDU_BENCH_PLUGINS", str(tmp_path))
+    monkeypatch.delitem(sys.modules, "rdu_bench.datasets.faulty", raising=False)
+    monkeypatch.setattr(sys.modules["rdu_bench.datasets"], "__path__", [str(tmp_path / "datasets")])
+    with pytest.raises(DataError, match=message) as caught:
+        registry.dataset("faulty")
+    assert str(caught.value).endswith(".")

@@ -1,0 +1,101 @@
+"""A data set that is larger than a stated memory is verified, hashed, trained on and encoded within it."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+MB = 2**20
+EXAMPLES, SIDE = 75_000, 64  # 307 MB as uint8, 1.2 GB as floats
+ALLOWED = 120  # MB beyond what the program takes for 3,000 examples
+
+PLUGIN = '''
+import numpy as np
+
+from rdu_bench.api import Card, Dataset, Examples, Factor, HDF5Source
+
+
+class Big(Dataset):
+    """Many pictures in a file."""
+
+    card = Card(title="Big", source="made here", shape="1×64×64, binary", task="y")
+
+    def load(self, *, path: str, n: int | None = None) -> None:
+        """`path` of the file, of which `n` are used."""
+        source = HDF5Source(path, "x", shape=(1, 64, 64))
+        n = n or source.shape[0]
+        self.shape, self.factors, self.task = (1, 64, 64), (Factor("y", 4),), ("y",)
+        parts = {"train": slice(n * 8 // 10), "val": slice(n * 8 // 10, n * 9 // 10), "test": slice(n * 9 // 10, n)}
+        every = Examples(source, {"y": np.arange(source.shape[0]) % 4})
+        self.splits = {part: every.subset(at) for part, at in parts.items()}
+'''
+
+SCRIPT = """
+import resource, sys
+import torch
+from rdu_bench import registry
+from rdu_bench.data import batches
+
+def verified(data, model):
+    assert data.verify() == []
+
+def hashed(data, model):
+    assert len(data.hash) == 16
+
+def trained(data, model):
+    for batch in batches(data.splits["train"], 128, 20, label="y", sensitive=None, seed=0, device="cpu"):
+        terms = model(batch)
+        (terms.distortion + terms.rate).mean().backward()
+
+@torch.no_grad()
+def encoded(data, model):
+    for batch in data.view("train", model.row, slice(10000)).chunks():
+        model.encode(batch)
+
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+for n in (3000, None):  # the first to see what the program itself takes
+    data = registry.dataset("big", path=sys.argv[1], n=n)
+    model = registry.model("vae", data.spec(hidden=(16,), latent=2))
+    for work in (verified, hashed, trained, encoded):
+        before = most()
+        work(data, model)
+        if n is None:
+            print(work.__name__, most() - before)
+"""
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("big")
+    (folder / "datasets").mkdir()
+    (folder / "datasets" / "big.py").write_text(PLUGIN, encoding="utf-8")
+    draw = np.random.default_rng(0)
+    with h5py.File(folder / "big.h5", "w") as file:
+        x = file.create_dataset("x", (EXAMPLES, SIDE, SIDE), np.uint8, chunks=(64, SIDE, SIDE))
+        piece = draw.integers(0, 2, (5000, SIDE, SIDE), dtype=np.uint8)
+        for i in range(0, EXAMPLES, len(piece)):
+            x[i : i + len(piece)] = piece
+    return folder
+
+
+def test_work_on_a_large_file_takes_little_memory(big):
+    root = str(Path(__file__).parents[2])
+    paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(big / "big.h5")],
+        env={**os.environ, "PYTHONPATH": paths, "RDU_BENCH_PLUGINS": str(big)},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (3000 * MB, 3000 * MB)),
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    grown = {name: int(kb) / 1024 for name, kb in map(str.split, ran.stdout.splitlines())}
+    assert set(grown) == {"verified", "hashed", "trained", "encoded"}
+    assert all(mb < ALLOWED for mb in grown.values()), grown
