@@ -22,20 +22,20 @@ class Budget(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     steps: int = Field(gt=0, le=MOST, description="training steps from scratch")
-    batch: int = Field(128, gt=1, le=MOST, description="training examples a step")
-    lr: float = Field(2e-3, gt=0, allow_inf_nan=False, description="learning rate of Adam")
-    continuation: float = Field(0.35, gt=0, le=1, description="fraction of steps for a warm-started point")
-    codes: int = Field(4000, gt=10, le=MOST, description="training codes used to fit the marginal")
-    draws_fit: int = Field(2, ge=1, le=MOST, description="draws z of each training code")
-    draws_test: int = Field(4, ge=2, le=MOST, description="draws z of each test code")
+    batch: int = Field(default=128, gt=1, le=MOST, description="training examples a step")
+    lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False, description="learning rate of Adam")
+    continuation: float = Field(default=0.35, gt=0, le=1, description="fraction of steps for a warm-started point")
+    codes: int = Field(default=4000, gt=10, le=MOST, description="training codes used to fit the marginal")
+    draws_fit: int = Field(default=2, ge=1, le=MOST, description="draws z of each training code")
+    draws_test: int = Field(default=4, ge=2, le=MOST, description="draws z of each test code")
     mixtures: Annotated[tuple[Count, ...], Field(strict=False)] = Field(
-        (10, 40), description="numbers of components of the mixtures that are fitted to the codes"
+        default=(10, 40), description="numbers of components of the mixtures that are fitted to the codes"
     )
-    probe_steps: int = Field(600, gt=0, le=MOST, description="training steps of the decoder probe")
-    head_epochs: int = Field(60, gt=0, le=MOST, description="epochs of the MLP head")
-    score_groups: int = Field(2000, ge=2, le=MOST, description="groups of BetaVAE and FactorVAE scores")
-    score_trees: bool = Field(False, description="DCI with boosted trees, in minutes a point")
-    test: int = Field(10_000, gt=1, le=MOST, description="most test points scored")
+    probe_steps: int = Field(default=600, gt=0, le=MOST, description="training steps of the decoder probe")
+    head_epochs: int = Field(default=60, gt=0, le=MOST, description="epochs of the MLP head")
+    score_groups: int = Field(default=2000, ge=2, le=MOST, description="groups of BetaVAE and FactorVAE scores")
+    score_trees: bool = Field(default=False, description="DCI with boosted trees, in minutes a point")
+    test: int = Field(default=10_000, gt=1, le=MOST, description="most test points scored")
 
     def spec(self) -> dict[str, Any]:
         """The budget as JSON can say it, part of the key of every record."""
@@ -73,6 +73,8 @@ def _based(given: Any) -> Any:
         if not isinstance(base, str):
             raise ValueError(f"base must be the name of a budget: {', '.join(named())}")
         return find(base).model_dump() | {key: value for key, value in given.items() if key != "base"}
+    if not isinstance(given, dict | Budget):
+        raise ValueError("must be the name of a budget or a table of its fields")
     return given
 
 

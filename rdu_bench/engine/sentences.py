@@ -32,7 +32,15 @@ def sentence(error: Any, known: Sequence[str]) -> str:
         few = error["type"] == "too_short"
         bound = error["ctx"]["min_length" if few else "max_length"]
         said = f"must have at {'least' if few else 'most'} {bound} {'entry' if bound == 1 else 'entries'}"
-    return f"{where} = {shown(error['input'])}: {said}" if where else said
+    if error["type"] == "value_error" and isinstance(error["input"], dict):
+        return f"{where}: {said}" if where else said  # of a whole table, which is too much to show
+    return f"{where} = {shown(error['input'])}: {said}"
+
+
+def first_causes(errors: Sequence[Any]) -> list[Any]:
+    """Errors without those that only follow from one further inside: a list whose entries are bad is also too short."""
+    places = {error["loc"][:n] for error in errors for n in range(len(error["loc"]))}
+    return [error for error in errors if error["loc"] not in places or error["type"] == "extra_forbidden"]
 
 
 def place(parts: Iterable[str | int]) -> str:
