@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .analysis import frontier, leaderboard
+    from .analysis import frontier, leaderboard  # type: ignore[no-redef]
     from .encoder import Encoder
     from .engine.scheduler import run
-    from .records.store import load_results
+    from .records.flatten import load_results
 
 _HOME = {
     "Encoder": "encoder",
     "frontier": "analysis",
     "leaderboard": "analysis",
-    "load_results": "records.store",
+    "load_results": "records.flatten",
     "run": "engine.scheduler",
 }
 

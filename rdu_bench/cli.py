@@ -29,7 +29,7 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with da
 
 # errors that users can mend, by name: importing the classes would import torch
 MENDABLE = ("SuiteError", "PluginError", "DataError", "ScaffoldError", "LookupError", "FileNotFoundError")
-MACHINE = ("StoreError", "EngineError")  # exit code 1: what is finished is kept
+MACHINE = ("WriteError", "EngineError")  # exit code 1: what is finished is kept
 
 
 def main() -> NoReturn:
@@ -65,7 +65,7 @@ def _explain(error: Exception) -> int:
         return 2
     if kind not in (*MENDABLE, *MACHINE) or os.environ.get("RDU_BENCH_DEBUG"):
         raise error
-    said = error.strerror if kind == "StoreError" else error  # type: ignore[attr-defined]
+    said = error.strerror if kind == "WriteError" else error  # type: ignore[attr-defined]
     print(f"rdu-bench: {said}", file=sys.stderr)
     return 1 if kind in MACHINE else 2
 

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .engine.spec import Curve
-from .records.store import FAILED, Store
+from .records.schema import FAILED
+from .records.store import Store
 
 if TYPE_CHECKING:
     from rich.live import Live

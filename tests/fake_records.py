@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 import random
 
+from rdu_bench._hash import digest
+
 SIGMAS = (2.0, 4.0, 6.0, 8.0, 12.0, 18.0, 30.0)
 MODELS = {  # name: title, labels, decoder, how many times as much rate it needs as the reference, usefulness
     "vae": ("VAE", "", "", 1.00, 0.55),
@@ -31,14 +33,16 @@ def record(
     useful = known[4] if useful is None else useful
     draw = random.Random(f"{model}{variant}{dataset}{seed}{sigma}")
     target = 10.0 if sigma is None else sigma
+    draw.getrandbits(64)
     factors = {"shape": 3, "scale": 6, "position": 16, "hue": 8}
     out = {
-        "schema": 1,
-        "key": f"{draw.getrandbits(64):016x}",
+        "schema": 2,
+        "key": "",
         "spec": {
             "suite": "fake", "suite_version": "1", "model": model, "variant": variant, "params": {}, "seed": seed,
-            "dataset": dataset, "dataset_label": dataset, "dataset_params": {}, "sigma": sigma, "strategy": "continuation", "protocol": 1,
-            "network": {"family": "mlp", "hidden": 256, "latent": 10}, "budget": {"steps": 2000},
+            "dataset": dataset, "dataset_label": dataset, "dataset_params": {}, "sigma": sigma, "strategy": "continuation", "protocol": 2,
+            "network": {"family": "mlp", "hidden": [256], "latent": 10}, "budget": {"steps": 2000}, "sweep": [], "heads": ["linear", "mlp"],
+            "plugins": {f"models/{model}": "0" * 16},
         },
         "status": status,
         "reason": reason or (None if status == "ok" else f"{status} as planned"),
@@ -62,9 +66,10 @@ def record(
         "provenance": {
             "version": "0.1.0", "torch": "2.13", "numpy": "2.4", "sklearn": "1.9", "python": "3.11", "platform": "Linux",
             "git": "0123abc", "git_dirty": False, "device": "cpu", "threads": 1, "peak_mb": 812,
-            "started": "2026-01-02T03:04:05+00:00", "finished": "2026-01-02T03:05:05+00:00",
+            "started": 1767323045.0, "finished": 1767323105.0,
         },
     }  # fmt: skip
+    out["key"] = digest(out["spec"])
     if status in ("diverged", "error"):
         return out
     level = random.Random(f"{model}{seed}").gauss(0, noise)

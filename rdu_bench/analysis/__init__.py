@@ -2,7 +2,7 @@
 
 from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_markdown
-from rdu_bench.analysis.points import by_factor, failures, impossible, points
+from rdu_bench.analysis.points import by_factor, failures, impossible, left_out, left_out_text, points
 from rdu_bench.analysis.scores import scores
 from rdu_bench.analysis.structure import structure
 from rdu_bench.analysis.udr import udr
@@ -14,6 +14,8 @@ __all__ = [
     "frontier",
     "impossible",
     "leaderboard",
+    "left_out",
+    "left_out_text",
     "points",
     "scores",
     "structure",

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rdu_bench.analysis.hull import Hull, hull, vertices
-from rdu_bench.analysis.points import ROW, Results, points
+from .hull import Hull, hull, vertices
+from .points import ROW, Results, points
 
 
 class Axis(NamedTuple):
@@ -98,13 +98,14 @@ def rows_of(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str, str], pd.Data
         yield (str(dataset), str(model), str(variant)), row
 
 
-def frontier(results: Results, metric: str = "D") -> pd.DataFrame:
+def frontier(results: Results, metric: str = "D", *, every: bool = False) -> pd.DataFrame:
     """All points of all frontiers in the plane (R*, `metric`), metric "D" or "Dy", in nats.
 
     A row is a measured point, or the null point (`null`), of one seed; `seed` is missing for the seed-mean
-    curve.  `hull` marks the vertices of the lower convex hull, which is the frontier.
+    curve.  `hull` marks the vertices of the lower convex hull, which is the frontier.  Other recipes than the current
+    one of each row are there with `every` only, see `points`.
     """
-    plane, table = axis(metric), points(results)
+    plane, table = axis(metric), points(results, every=every)
     nulls, parts = null_levels(table, plane), []
     for key, row in rows_of(table):
         null = nulls[key]

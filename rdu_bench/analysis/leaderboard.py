@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from rdu_bench.analysis.frontiers import AXES, null_levels, null_of, rows_of, seed_hulls, usable
-from rdu_bench.analysis.hull import ENOUGH, Gap, Hull, area, gap
-from rdu_bench.analysis.intervals import Interval, shared_ranks, t_interval
-from rdu_bench.analysis.points import LABELS, STATUSES, Results, points
+from .frontiers import AXES, null_levels, null_of, rows_of, seed_hulls, usable
+from .hull import ENOUGH, Gap, Hull, area, gap
+from .intervals import Interval, shared_ranks, t_interval
+from .points import LABELS, STATUSES, Results, points
 
 REFERENCE = "vae"
 Key = tuple[str, str, str]
@@ -20,17 +20,18 @@ Hulls = dict[Key, dict[int, Hull]]
 BySeed = dict[Key, dict[int, float]]
 
 
-def leaderboard(results: Results, reference: str = REFERENCE) -> pd.DataFrame:
+def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = False) -> pd.DataFrame:
     """One row a (data set, model, variant), ranked inside its data set and section.
 
     Columns in nats unless said: `bd_nats` (rate saved at equal D against the reference, negative is better),
     `bd_D` (mean D difference at equal R*), `bd_rate` (%), `overlap`, `area` (mean of D_null − D(R), higher is
     better), `bd_nats_y`, `dIV` (mean I_V difference at equal R*, higher is better), each main score with `_low`
     and `_high`, its 95 % t interval over paired seeds; `rank`, `rank_y` and what they go by (`by`, `by_y`); the
-    number of points of each status, and `missing`.
+    number of points of each status, and `missing`.  Other recipes than the current one of each row are there with
+    `every` only, see `points`.
     """
-    table = points(results)
-    frames = [_panel(panel, reference) for _, panel in table.groupby(["dataset", "autoregressive"], sort=True)]
+    found = points(results, every=every)
+    frames = [_panel(panel, reference) for _, panel in found.groupby(["dataset", "autoregressive"], sort=True)]
     board = pd.concat(frames, ignore_index=True)
     order = [board["dataset"], board["autoregressive"], board["labels"].map(LABELS.index), board["rank"].fillna(1e9)]
     sort = pd.DataFrame({i: column for i, column in enumerate(order)}).assign(bd=board["bd_nats"], name=board["name"])

@@ -6,13 +6,14 @@ code looks disentangled; a score is therefore read at equal R*, or averaged over
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import json
+from functools import cache
+from typing import NamedTuple
 
 import pandas as pd
 
-from rdu_bench.analysis.intervals import t_interval
-from rdu_bench.analysis.points import MEASURED, ROW, Results, as_records, points
+from .intervals import t_interval
+from .points import MEASURED, ROW, Results, points
 
 
 class Score(NamedTuple):
@@ -54,43 +55,41 @@ def split(column: str) -> tuple[str, str, str] | None:
     return (parts[0], parts[1], parts[2]) if known else None
 
 
-def scores(results: Results) -> pd.DataFrame:
+def scores(results: Results, *, every: bool = False) -> pd.DataFrame:
     """A row a point and score: `value`, or NaN and the `reason` for it.
 
     `score`, `protocol` (`robust` or `dlib`) and `rep` (`sample` for sampled z, `mean` for the posterior mean) say
     what was computed; `R_star` in nats.  Points that failed are there, without a value, for each score that any
     other point of their data set has.  Empty where no record has scores.
     """
-    records = as_records(results)
+    found = points(results, every=every)
     wanted = [*ROW, "name", "labels", "sigma", "seed", "R_star", "params", "status", "key"]
-    table = points(records).drop_duplicates("key")[wanted]
-    found = {str(r["key"]): r for r in records}
+    nulls = found["nulls"].map(_reasons)
     parts = []
-    for _, rows in table.groupby("dataset", sort=True):
-        names = {n: None for key in rows["key"] for n in found[str(key)].get("scores") or {} if split(n)}
-        for column in names:
-            known = [_value(found[str(key)], column) for key in rows["key"]]
-            score, protocol, rep = split(column) or ("", "", "")
-            parts.append(
-                rows.assign(
-                    score=score,
-                    protocol=protocol,
-                    rep=rep,
-                    value=pd.Series([v for v, _ in known], rows.index, dtype=float),
-                    reason=[why for _, why in known],
-                )
-            )
+    for _, rows in found.groupby("dataset", sort=True):
+        named = {name for why in nulls[rows.index] for name in why}
+        for column in map(str, found.columns):
+            known = split(column)
+            if known is None or not (rows[column].notna().any() or column in named):
+                continue
+            score, protocol, rep = known
+            value = pd.to_numeric(rows[column], errors="coerce").astype(float)
+            each = zip(value, rows["status"], nulls[rows.index], strict=True)
+            why = ["" if v == v else _reason(status, given.get(column)) for v, status, given in each]
+            parts.append(rows[wanted].assign(score=score, protocol=protocol, rep=rep, value=value, reason=why))
     return pd.concat(parts, ignore_index=True)[TIDY] if parts else pd.DataFrame(columns=TIDY)
 
 
-def _value(record: Mapping[str, Any], column: str) -> tuple[float | None, str]:
-    """A score, or None and why there is none."""
-    value = (record.get("scores") or {}).get(column)
-    if value is not None:
-        return float(value), ""
-    if record.get("status") not in MEASURED:
-        return None, f"the point has no numbers ({record.get('status')})"
-    return None, str((record.get("nulls") or {}).get(column) or "the record does not have it")
+@cache
+def _reasons(nulls: str) -> dict[str, str]:
+    return {name: str(why) for name, why in json.loads(nulls).items()} if nulls else {}
+
+
+def _reason(status: str, given: str | None) -> str:
+    """Why there is no score."""
+    if status not in MEASURED:
+        return f"the point has no numbers ({status})"
+    return given or "the record does not have it"
 
 
 def by_target(tidy: pd.DataFrame) -> pd.DataFrame:

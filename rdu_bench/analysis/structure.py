@@ -5,29 +5,31 @@ Each is a mean over seeds for every (data set, model, variant, target).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
-from rdu_bench.analysis.points import ROW, Results, as_records, points
+from .points import ROW, Results, points
 
 Row = dict[str, Any]
 CELL = [*ROW, "name", "labels", "sigma", "params"]
 
 
-def structure(results: Results) -> dict[str, pd.DataFrame]:
+def structure(results: Results, *, every: bool = False) -> dict[str, pd.DataFrame]:
     """Tables by name, each only where a record has it: clusters, levels, leakage, efficiency, codelength, noise.
 
     Losses and rates are nats; `Dy_se` is the error of a mean over seeds, or over test points with one seed.
     """
-    records = as_records(results)
-    table = points(records).drop_duplicates("key").set_index("key")
+    found = points(results, every=every)
+    held = [(key, json.loads(text)) for key, text in zip(found["key"], found["structure"], strict=True) if text]
+    found = found.set_index("key")
     out = {}
     for name, (parts, keys) in _PARTS.items():
-        rows = [{"key": r["key"], **row} for r in records if r.get("structure") for row in parts(r["structure"])]
+        rows = [{"key": key, **row} for key, structure in held for row in parts(structure)]
         if rows:
-            frame = pd.DataFrame(rows).join(table[[*CELL, "seed"]], on="key")
+            frame = pd.DataFrame(rows).join(found[[*CELL, "seed"]], on="key")
             out[name] = _over_seeds(frame, [*CELL, *keys])
     return out
 

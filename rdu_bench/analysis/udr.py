@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .points import ROW, Results, as_records, points
+from .points import ROW, Results, points, records_of
 
 Vectors = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 COLUMNS = [*ROW, "name", "labels", "sigma", "params", "seeds", "R_star", "udr_robust_mean", "udr_dlib_mean", "reason"]
 
 
-def udr(results: Results, vectors: Vectors) -> pd.DataFrame:
+def udr(results: Results, vectors: Vectors, *, every: bool = False) -> pd.DataFrame:
     """One line for each data set, model, variant and target: the mean over its seeds of each seed's UDR.
 
     `vectors(record)` returns the arrays of a record.  A line without a score says why in `reason`: fewer than five
@@ -23,11 +23,11 @@ def udr(results: Results, vectors: Vectors) -> pd.DataFrame:
     from ..scores import Undefined
     from ..scores import udr as agreement
 
-    records = {record["key"]: record for record in as_records(results)}
-    table = points(results)
+    records = {record["key"]: record for record in records_of(results)}
+    found = points(results, every=every)
     rows = []
-    for (*row, sigma, params), part in table[table["measured"]].groupby([*ROW, "sigma", "params"], dropna=False):
-        arrays = [vectors(records[key]) for key in part["key"]]
+    for (*row, sigma, params), part in found[found["measured"]].groupby([*ROW, "sigma", "params"], dropna=False):
+        arrays = [vectors(records[key]) for key in part["key"] if key in records]
         latents = [a["latents/mean"].astype(float) for a in arrays if "latents/mean" in a]
         rates = [a["latents/rate"].astype(float) for a in arrays if "latents/mean" in a]
         line = dict(zip(ROW, row, strict=True)) | {"sigma": sigma, "params": params, "seeds": len(latents)}

@@ -17,6 +17,7 @@ from ..data import Dataset
 from ..measure import measure
 from ..model import Model
 from ..nn.networks import Spec
+from ..records.schema import SCHEMA
 from ..records.store import Store
 from ..training import Training
 from ..training.strategies import MACHINE, Attempt, Plan, attempts
@@ -34,7 +35,7 @@ def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) 
     An exception of a plug-in becomes a record with status `error` and its traceback, at every point it concerns.
     Only trouble of the machine itself (no space, interrupt) is raised.
     """
-    wanted = [sigma for sigma in curve.sigmas if not store.has(curve.key(sigma))]
+    wanted = [sigma for sigma in curve.sigmas if not store.has(curve.spec(sigma))]
     if not wanted:
         return
     with threadpool_limits(curve.threads):
@@ -70,7 +71,7 @@ def give_up(
 ) -> None:
     """Record `error` at every point of a curve that has no record, or at `only` these of them."""
     for sigma in curve.sigmas if only is None else only:
-        if not store.has(curve.key(sigma)):
+        if not store.has(curve.spec(sigma)):
             _write(curve, store, Attempt(sigma, None, 0.0, error), {}, time.time(), progress)
 
 
@@ -157,7 +158,7 @@ def _write(
     error = attempt.error
     status, reason = ("error", f"{type(error).__name__}: {error}") if error else (control.status, control.reason)  # type: ignore[union-attr]
     record = {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": curve.key(attempt.sigma),
         "spec": curve.spec(attempt.sigma),
         "status": status,

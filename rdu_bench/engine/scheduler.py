@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _paths
+from .._files import WriteError
 from ..progress import Progress, watch
-from ..records.store import FAILED, Store, StoreError
+from ..records.schema import FAILED
+from ..records.store import Store
 from . import suite
 from .expand import Selection, curves
 from .spec import Curve
@@ -121,15 +123,15 @@ def _forget_failures(curves: list[Curve], store: Store) -> None:
     wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
     for record in store.records():
         if record["key"] in wanted and record["status"] in FAILED:
-            store.forget(record["key"])
+            store.forget(record["spec"])
 
 
 def execute(
     curves: list[Curve], store: Store, progress: Progress, *, jobs: int = 0, scheduler: str | None = None
 ) -> None:
     """Write a record for every point of `curves` that has none; raises `KeyboardInterrupt` on SIGINT and SIGTERM."""
-    there = store.keys()
-    left = [curve for curve in curves if any(curve.key(sigma) not in there for sigma in curve.sigmas)]
+    store.ask(curve.spec(sigma) for curve in curves for sigma in curve.sigmas)
+    left = [curve for curve in curves if _missing(curve, store)]
     if not left:
         return
     with _terminable():
@@ -140,7 +142,7 @@ def execute(
 
 
 def _missing(curve: Curve, store: Store) -> list[float | None]:
-    return [sigma for sigma in curve.sigmas if not store.has(curve.key(sigma))]
+    return [sigma for sigma in curve.sigmas if not store.has(curve.spec(sigma))]
 
 
 def work(curve: Curve, folder: str, wait: bool, report: Callable[[dict[str, Any]], None]) -> bool:
@@ -282,7 +284,7 @@ def _lost(curve: Curve, store: Store, future: Future, progress: Progress) -> boo
     if future.status != "error":
         raise EngineError("the scheduler went away; every finished point is kept, and the same command goes on")
     error = future.exception()
-    if isinstance(error, StoreError):
+    if isinstance(error, WriteError):
         raise error
     lost = _missing(curve, store)
     if isinstance(error, KilledWorker):

@@ -9,8 +9,7 @@ from typing import Any
 from .. import registry
 from .._hash import digest
 from ..budget import Budget
-
-PROTOCOL = 2  # raised whenever a number would come out differently; records of two protocols do not compare
+from ..records.schema import PROTOCOL
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._hash import canonical, digest
-from .store import FAILED, REQUIRED, SCHEMA, STATUSES, Store, read_record
+from .schema import FAILED, Damaged, misfits
+from .store import Store, load_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,13 +18,14 @@ ARRAYS = ("pictures/", "latents/")  # what lies beside a record and is no number
 
 def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
     """Every record file with what is wrong with it, one sentence each."""
-    from .laws import check
+    from .laws import check, missing
 
     hashes: dict[str, str] = {}
     for path in store.paths():
-        record = read_record(path)
-        if record is None:
-            yield path, ["it is not a whole record and is ignored; delete it and run again"]
+        try:
+            record = load_record(path)
+        except Damaged as damaged:
+            yield path, [f"it is not a whole record and is ignored: {damaged}; delete it and run again"]
             continue
         found = faults(record)
         if store.path(record["spec"], record["key"]) != path:
@@ -32,7 +34,8 @@ def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
             found += vector_faults(record, store.vectors(record))
         except ValueError as error:
             found.append(str(error))
-        yield path, [*found, *check(record), *_data_faults(record, hashes)]
+        lacking = missing(record)
+        yield path, [*found, *(lacking or check(record)), *_data_faults(record, hashes)]
 
 
 def _data_faults(record: Mapping[str, Any], hashes: dict[str, str]) -> Iterator[str]:
@@ -49,13 +52,9 @@ def _data_faults(record: Mapping[str, Any], hashes: dict[str, str]) -> Iterator[
 
 def faults(record: Mapping[str, Any]) -> list[str]:
     """What is wrong with the form of a record, one sentence each."""
-    found = [f"field {name!r} is missing" for name in REQUIRED if name not in record]
+    found = [misfit.words for misfit in misfits(record)]
     if found:
         return found
-    if record["schema"] != SCHEMA:
-        found.append(f"schema is {record['schema']}, this version reads {SCHEMA}")
-    if record["status"] not in STATUSES:
-        found.append(f"status {record['status']!r} is none of {', '.join(STATUSES)}")
     try:
         canonical(record)
     except (TypeError, ValueError):

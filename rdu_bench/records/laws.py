@@ -6,14 +6,52 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .schema import FAILED
+
 SLACK = 3.0  # standard errors
 OWN = 0.02  # nats: R* may exceed R_own by log(1/w) of its component
 PART = 0.1  # nats: the stack of a part may fit better than that of the whole, which has more dimensions
 NULL = 0.02  # nats: D_y may exceed H_V by what choosing on validation costs
 
 
+_CELL = (
+    *("R_star", "R_star_se", "R_own", "R_own_se", "R_own_mc", "R_own_mc_se", "R_parts", "D", "D_se", "D_null"),
+    *("D_null_se", "D_bits_per_dim"),
+)
+_FACTOR = ("Dy", "Dy_se", "Hy_V", "IV", "IV_se", "IV_shuffled", "IV_shuffled_se")
+_PART = ("R_star", "R_star_se", "factors")
+
+
+def missing(record: Mapping[str, Any]) -> list[str]:
+    """One sentence for each part of a measured record that lacks what the laws are about; empty for failed points."""
+    if not record["values"]:
+        return [] if record["status"] in FAILED else [f"status is {record['status']}, but it has no values"]
+    places: list[tuple[str, Mapping[str, Any], tuple[str, ...]]] = [("values", record["values"], _CELL)]
+    places += [(f"factors.{name}", factor, _FACTOR) for name, factor in record["factors"].items()]
+    parts = record.get("structure") or {}
+    for name, level in (parts.get("levels") or {}).items():
+        places.append((f"structure.levels.{name}", level, _PART))
+        for factor, f in (level.get("factors") or {}).items():
+            places.append((f"structure.levels.{name}.factors.{factor}", f, ("Dy", "IV", "IV_se")))
+    if parts.get("leakage"):
+        places.append(("structure.leakage", parts["leakage"], ("s", "Ds", "Ds_se", "IV", "IV_se")))
+        if parts["leakage"].get("s") not in record["factors"]:
+            places.append(("factors", record["factors"], (str(parts["leakage"].get("s")),)))
+    if any(record["values"].get(name) is not None for name in ("I_low",)):
+        places.append(("values", record["values"], ("log_N",)))
+    if "shape" not in record["data"]:
+        places.append(("data", record["data"], ("shape",)))
+    nulls = record.get("nulls") or {}
+    found = []
+    for place, table, names in places:
+        lacking = [name for name in names if table.get(name) is None and name not in nulls]
+        if lacking:
+            found.append(f"{place} lacks {', '.join(lacking)}")
+    return found
+
+
 def check(record: Mapping[str, Any]) -> list[str]:
-    """One sentence for every law that a record breaks; empty for failed points and for lawful ones."""
+    """One sentence for every law that a record breaks; empty for failed points, lawful ones and `missing` parts."""
     if not record["values"]:
         return []
     return [*_cell(record), *_factors(record), *_structure(record)]

@@ -1,32 +1,27 @@
-"""Records: one JSON file a point and its vectors beside it, written whole or not at all."""
+"""Where records lie: one JSON file a point and its vectors beside it, written whole or not at all."""
 
 from __future__ import annotations
 
-import errno
+import hashlib
 import json
 import os
-import secrets
-import time
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import _files
+from .._hash import digest
+from . import asked
+from .schema import HEAD, HEX, Damaged, parse, sayable
+
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
 
-SCHEMA = 1
-STATUSES = ("ok", "rate_missed", "unreachable", "collapsed", "diverged", "error")
-FAILED = ("diverged", "error")
-TABLES = ("spec", "model", "data", "control", "values", "factors", "times", "provenance")
-REQUIRED = ("schema", "key", "status", *TABLES)
-NAMED = ("suite", "model", "variant", "dataset_label", "seed", "sigma", "strategy")  # what every spec says
-STALE = 3600.0  # seconds after which a temporary file belongs to nobody
-
-
-class StoreError(OSError):
-    """A record could not be written; what was there before is untouched."""
+LARGEST = 64 * 2**20  # bytes; no record comes near
+LONGEST = 100  # bytes of a name in UTF-8; file systems take 255
+Spec = Mapping[str, Any]
 
 
 class Store:
@@ -36,44 +31,44 @@ class Store:
         self.folder = Path(folder)
         self.root = self.folder / "records"
 
-    def path(self, spec: Mapping[str, Any], key: str) -> Path:
+    def path(self, spec: Spec, key: str) -> Path:
         """Where the record of a spec lies."""
         row = f"{spec['model']}-{spec['variant']}" if spec.get("variant") else spec["model"]
         at = "elbo" if spec["sigma"] is None else f"{spec['sigma']:g}"
         return self.root / _safe(spec["dataset_label"]) / _safe(row) / f"s{spec['seed']}-{at}-{key}.json"
 
-    def has(self, key: str) -> bool:
-        """Whether a whole record of that key is there."""
-        return any(read_record(path) is not None for path in self.root.glob(f"*/*/*-{key}.json"))
+    def has(self, spec: Spec) -> bool:
+        """Whether a whole record of that spec is there; reads its one file only, however many there are."""
+        return read_record(self.path(spec, digest(spec))) is not None
 
     def read(self, key: str) -> dict[str, Any]:
         """The record of a key; raises `KeyError`."""
-        for path in self.root.glob(f"*/*/*-{key}.json"):
+        for path in self._of(key):
             record = read_record(path)
             if record is not None:
                 return record
         raise KeyError(f"no record {key} in {self.folder}")
 
-    def write(self, record: dict[str, Any], vectors: Mapping[str, np.ndarray] | None = None) -> Path:
+    def write(self, record: Mapping[str, Any], vectors: Mapping[str, np.ndarray] | None = None) -> Path:
         """Write a record and its vectors, atomically and in an order that leaves no record without its vectors.
 
-        Raises `ValueError` for NaN or infinity anywhere in the record, `StoreError` when the disk is full.
+        What JSON or the form of a record cannot say becomes null, with the reason in `nulls`.  Raises `ValueError`
+        when that is the spec, the key or the status, `WriteError` when the disk is full.
         """
-        path = self.path(record["spec"], record["key"])
+        said = sayable(record)
+        ordered = {name: said[name] for name in HEAD if name in said} | said
+        path = self.path(said["spec"], said["key"])
         beside = path.with_suffix(".safetensors")
-        text = json.dumps(record, allow_nan=False, ensure_ascii=False, indent=1)
-        with _explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if vectors:
-                from safetensors.numpy import save
+        if vectors:
+            from safetensors.numpy import save
 
-                _replace(beside, save(dict(vectors)))
-            try:
-                _replace(path, text.encode())
-            except OSError:
-                if not path.exists():
-                    beside.unlink(missing_ok=True)
-                raise
+            _files.write(beside, save(dict(vectors)))
+        try:
+            _files.write(path, json.dumps(ordered, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n")
+        except OSError:
+            if not path.exists():
+                beside.unlink(missing_ok=True)
+            raise
         return path
 
     def vectors(self, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -85,39 +80,69 @@ class Store:
         from safetensors.numpy import load
 
         path = self.path(record["spec"], record["key"]).with_suffix(".safetensors")
+        if not os.path.lexists(path):
+            return {}
         try:
-            return load(path.read_bytes()) if path.is_file() else {}
-        except SafetensorError as error:
+            return load(read_file(path, limit=2**34))
+        except (Damaged, SafetensorError, ValueError, KeyError) as error:
             raise ValueError(f"{path} is damaged ({error}); delete it and its record, and run again") from error
 
-    def forget(self, key: str) -> None:
-        """Remove a record and its vectors, so that its point is computed again."""
-        for path in self.root.glob(f"*/*/*-{key}.json"):
-            path.unlink(missing_ok=True)
-            path.with_suffix(".safetensors").unlink(missing_ok=True)
+    def forget(self, spec: Spec) -> None:
+        """Remove the record of a spec and its vectors, so that its point is computed again."""
+        path = self.path(spec, digest(spec))
+        path.unlink(missing_ok=True)
+        path.with_suffix(".safetensors").unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove temporary files that a killed run left behind; those of a run that still writes are younger."""
-        for path in self.root.glob("*/*/.*.part"):
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > STALE:
-                    path.unlink()
+        _files.sweep(self.folder, f".*{_files.PART}")
+        _files.sweep(self.root, f"*/*/.*{_files.PART}")
 
     def paths(self) -> list[Path]:
-        """Files of all records, in a fixed order."""
-        return sorted(self.root.glob("*/*/*.json"))
+        """Files of all records, whole or not, in a fixed order."""
+        return [Path(path) for path in sorted(_walk(str(self.root), 2))]
+
+    def each(self) -> Iterator[tuple[Path, dict[str, Any] | Damaged]]:
+        """Every record, one at a time, or what is wrong with its file.
+
+        A record has the `path` of its file and, where a run said what it asked for, whether it was `asked`.
+        """
+        wanted = self.asked()
+        for path in self.paths():
+            try:
+                record = load_record(path)
+            except Damaged as damaged:
+                yield path, damaged
+                continue
+            yield path, record | {"path": str(path)} | ({} if wanted is None else {"asked": record["key"] in wanted})
 
     def records(self) -> list[dict[str, Any]]:
-        """All whole records; `broken` lists the others."""
-        return [record for path in self.paths() if (record := read_record(path)) is not None]
+        """All whole records, see `each`; `broken` lists the others."""
+        return [record for _, record in self.each() if not isinstance(record, Damaged)]
 
     def broken(self) -> list[Path]:
         """Files that are no whole record."""
         return [path for path in self.paths() if read_record(path) is None]
 
     def keys(self) -> set[str]:
-        """Keys of all whole records."""
-        return {record["key"] for record in self.records()}
+        """Keys of all records by the names of their files, which are not read."""
+        return {key for path in _walk(str(self.root), 2) if (key := key_of(path)) is not None}
+
+    def ask(self, specs: Iterable[Spec]) -> None:
+        """Note the points that a run is about to make, so that boards know which rows are current.
+
+        A row that is asked for with another recipe than before forgets what was asked of it; other rows stay as
+        they are.  Raises `WriteError`.
+        """
+        with self.lock("asked"):
+            asked.write(self.folder, specs)
+
+    def asked(self) -> set[str] | None:
+        """Keys of the points that runs asked for last, row by row; None where nothing says so."""
+        return asked.read(self.folder)
+
+    def _of(self, key: str) -> list[Path]:
+        return [Path(path) for path in sorted(_walk(str(self.root), 2)) if key_of(path) == key]
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[None]:
@@ -129,7 +154,7 @@ class Store:
 
         path = self.folder / ".locks" / f"{_safe(name)}.lock"
         lock = FileLock(path, timeout=-1 if wait else 0)
-        with _explained(path):
+        with _files.explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock.acquire()
         try:
@@ -138,93 +163,64 @@ class Store:
             lock.release()
 
 
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Inside, trouble of the disk is a `StoreError` that names the file."""
-    try:
-        yield
-    except TimeoutError:  # of a lock: nobody's fault
-        raise
-    except OSError as error:
-        fix = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else "mend that"
-        raise StoreError(error.errno, f"cannot write {path}: {error.strerror or error}; {fix} and run again") from error
+def _walk(folder: str, depth: int) -> Iterator[str]:
+    """Names that end in `.json`, so many folders below `folder`; what cannot be listed holds none."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if depth:
+                with suppress(OSError):
+                    if entry.is_dir():
+                        yield from _walk(entry.path, depth - 1)
+            elif entry.name.endswith(".json"):
+                yield entry.path
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step, on the disk before it is seen."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with open(part, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # so that the name, too, outlives a power cut
-    finally:
-        os.close(folder)
+def key_of(path: str | Path) -> str | None:
+    """The key that the name of a record's file ends in, None where it ends in none."""
+    key = os.path.basename(path).removesuffix(".json").rpartition("-")[2]
+    return key if HEX.fullmatch(key) else None
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """The record in a file.  Raises `Damaged`, in one sentence that says why it is not a whole one."""
+    return parse(read_file(path))
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
     """The record in a file, or None when it is not a whole one."""
     try:
-        record = json.loads(path.read_text(), parse_constant=_refuse)
-    except (OSError, ValueError, RecursionError):
+        return load_record(path)
+    except Damaged:
         return None
-    if not isinstance(record, dict) or any(name not in record for name in REQUIRED):
-        return None
-    if not all(isinstance(record[name], dict) for name in TABLES) or any(n not in record["spec"] for n in NAMED):
-        return None
-    return record if all(isinstance(f, dict) for f in record["factors"].values()) else None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def read_file(path: Path, limit: int = LARGEST) -> bytes:
+    """The bytes of a regular file; raises `Damaged` for anything else, and never waits for a pipe."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise Damaged(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise Damaged("it is a folder" if stat.S_ISDIR(about.st_mode) else "it is no regular file")
+        if about.st_size > limit:
+            raise Damaged(f"it has {about.st_size} bytes, more than any record")
+        with os.fdopen(os.dup(handle), "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Damaged(f"it cannot be read ({error.strerror or error})") from None
+    finally:
+        os.close(handle)
 
 
 def _safe(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
-
-
-def load_results(*paths: str | Path | Iterable[str | Path]) -> pd.DataFrame:
-    """All records under one folder or several, one row a point; raises `FileNotFoundError` when there is none.
-
-    Columns are the scalars of the record, with `data.` and `model.` in front of what describes those,
-    `Dy_linear[digit]` for what belongs to a factor, and `path` of the file.
-    """
-    import pandas as pd
-
-    folders = [Path(p) for given in paths for p in ([given] if isinstance(given, str | Path) else given)]
-    found: dict[str, dict[str, Any]] = {}  # each key once
-    for path in (path for folder in folders for path in Store(folder).paths()):
-        record = read_record(path)
-        if record is not None:
-            found.setdefault(record["key"], flat(record) | {"path": str(path)})
-    if not found:
-        raise FileNotFoundError(f"no records in {', '.join(map(str, folders))}; `rdu-bench run` makes some")
-    return pd.DataFrame(list(found.values()))
-
-
-def flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record as one row."""
-    spec, model, data = record["spec"], record["model"], record["data"]
-    row: dict[str, Any] = {"key": record["key"], "status": record["status"], "reason": record.get("reason")}
-    row |= {name: spec[name] for name in ("suite", "model", "variant", "seed", "sigma", "strategy")}
-    row |= {"dataset": spec["dataset_label"]}
-    row |= {name: model.get(name) for name in ("title", "labels", "decoder")}
-    row |= _scalars(record["control"]) | {"sigma": spec["sigma"], "strategy": spec["strategy"]}
-    row |= _scalars(record["values"]) | _scalars(record.get("scores", {}))
-    row |= {f"data.{name}": value for name, value in _scalars(data).items()}
-    row |= {f"model.{name}": value for name, value in _scalars(model).items()}
-    for factor, values in record["factors"].items():
-        row |= {f"{name}[{factor}]": value for name, value in _scalars(values).items()}
-    return row | _scalars(record["times"])
-
-
-def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if not isinstance(value, dict | list)}
+    """A file's name for any text: never empty, never `.` or `..`, and short enough for any file system."""
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in name)
+    if not safe.strip("."):
+        safe = safe.replace(".", "_") or "_"
+    data = safe.encode("utf-8", "replace")
+    if len(data) > LONGEST:
+        known = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:8]
+        safe = f"{data[: LONGEST - 9].decode('utf-8', 'ignore')}~{known}"
+    return safe

@@ -13,7 +13,7 @@ import pandas as pd
 
 from .. import analysis
 from ..analysis.leaderboard import write as write_board
-from ..analysis.points import ROW, Results, as_records
+from ..analysis.points import ROW, Results, records_of
 from ..analysis.scores import by_target, wide
 from ..records.store import Store
 from . import figures, page
@@ -36,7 +36,7 @@ def render(results: Results, out: str | Path, *, title: str | None = None, vecto
     """
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    records = as_records(results)
+    records = records_of(results)
     table = analysis.points(results)
     planes = {name: analysis.frontier(results, name) for name in ("D", "Dy")}
     board = analysis.leaderboard(results)

@@ -151,11 +151,14 @@ def test_the_frontier_is_points_and_hull_and_null():
         analysis.frontier(plain("vae"), "DZ")
 
 
-def test_values_that_are_swept_stay_points_of_their_own():
+@pytest.mark.parametrize("said", [True, False])
+def test_values_that_are_swept_stay_points_of_their_own(said):
     records = []
     for beta, sigma in ((0.5, 12.0), (4.0, 2.0)):
         made = fake_records.record("beta_vae", sigma=sigma)
-        made["spec"] |= {"sigma": None, "params": {"beta": beta}}
+        made["spec"] |= {"sigma": None, "params": {"beta": beta}, "sweep": ["beta"]}
+        if not said:  # as records of schema 1
+            del made["spec"]["sweep"]
         records.append(made)
     mean = analysis.frontier(records)
     mean = mean[mean["seed"].isna() & ~mean["null"]]

@@ -8,9 +8,12 @@ import os
 import numpy as np
 import pytest
 
+from rdu_bench._files import WriteError
 from rdu_bench._hash import digest
 from rdu_bench.records.audit import audit, faults, vector_faults
-from rdu_bench.records.store import Store, StoreError, load_results
+from rdu_bench.records.flatten import load_results
+from rdu_bench.records.schema import SCHEMA
+from rdu_bench.records.store import Store
 
 
 def record(sigma=2.0, **changes):
@@ -24,7 +27,7 @@ def record(sigma=2.0, **changes):
         "strategy": "independent",
     }
     made = {
-        "schema": 1,
+        "schema": SCHEMA,
         "key": digest(spec),
         "spec": spec,
         "status": "ok",
@@ -46,20 +49,53 @@ def test_a_record_comes_back_as_it_was_written(tmp_path):
     vectors = {"R_i": np.arange(3, dtype=np.float32), "Dy_i/digit": np.ones(3, np.float32)}
     path = store.write(made, vectors)
     assert store.read(made["key"]) == made
-    assert store.has(made["key"]) and store.keys() == {made["key"]}
+    assert store.has(made["spec"]) and store.keys() == {made["key"]}
     for name, vector in store.vectors(made).items():
         np.testing.assert_array_equal(vector, vectors[name])
     assert path.relative_to(tmp_path).as_posix() == f"records/toy/vae/s0-2-{made['key']}.json"
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_nan_is_never_written(tmp_path, bad):
-    with pytest.raises(ValueError):
-        Store(tmp_path).write(record(values={"R_star": bad}))
-    assert Store(tmp_path).records() == []
+UNSAYABLE = [
+    ({"values": {"R_star": math.nan}}, "R_star", "nan"),
+    ({"values": {"D": math.inf}}, "D", "inf"),
+    ({"values": {"D": "12"}}, "D", "'12'"),
+    ({"values": {"R_parts": {"z": math.nan}}}, "R_parts.z", "nan"),
+    ({"values": {"n": 10**400}}, "n", "large"),
+    ({"factors": {"digit": {"Dy": -math.inf}}}, "Dy[digit]", "inf"),
+    ({"scores": {"mig_robust_mean": True}}, "mig_robust_mean", "true"),
+    ({"model": {"title": 3}}, "model.title", "3"),
+    ({"structure": {"levels": {"z": 1}}}, "structure.levels.z", "1"),
+]
 
 
-@pytest.mark.parametrize("fails", ["write", "fsync", "replace"])
+@pytest.mark.parametrize(("change", "name", "said"), UNSAYABLE)
+def test_what_a_record_cannot_say_is_null_and_has_a_reason(tmp_path, change, name, said):
+    store, made = Store(tmp_path), record(**change)
+    path = store.write(made)
+    assert store.has(made["spec"]) and not any("not a whole" in why for why in dict(audit(store))[path])
+    kept = store.read(made["key"])
+    assert faults(kept) == [] and said in kept["nulls"][name]
+
+
+def test_letters_that_utf8_lacks_are_written_as_escapes(tmp_path):
+    store, made = Store(tmp_path), record(status="error", reason="no \ud800", traceback="\udcff", values={})
+    store.write(made)
+    assert store.read(made["key"])["reason"] == "no \\ud800"
+
+
+@pytest.mark.parametrize("change", [{"status": "fine"}, {"spec": {}}, {"key": "x"}, {"schema": 3}, {"values": 1}])
+def test_a_record_that_is_none_is_refused(tmp_path, change):
+    with pytest.raises(ValueError, match="cannot be recorded"):
+        Store(tmp_path).write(record(**change))
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    store, made = Store(tmp_path), record(values={"R_star": np.float32(0.5), "n": np.int64(3)})
+    store.write(made)
+    assert store.read(made["key"])["values"] == {"R_star": 0.5, "n": 3}
+
+
+@pytest.mark.parametrize("fails", ["write", "replace"])
 def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, monkeypatch, fails):
     store = Store(tmp_path)
     store.write(record(1.0))
@@ -68,10 +104,10 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     if fails == "write":
-        monkeypatch.setattr("rdu_bench.records.store.open", full, raising=False)
+        monkeypatch.setattr("os.fdopen", full, raising=False)
     else:
         monkeypatch.setattr(os, fails, full)
-    with pytest.raises(StoreError, match="free some space") as caught:
+    with pytest.raises(WriteError, match="free some space") as caught:
         store.write(record(2.0), {"R_i": np.ones(3, np.float32)})
     assert caught.value.errno == errno.ENOSPC
     monkeypatch.undo()
@@ -98,25 +134,26 @@ def test_a_broken_file_is_missing_and_named_and_never_fatal(tmp_path, content):
     store, made = Store(tmp_path), record()
     path = store.write(made)
     path.write_text(content)
-    assert not store.has(made["key"]) and store.records() == [] and store.broken() == [path]
+    assert not store.has(made["spec"]) and store.records() == [] and store.broken() == [path]
     store.write(made)
-    assert store.has(made["key"]) and store.broken() == []
+    assert store.has(made["spec"]) and store.broken() == []
 
 
 def test_the_form_of_a_record_is_checked_in_words():
     assert faults(record()) == []
     assert "not the hash" in faults(record(key="0" * 16))[0]
-    assert "none of" in faults(record(status="fine"))[0]
+    assert "one of ok" in faults(record(status="fine"))[0]
     assert "without a reason" in faults(record(status="error"))[0]
-    assert "NaN" in faults(record(values={"D": math.nan}))[0]
+    assert "finite" in faults(record(values={"D": math.nan}))[0]
     assert "missing" in faults({"schema": 1})[0]
 
 
 def test_an_audit_names_the_file_and_what_is_wrong_with_it(tmp_path):
     store = Store(tmp_path)
-    lawful = record(1.0, values={}, factors={})
+    failed = {"values": {}, "factors": {}, "status": "error", "reason": "planned"}
+    lawful = record(1.0, **failed)
     good = store.write(lawful)
-    other = record(2.0, values={}, factors={}, data={"hash": "1", "factors": {}})
+    other = record(2.0, **failed | {"data": {"hash": "1", "factors": {}}})
     odd = store.write(other)
     lost = good.with_name(f"s9-9-{lawful['key']}.json")
     lost.write_text(good.read_text())
@@ -153,7 +190,7 @@ def test_a_full_disk_takes_the_vectors_of_the_record_that_did_not_fit_with_it(tm
         replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(StoreError):
+    with pytest.raises(WriteError):
         store.write(record(), {"R_i": np.ones(3, np.float32)})
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
@@ -163,7 +200,7 @@ def test_a_lock_on_a_full_disk_says_so(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "open", full)
-    with pytest.raises(StoreError, match="free some space"), Store(tmp_path).lock("x"):
+    with pytest.raises(WriteError, match="free some space"), Store(tmp_path).lock("x"):
         pass
 
 
@@ -182,7 +219,7 @@ def test_a_lock_is_held_by_one(tmp_path):
 def test_forgetting_a_record_forgets_its_vectors(tmp_path):
     store, made = Store(tmp_path), record()
     store.write(made, {"R_i": np.ones(3, np.float32)})
-    store.forget(made["key"])
+    store.forget(made["spec"])
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
 
 
@@ -222,10 +259,14 @@ def test_results_of_several_runs_have_each_point_once(tmp_path):
     assert len(load_results(tmp_path / "a", tmp_path / "b")) == 2
 
 
-def test_a_name_cannot_leave_the_folder(tmp_path):
+@pytest.mark.parametrize("field", ["variant", "dataset_label"])
+@pytest.mark.parametrize("text", ["../../x", "..", ".", "/", "a/../..", "ü" * 300, "x" * 300, "\0", "\n", "con", " "])
+def test_a_name_cannot_leave_the_folder(tmp_path, field, text):
     made = record()
-    made["spec"]["variant"] = "../../x"
-    assert Store(tmp_path).write(made).resolve().is_relative_to(tmp_path.resolve())
+    made["spec"][field] = text
+    path = Store(tmp_path).write(made)
+    root = (tmp_path / "records").resolve()
+    assert path.resolve().parents[2] == root and Store(tmp_path).paths() == [path]
 
 
 def test_json_on_disk_is_readable_by_anyone(tmp_path):

@@ -1,0 +1,275 @@
+"""Records as one table, a row a point: the only place where a record becomes columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._hash import canonical
+from .schema import Damaged, misfits
+from .store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Source = Any  # a folder, a file of points, a Store, a frame, a record, or several of these but frames
+CHUNK = 500  # records held as dictionaries at a time
+IGNORED = 100  # files that are no records, told of by name
+
+_ABOUT = ("title", "paper", "labels", "decoder", "objective", "channel", "side")
+_TEXT = {
+    *("key", "status", "reason", "suite", "dataset", "model", "variant", "params", "strategy", "path", "nulls"),
+    *(
+        "structure",
+        "title",
+        "labels",
+        "decoder",
+        "D_source",
+        "D_star_kind",
+        "likelihood",
+        "H_x_kind",
+        "swept",
+        "recipe",
+    ),
+    *(f"model.{name}" for name in _ABOUT),
+    *("data.hash", "data.likelihood", "data.sensitive", "data.H_x_kind", "differs", "data_differs", "data.task"),
+    *(f"spec.{name}" for name in ("suite", "variant", "dataset_label", "dataset", "dataset_params", "network")),
+    *(
+        f"spec.{name}"
+        for name in ("budget", "chain", "heads", "device", "plugins", "sweep", "model", "strategy", "params")
+    ),
+    *(f"provenance.{name}" for name in ("version", "python", "torch", "numpy", "sklearn", "git", "platform", "device")),
+}
+_NUMBERS = {
+    *("schema", "sigma", "w", "beta_end", "R_train", "rate_err", "steps", "train_s", "measure_s"),
+    *("R_own", "R_own_se", "R_star", "R_star_se", "I_low", "log_N", "D", "D_se", "D_null", "D_null_se", "D_own"),
+    *("D_star", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se", "Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "D_bits"),
+    *("D_bits_per_dim", "spec.protocol", "spec.suite_version", "provenance.finished"),
+}
+_EXACT = ("key", "data.hash")  # digits of these that are taken for a number are lost
+_FLAGS = {"asked", "literal_ok", "saturated", "current", "repeated"}
+_SPEC = ("suite", "model", "variant", "seed", "sigma", "strategy")  # fields of the spec with a column of their own
+
+
+def table(source: Source) -> pd.DataFrame:
+    """All points of `source`, a row a point: the scalars of its records, and which row of a board each belongs to.
+
+    `source` is the folder of a run, a Store, a record, several of these, a `.csv` or `.parquet` file of such a table,
+    or a frame that already is one.  Columns are the scalars of values, control, scores and times by their names,
+    `Dy[digit]` for what belongs to a factor, `data.`, `model.`, `spec.` and `provenance.` in front of what these say
+    (`spec.` as JSON), `structure` and `nulls` as JSON, `path` of the record's file, and those of
+    `recipes.identified`.  Each key is there once, as it was made last.  `attrs["ignored"]` names the files that are no
+    whole records.  Raises `FileNotFoundError` where there is no record, `ValueError` for a frame of another kind.
+    """
+    import pandas as pd
+
+    from .recipes import identified
+
+    ignored: list[str] = []
+    if isinstance(source, pd.DataFrame):
+        frame, ignored = source, list(source.attrs.get("ignored", ()))
+    elif isinstance(source, str | Path) and Path(source).suffix in (".csv", ".parquet"):
+        frame = _read(Path(source))
+    else:
+        parts = [pd.DataFrame(rows) for rows in _chunks(_records(source, ignored))]
+        if not parts:
+            raise _nothing(source, ignored)
+        frame = pd.concat([part.astype(object) for part in parts], ignore_index=True)
+    if not {"key", "status", "spec.model", "spec.dataset_label", "spec.variant"} <= set(frame.columns):
+        raise ValueError("this frame is no table of records; make one with `load_results`")
+    frame = _typed(frame)
+    last = frame.sort_values("provenance.finished", na_position="first", kind="stable").drop_duplicates(
+        "key", keep="last"
+    )
+    frame = identified(frame.loc[last.index.sort_values()].reset_index(drop=True))
+    frame.attrs["ignored"] = ignored
+    return frame
+
+
+def load_results(*paths: Source) -> pd.DataFrame:
+    """The points under one folder or several, or of a file of points, as `table` gives them."""
+    return table(paths[0] if len(paths) == 1 else list(paths))
+
+
+def records_of(source: Source) -> list[Mapping[str, Any]]:
+    """Whole records of any source; those of a frame are read again from its column `path`, where it has one."""
+    import pandas as pd
+
+    if isinstance(source, pd.DataFrame):
+        source = [Path(path) for path in source["path"] if path] if "path" in source else []
+    return list(_records(source, []))
+
+
+def _nothing(source: Source, ignored: list[str]) -> Exception:
+    parts = source if isinstance(source, list | tuple) else [source]
+    places = [part for part in parts if isinstance(part, str | Path | Store)]
+    damaged = f"; {len(ignored)} that were there are not whole, see `rdu-bench verify`" if ignored else ""
+    if places:
+        named = ", ".join(str(p.folder if isinstance(p, Store) else p) for p in places)
+        return FileNotFoundError(f"no records in {named}{damaged}; `rdu-bench run` makes some")
+    return ValueError(
+        f"there are no records here{damaged}; run `rdu-bench run` first, or name the folder that holds records/."
+    )
+
+
+def _records(source: Source, ignored: list[str]) -> Iterator[Mapping[str, Any]]:
+    """Whole records one after the other; a sentence for each that is not goes to `ignored`."""
+    from .store import load_record
+
+    if isinstance(source, Mapping):
+        wrong = next(misfits(dict(source)), None)
+        if wrong is None:
+            yield source
+        else:
+            _ignore(ignored, f"record {source.get('key')}", wrong.words)
+    elif isinstance(source, Store):
+        for path, found in source.each():
+            if isinstance(found, Damaged):
+                _ignore(ignored, str(path), str(found))
+            else:
+                yield found
+    elif isinstance(source, str | Path):
+        path = Path(source)
+        if path.suffix == ".json" and path.is_file():
+            try:
+                yield load_record(path) | {"path": str(path)}
+            except Damaged as damaged:
+                _ignore(ignored, str(path), str(damaged))
+        else:
+            yield from _records(Store(path), ignored)
+    elif isinstance(source, Iterable):
+        for part in source:
+            yield from _records(part, ignored)
+    else:
+        raise TypeError(f"{type(source).__name__} holds no records; give a folder, records, or a table of them")
+
+
+def _ignore(ignored: list[str], what: str, why: str) -> None:
+    if len(ignored) < IGNORED:
+        ignored.append(f"{what}: {why}")
+
+
+def _chunks(records: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    rows: list[dict[str, Any]] = []
+    texts: dict[str, str] = {}
+    for record in records:
+        rows.append(_flat(record, texts))
+        if len(rows) == CHUNK:
+            yield rows
+            rows = []
+    if rows:
+        yield rows
+
+
+def _flat(record: Mapping[str, Any], texts: dict[str, str]) -> dict[str, Any]:
+    """One record as a row; what identifies it comes last, so that nothing measured can take its place."""
+
+    def shared(text: str) -> str:
+        return texts.setdefault(text, text)
+
+    def columns(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            f"{prefix}{name}": shared(canonical(v)) if isinstance(v, dict | list | str) else v
+            for name, v in values.items()
+        }
+
+    spec, model, data, values = record["spec"], record["model"], record["data"], record["values"]
+    row = (
+        _scalars(record["control"]) | _scalars(record["times"]) | _scalars(values) | _scalars(record.get("scores", {}))
+    )
+    for factor, scores in record["factors"].items():
+        row |= {f"{name}[{factor}]": value for name, value in _scalars(scores).items()}
+    row |= columns("spec.", spec) | {f"model.{name}": value for name, value in _scalars(model).items()}
+    row |= {f"data.{name}": value for name, value in _scalars(data).items()} | {
+        "data.task": canonical(data.get("task"))
+    }
+    row |= {f"provenance.{name}": value for name, value in _scalars(record["provenance"]).items()}
+    row |= {name: model.get(name) for name in ("title", "labels", "decoder")}
+    row |= {name: spec[name] for name in _SPEC} | {"dataset": spec["dataset_label"]}
+    row["params"] = shared(canonical(spec.get("params") or {}))
+    row["spec.dataset"] = shared(canonical(spec.get("dataset", spec["dataset_label"])))
+    row["spec.dataset_params"] = shared(canonical(spec.get("dataset_params") or {}))
+    row["H_x_kind"] = values.get("H_x_kind") or data.get("H_x_kind")
+    row["D_bits"] = None if values.get("D") is None else values["D"] / math.log(2)
+    for name in ("structure", "nulls"):
+        row[name] = canonical(record[name]) if record.get(name) else None
+    row |= {name: record.get(name) for name in ("key", "schema", "status", "reason", "path", "asked")}
+    return row
+
+
+def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if not isinstance(value, dict | list)}
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A table from its file, every text as it was written."""
+    import pandas as pd
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} is no table of records ({str(error).splitlines()[0]})") from error
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every column as text ("" for none), number (NaN for none), count or flag, whatever file the table came from."""
+    import pandas as pd
+
+    known = {
+        **dict.fromkeys(_TEXT, "text"),
+        **dict.fromkeys(_NUMBERS, "number"),
+        **dict.fromkeys(_FLAGS, "flag"),
+        "seed": "count",
+    }
+    needed = [name for name in known if name not in frame.columns]
+    columns: dict[str, pd.Series] = {}
+    for name in [*map(str, frame.columns), *needed]:
+        column = frame[name] if name in frame.columns else pd.Series(None, frame.index, dtype=object)
+        kind = known.get(name) or ("text" if name.startswith("Dy_head[") else _kind(column))
+        columns[name] = _as(column, kind, name)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _kind(column: pd.Series) -> str:
+    """What a column holds whose name says nothing: numbers or flags where all its values are, else text."""
+    import pandas as pd
+
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "flag"
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return "number"
+    there = column[column.notna() & (column != "")]
+    if there.empty:
+        return "number"
+    if there.map(lambda v: v is True or v is False or v in ("True", "False")).all():
+        return "flag"
+    return "number" if pd.to_numeric(there, errors="coerce").notna().all() else "text"
+
+
+def _as(column: pd.Series, kind: str, name: str) -> pd.Series:
+    import pandas as pd
+
+    if kind == "number":
+        blank = column if pd.api.types.is_numeric_dtype(column.dtype) else column.mask(column == "")
+        return pd.to_numeric(blank, errors="coerce").astype(float)
+    if kind == "count":
+        return pd.to_numeric(column).astype("int64")
+    if kind == "flag":
+        if str(column.dtype) == "boolean":
+            return column
+        values = {True: True, False: False, "True": True, "False": False}
+        return pd.Series(
+            [None if v is None or v != v else values.get(v) for v in column], column.index, dtype="boolean"
+        )
+    if name in _EXACT and pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any():
+        raise ValueError(
+            f"column {name!r} of this table was read as numbers, and what it said is lost; "
+            "give `load_results` the CSV file itself"
+        )
+    return column.fillna("").astype(str).astype(object)

@@ -1,0 +1,289 @@
+"""The form of a record: its fields and their types, its statuses, and the versions that numbers depend on.
+
+A record is one JSON object.  What analysis reads is checked here, strictly: a string is never taken for a number, nor
+true for 1.  Fields that nobody here knows may hold anything that JSON can say.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
+
+SCHEMA = 2  # of the records written; raised when a field changes its name or its meaning
+READABLE = (1, 2)  # 1 lacks `spec.sweep` and is otherwise the same
+PROTOCOL = 2  # raised whenever a number would come out differently; records of two protocols do not compare
+
+MEASURED = ("ok", "rate_missed", "unreachable", "collapsed")  # the point has numbers, whatever rate it ended at
+FAILED = ("diverged", "error")  # it has none, and counts as the null point
+STATUSES = (*MEASURED, *FAILED)
+
+TABLES = ("spec", "model", "data", "control", "values", "factors", "times", "provenance")
+REQUIRED = ("schema", "key", "status", *TABLES)
+NAMED = ("suite", "model", "variant", "dataset_label", "seed", "sigma", "strategy")  # what every spec says
+HEAD = ("schema", "key", "status", "reason", "spec")  # what is written first, because it is read most
+
+HEX = re.compile(r"[0-9a-f]{16}")
+NAME = re.compile(r"[^\W]([\w.-]*\w)?")
+OVERFLOW = re.compile(rb"[eE]\+?\d{3}|\d{300}")  # only where this is found can a number be too large for a float
+
+
+class Damaged(ValueError):
+    """This is not a whole record; the message says in one sentence why not."""
+
+
+class Kind(NamedTuple):
+    """What a field may hold, and how that is called."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+class Misfit(NamedTuple):
+    """A field that holds what it may not."""
+
+    place: tuple[str, ...]
+    words: str
+
+
+Form = Kind | Mapping[str, Any]  # a table's forms by field; "*" is that of all other fields
+
+
+def _number(value: Any) -> bool:
+    kind = type(value)
+    return value is None or (kind is float and value - value == 0) or (kind is int and -1e300 < value < 1e300)
+
+
+def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or (type(value) is list and all(map(fits, value)))
+
+
+_numbers = _list_of(_number)
+_texts = _list_of(lambda value: type(value) is str)
+
+TEXT = Kind("a text", lambda v: type(v) is str)
+MODEL = Kind("the name of a file", lambda v: type(v) is str and NAME.fullmatch(v) is not None)
+TEXT_OR_NULL = Kind("a text or null", lambda v: v is None or type(v) is str)
+NUMBER = Kind("a finite number or null", _number)
+FLAG = Kind("true, false or null", lambda v: v is None or type(v) is bool)
+COUNT = Kind("a whole number from 0 on", lambda v: type(v) is int and 0 <= v < 2**63)
+TARGET = Kind("a positive number or null", lambda v: v is None or (_number(v) and 0 < v < 1e6))
+TABLE = Kind("a table", lambda v: type(v) is dict)
+TABLE_OR_NULL = Kind("a table or null", lambda v: v is None or type(v) is dict)
+NUMBERS = Kind("a list of finite numbers", _numbers)
+MATRIX = Kind("a list of lists of finite numbers", _list_of(_numbers))
+TEXTS = Kind("a list of texts", _texts)
+SHAPE = Kind("a list of sizes", lambda v: type(v) is list and all(type(n) is int and 0 < n < 2**31 for n in v))
+KEY = Kind("16 hex digits", lambda v: type(v) is str and HEX.fullmatch(v) is not None)
+STATUS = Kind(f"one of {', '.join(STATUSES)}", lambda v: type(v) is str and v in STATUSES)
+VERSION = Kind(f"a schema that this version reads, {' or '.join(map(str, READABLE))},", lambda v: v in READABLE)
+
+_OF_HEAD = {"H_y": NUMBER, "Hy_V": NUMBER, "Dy": NUMBER, "Dy_se": NUMBER, "IV": NUMBER, "IV_se": NUMBER}
+_VALUES = (
+    *("R_own", "R_own_se", "R_own_mc", "R_own_mc_se", "R_own_train", "R_star", "R_star_se", "I_exact", "I_exact_se"),
+    *("TC", "TC_se", "TC_low", "TC_low_se", "I_low", "log_N", "D", "D_se", "D_null", "D_null_se", "D_own", "D_own_se"),
+    *("D_train", "D_star", "D_star_se", "D_per_dim", "D_bits_per_dim", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se"),
+    *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R"),
+)
+_FACTOR = (
+    *("Dy", "Dy_se", "Dy_mean", "Dy_linear", "Dy_linear_se", "Dy_mlp", "Dy_mlp_se", "Dy_bins", "Dy_bins_se", "Hy_V"),
+    *("H_y", "Hy_bins", "IV", "IV_se", "IV_bins", "IV_shuffled", "IV_shuffled_se", "acc", "bal_acc", "ece"),
+)
+_SPEC: Form = {
+    **{name: TEXT for name in ("suite", "variant", "dataset_label", "strategy", "device")},
+    **{name: MODEL for name in ("model", "dataset")},
+    **{name: TABLE for name in ("params", "dataset_params", "network", "budget")},
+    **{"seed": COUNT, "sigma": TARGET, "protocol": COUNT, "threads": COUNT, "heads": TEXTS, "sweep": TEXTS},
+    **{"chain": NUMBERS, "plugins": {"*": TEXT}},
+}
+_STRUCTURE: Form = {
+    "clusters": {
+        "from": TEXT_OR_NULL,
+        "*": Kind(
+            "a number, a text, null or a table of these",
+            lambda v: _number(v) or type(v) in (str, bool) or (type(v) is dict and all(map(_scalar, v.values()))),
+        ),
+    },
+    "levels": {"*": {"R_star": NUMBER, "R_star_se": NUMBER, "factors": {"*": _OF_HEAD}}},
+    "leakage": {"s": TEXT, "head": TEXT_OR_NULL, **dict.fromkeys(("Ds", "Ds_se", "IV", "IV_se"), NUMBER)},
+    "efficiency": {
+        "*": {
+            **dict.fromkeys(("n", "Dy", "Dy_se"), NUMBERS),
+            **dict.fromkeys(("mdl", "mdl_ratio", "sdl", "sdl_eps"), NUMBER),
+            "sdl_bound": TEXT_OR_NULL,
+        }
+    },
+    "noise": {"kind": TEXT_OR_NULL, "levels": NUMBERS, "Dy": {"*": NUMBERS}, "Dy_se": {"*": NUMBERS}},
+}
+_ABOUT = {"size": NUMBER, "kind": TEXT_OR_NULL, "independent": FLAG, "H_y": NUMBER}
+FORM: Mapping[str, Any] = {
+    **{"schema": VERSION, "key": KEY, "status": STATUS, "reason": TEXT_OR_NULL, "traceback": TEXT_OR_NULL},
+    "spec": _SPEC,
+    "model": {
+        **dict.fromkeys(("title", "paper", "labels", "decoder", "objective", "channel", "side"), TEXT_OR_NULL),
+        **{"n_params": NUMBER, "blocks": {"*": {"kind": TEXT_OR_NULL, "dim": NUMBER, "side": FLAG}}},
+    },
+    "data": {
+        **dict.fromkeys(("hash", "likelihood", "sensitive"), TEXT_OR_NULL),
+        **{"shape": SHAPE, "task": TEXTS, "n_train": NUMBER, "n_val": NUMBER, "n_test": NUMBER},
+        "factors": {"*": _ABOUT},
+    },
+    "control": {
+        **dict.fromkeys(("sigma", "w", "beta_end", "R_train", "rate_err", "steps"), NUMBER),
+        **{"status": TEXT_OR_NULL, "reason": TEXT_OR_NULL, "strategy": TEXT_OR_NULL, "literal_ok": FLAG},
+    },
+    "values": {
+        **dict.fromkeys(_VALUES, NUMBER),
+        **dict.fromkeys(("D_source", "D_star_kind", "likelihood", "H_x_kind"), TEXT_OR_NULL),
+        **{"saturated": FLAG, **{name: {"*": NUMBER} for name in ("R_parts", "R_star_parts", "R_star_w")}},
+    },
+    "factors": {"*": {**dict.fromkeys(_FACTOR, NUMBER), "Dy_head": TEXT_OR_NULL}},
+    "scores": {"*": NUMBER},
+    "nulls": {"*": TEXT},
+    "structure": _STRUCTURE,
+    "mi": {"latents": TEXTS, "factors": TEXTS, "H": NUMBERS, "mean": MATRIX, "sample": MATRIX},
+    "pictures": {"latents": TEXTS, "at": NUMBERS},
+    "times": {"*": NUMBER},
+    "provenance": {"started": NUMBER, "finished": NUMBER, "git_dirty": FLAG},
+}
+
+
+def _scalar(value: Any) -> bool:
+    return _number(value) or type(value) in (str, bool)
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """The record that a file's bytes hold.  Raises `Damaged`."""
+    try:
+        record = from_json(raw, allow_inf_nan=False, cache_strings="keys")
+    except ValueError as error:
+        raise Damaged(_unreadable(raw, str(error))) from None
+    for misfit in misfits(record):
+        raise Damaged(misfit.words)
+    if OVERFLOW.search(raw) and _infinite(record):
+        raise Damaged("it holds a number too large to be one")
+    return record  # type: ignore[no-any-return]
+
+
+def _unreadable(raw: bytes, why: str) -> str:
+    if not raw.strip():
+        return "it is empty"
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or raw[:3] == b"\xef\xbb\xbf":
+        return "it begins with a byte order mark; records are plain UTF-8"
+    return f"it is not JSON ({why})"
+
+
+def _infinite(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(map(_infinite, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def misfits(record: Any) -> Iterator[Misfit]:
+    """Fields of a record that are missing or hold what they may not, most basic first."""
+    if type(record) is not dict:
+        yield Misfit((), f"it is {_short(record)}, where a record belongs")
+        return
+    for name in REQUIRED:
+        if name not in record:
+            yield Misfit((name,), f"field {name!r} is missing")
+            return
+    if not VERSION.fits(record["schema"]) or type(record["schema"]) is not int:
+        yield Misfit(("schema",), f"schema is {_short(record['schema'])}, this version reads 1 and 2")
+        return
+    yield from _misfits(record, FORM, ())
+    if type(record["spec"]) is dict:
+        for name in NAMED:
+            if name not in record["spec"]:
+                yield Misfit(("spec", name), f"field 'spec.{name}' is missing")
+
+
+def _misfits(table: Mapping[str, Any], forms: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Misfit]:
+    rest = forms.get("*")
+    for name, value in table.items():
+        form = forms.get(name, rest)
+        if form is None:
+            continue
+        if type(form) is Kind:
+            if not form.fits(value):
+                yield _misfit((*place, name), value, form)
+        elif type(value) is dict:
+            yield from _misfits(value, form, (*place, name))
+        elif value is not None or len(place) < 1:
+            yield _misfit((*place, name), value, TABLE)
+
+
+def _misfit(place: tuple[str, ...], value: Any, kind: Kind) -> Misfit:
+    return Misfit(place, f"{'.'.join(place)} is {_short(value)}, where {kind.words} belongs")
+
+
+def _short(value: Any) -> str:
+    """A value in at most 40 letters that any terminal can show."""
+    if isinstance(value, dict | list):
+        return "a table" if isinstance(value, dict) else "a list"
+    text = (
+        {None: "null", True: "true", False: "false"}.get(value)
+        if value is None or value is True or value is False
+        else None
+    )
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**20:
+        text = "a very large number"
+    text = text or repr(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    return text if len(text) <= 40 else f"{text[:37]}…"
+
+
+def sayable(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record as JSON and its form can say it: what they cannot is null, with the reason in `nulls`.
+
+    Numbers that are not finite and values of another type than their field's become null; letters that UTF-8 lacks
+    become escapes.  Raises `ValueError` when the spec, the key or the status is what cannot be said.
+    """
+    notes: dict[str, str] = {}
+    said = {name: _said(value, (name,), notes) for name, value in record.items()}
+    for misfit in list(misfits(said)):
+        if not misfit.place or misfit.place[0] in ("schema", "key", "status", "spec") or len(misfit.place) < 2:
+            raise ValueError(f"this cannot be recorded: {misfit.words}")
+        _forget(said, misfit.place)
+        notes.setdefault(_called(misfit.place), misfit.words)
+    if notes:
+        nulls = said.get("nulls")
+        said["nulls"] = {**(nulls if isinstance(nulls, dict) else {}), **notes}
+    return said
+
+
+def _forget(table: dict[str, Any], place: tuple[str, ...]) -> None:
+    for name in place[:-1]:
+        table = table[name]
+    del table[place[-1]]
+
+
+def _called(place: tuple[str, ...]) -> str:
+    """`D` of the values and the scores, `Dy[digit]` of a factor, else the path."""
+    if place[0] in ("values", "scores"):
+        return ".".join(place[1:])
+    return f"{'.'.join(place[2:])}[{place[1]}]" if place[0] == "factors" and len(place) > 2 else ".".join(place)
+
+
+def _said(value: Any, place: tuple[str, ...], notes: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Mapping):
+        return {(n := _said(str(k), place, notes)): _said(v, (*place, n), notes) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_said(v, place, notes) for v in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a scalar of numpy or torch
+        value = value.item()
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        notes[_called(place)] = f"it came out as {value}"
+        return None
+    if isinstance(value, int) and abs(value) < 10**300:
+        return int(value)
+    notes[_called(place)] = f"it came out as {_short(value)}"
+    return None
