@@ -10,7 +10,9 @@ from typing import Any
 
 from .. import _files
 from .._hash import canonical, digest
+from .raw import read_file
 from .recipes import recipe_of_spec
+from .schema import Damaged
 
 NAME = "asked.json"
 
@@ -38,8 +40,6 @@ def write(folder: Path, specs: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _rows(folder: Path) -> dict[str, dict[str, Any]] | None:
-    from .store import Damaged, read_file
-
     try:
         rows = json.loads(read_file(folder / NAME))["rows"]
         whole = all(isinstance(k, str) for row in rows.values() for k in row["keys"])

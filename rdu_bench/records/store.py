@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from .. import _files
 from .._hash import digest
 from . import asked
+from .raw import read_file
 from .schema import HEAD, HEX, Damaged, parse, sayable
 
 if TYPE_CHECKING:
     import numpy as np
 
-LARGEST = 64 * 2**20  # bytes; no record comes near
 LONGEST = 100  # bytes of a name in UTF-8; file systems take 255
 Spec = Mapping[str, Any]
 
@@ -192,26 +191,6 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return load_record(path)
     except Damaged:
         return None
-
-
-def read_file(path: Path, limit: int = LARGEST) -> bytes:
-    """The bytes of a regular file; raises `Damaged` for anything else, and never waits for a pipe."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except (OSError, ValueError) as error:
-        raise Damaged(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from None
-    try:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise Damaged("it is a folder" if stat.S_ISDIR(about.st_mode) else "it is no regular file")
-        if about.st_size > limit:
-            raise Damaged(f"it has {about.st_size} bytes, more than any record")
-        with os.fdopen(os.dup(handle), "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise Damaged(f"it cannot be read ({error.strerror or error})") from None
-    finally:
-        os.close(handle)
 
 
 def _safe(name: str) -> str:

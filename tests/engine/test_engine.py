@@ -21,7 +21,7 @@ def points(tmp_path, monkeypatch):
 
     def run_curve(curve, store, *, progress):
         for sigma in curve.sigmas:
-            if store.has(curve.key(sigma)):
+            if store.has(curve.spec(sigma)):
                 continue
             done.append((curve.model, curve.seed, sigma))
             store.write(record(curve, sigma))

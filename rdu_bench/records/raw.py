@@ -1,0 +1,31 @@
+"""The bytes of a file, whatever lies there in its place."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from .schema import Damaged
+
+LARGEST = 64 * 2**20  # bytes; no record comes near
+
+
+def read_file(path: Path, limit: int = LARGEST) -> bytes:
+    """The bytes of a regular file; raises `Damaged` for anything else, and never waits for a pipe."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise Damaged(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise Damaged("it is a folder" if stat.S_ISDIR(about.st_mode) else "it is no regular file")
+        if about.st_size > limit:
+            raise Damaged(f"it has {about.st_size} bytes, more than any record")
+        with os.fdopen(os.dup(handle), "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Damaged(f"it cannot be read ({error.strerror or error})") from None
+    finally:
+        os.close(handle)
