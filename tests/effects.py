@@ -7,7 +7,7 @@ import torch
 from rdu_bench import registry
 from rdu_bench.budget import find
 from rdu_bench.data import Dataset
-from rdu_bench.measure import Measured, measure
+from rdu_bench.measure import Measured, Study, measure
 from rdu_bench.model import Model
 from rdu_bench.training import Control, Training, train_at
 
@@ -27,6 +27,5 @@ def trained(
 
 def measured(model: Model, data: Dataset, *, seed: int = 0, network=None) -> Measured:
     """What a record would say of it."""
-    return measure(
-        model.requires_grad_(False), data, LAPTOP, ["linear"], seed=seed, spec=data.spec(**(network or NETWORK))
-    )
+    spec = data.spec(**(network or NETWORK))
+    return measure(Study(model.requires_grad_(False), data, LAPTOP, ("linear",), spec, seed=seed))

@@ -20,6 +20,8 @@ from rdu_bench.api import (
     one_hot,
     transmit,
 )
+from rdu_bench.data import View
+from rdu_bench.measure import Study
 
 SPECTRUM = (2.0, 1.0, 0.5, 0.25)
 READOUT = ((1.0, 0.0, 0.5, 0.0),)
@@ -146,6 +148,16 @@ class Symbols(Model):
 def channel_information(e: float, k: int = 8) -> float:
     """I(x; z) of the symmetric channel over k equally likely symbols."""
     return math.log(k) + (1 - e) * math.log(1 - e) + e * math.log(e / (k - 1))
+
+
+def study(model, data, heads=("linear",), *, seed=0, **budget):
+    """Of a frozen model in one of these worlds, with the decoder probe linear."""
+    return Study(model.requires_grad_(False), data, spent(**budget), heads, data.spec(hidden=(), latent=4), seed=seed)
+
+
+def viewed(x):
+    """Examples (N, *shape) alone, as a model is given them."""
+    return View(Examples(x, {}))
 
 
 def as_record(found, data, status="ok"):

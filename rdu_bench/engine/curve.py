@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from .. import registry
 from .._hash import named_seed
 from ..data import Dataset
-from ..measure import measure
+from ..measure import Study, measure
 from ..model import Model
 from ..nn.networks import Spec
 from ..records.schema import SCHEMA
@@ -125,15 +125,16 @@ def _measure(
         if control.status != "diverged":
             progress({"sigma": attempt.sigma, "phase": "measure", "step": 0, "steps": 1})
             try:
-                measured = measure(
+                study = Study(
                     model.requires_grad_(False),
                     data,
                     curve.budget,
                     curve.heads,
+                    spec,
                     seed=named_seed("measure", curve.seed),
                     device=curve.device,
-                    spec=spec,
                 )
+                measured = measure(study)
                 extra |= {name: getattr(measured, name) for name in MEASURED}
                 vectors = measured.vectors
             except MACHINE:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from ..model import Batch, Block, Code, Model, flatten, replay
+from ..model import Batch, Block, Code, Model, flatten
 
 CHUNK = 512  # examples encoded at once
-PAIRS = 2_000_000  # numbers held at once by all-pairs densities
+NO_DECODER = "the model has no decoder of x"
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Codes:
     centre: Tensor  # (N, c + own) posterior means of continuous latents, then the likeliest symbol of each position
     names: tuple[str, ...]  # (c + own,) of the latents, in that order
     distortion: Tensor | None  # (S, N) −log p(x|z) of the model's own decoder
+    undecoded: str  # why there is no distortion
 
     def __len__(self) -> int:
         return self.z.shape[1]
@@ -50,18 +51,48 @@ class Codes:
         return torch.cat([self.z, self.side], -1)
 
 
-def as_batch(seen: Batch | Tensor) -> Batch:
-    """Examples alone (N, *shape) as a batch in which nothing else is known."""
-    return seen if isinstance(seen, Batch) else Batch.unlabelled(seen)
+class Examined(Protocol):
+    """Examples as a model is given them, such as a `View`."""
+
+    def chunks(self, size: int) -> Iterator[Batch]:
+        """All of them in order, `size` at a time."""
+
+
+class Splits(NamedTuple):
+    """Codes of some training examples, of validation, and of the test examples that are scored."""
+
+    train: Codes
+    val: Codes
+    test: Codes
 
 
 @torch.no_grad()
-def draw(model: Model, seen: Batch | Tensor, draws: int, *, device: str = "cpu", decode: bool = True) -> Codes:
-    """`draws` codes for every example seen."""
-    batch = as_batch(seen)
-    return _stack(
-        [_side_by_side([_one(model, part.to(device), decode) for part in batch.chunks(CHUNK)]) for _ in range(draws)]
+def draw(model: Model, view: Examined, draws: int, *, device: str = "cpu", decode: bool = True) -> Codes:
+    """`draws` codes for every example of a view, a chunk at a time.
+
+    With `decode` the model's own decoder is asked for −log p(x|z); what it raises is in `Codes.undecoded`.
+    """
+    return _draws_together(
+        [_side_by_side([_one(model, part.to(device), decode) for part in view.chunks(CHUNK)]) for _ in range(draws)]
     )
+
+
+def log_density(density: Distribution, z: Tensor) -> Tensor:
+    """(B,) log-density of z (B, …); positions that a distribution keeps apart are added up."""
+    return density.log_prob(z).reshape(len(z), -1).sum(-1)
+
+
+def mean_of(block: Block) -> Tensor:
+    """(B, …) posterior mean, class probabilities of symbols; the draw where a density has no mean in closed form."""
+    try:
+        return block.q.mean
+    except NotImplementedError:
+        return block.sample
+
+
+def total(parts: Sequence[Tensor]) -> Tensor:
+    """The sum over blocks."""
+    return torch.stack(list(parts)).sum(0)
 
 
 def _one(model: Model, batch: Batch, decode: bool) -> Codes:
@@ -77,13 +108,16 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
     side = [block.sample for block in blocks if block.side]
     smooth = [block.drawn.flatten(1) for block in blocks if not block.discrete]
     own = [block for block in blocks if not block.side]
-    means = [_mean(block).flatten(1) for block in own]
-    likeliest = [_mean(block).reshape(n, -1, block.drawn.shape[-1]).argmax(-1).to(x) for block in own if block.discrete]
+    means = [mean_of(block).flatten(1) for block in own]
+    likeliest = [
+        mean_of(block).reshape(n, -1, block.drawn.shape[-1]).argmax(-1).to(x) for block in own if block.discrete
+    ]
+    distortion, undecoded = _decoded(model, code, x) if decode and model.decodes else (None, NO_DECODER)
     return Codes(
         z=flatten(code),
         side=torch.cat(side, -1) if side else x.new_zeros(n, 0),
-        log_q=_total([_log(block.q, block.drawn) for block in blocks]),
-        log_p=_total([_log(block.p, block.drawn) for block in blocks]),
+        log_q=total([log_density(block.q, block.drawn) for block in blocks]),
+        log_p=total([log_density(block.p, block.drawn) for block in blocks]),
         rate={name: block.rate for name, block in code.items()},
         continuous=torch.cat(smooth, -1) if smooth else x.new_zeros(n, 0),
         symbols=torch.cat(symbols, -1) if symbols else torch.zeros(n, 0, dtype=torch.int64, device=x.device),
@@ -93,8 +127,16 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
         mean=torch.cat(means, -1),
         centre=torch.cat([m for m, block in zip(means, own, strict=True) if not block.discrete] + likeliest, -1),
         names=tuple(_names(code, False)) + tuple(_names(code, True)),
-        distortion=-model.decode(code).log_prob(x) if decode and model.decodes else None,
+        distortion=distortion,
+        undecoded=undecoded,
     )
+
+
+def _decoded(model: Model, code: Code, x: Tensor) -> tuple[Tensor | None, str]:
+    try:
+        return -model.decode(code).log_prob(x), ""
+    except Exception as error:  # a decoder that fails costs D of its own, not the code's other numbers
+        return None, f"the model's own decoder failed with {type(error).__name__}: {error}"
 
 
 def _names(code: Code, discrete: bool) -> Iterator[str]:
@@ -105,151 +147,34 @@ def _names(code: Code, discrete: bool) -> Iterator[str]:
             yield from (name if size == 1 else f"{name}[{i}]" for i in range(size))
 
 
-def _log(density: Distribution, at: Tensor) -> Tensor:
-    """(B,) log-density; positions that a distribution keeps apart are added up."""
-    return density.log_prob(at).reshape(len(at), -1).sum(-1)
-
-
-def _total(parts: list[Tensor]) -> Tensor:
-    return torch.stack(parts).sum(0)
-
-
-def _mean(block: Block) -> Tensor:
-    try:
-        return block.q.mean
-    except NotImplementedError:  # a density without a closed-form mean
-        return block.sample
-
-
 def _side_by_side(parts: list[Codes]) -> Codes:
     return _merge(parts, torch.cat)
 
 
-def _stack(draws: list[Codes]) -> Codes:
-    merged = _merge(draws, torch.stack)
-    return Codes(
-        **{f.name: getattr(merged, f.name) for f in fields(Codes)} | {"mean": draws[0].mean, "centre": draws[0].centre}
-    )
+def _draws_together(draws: list[Codes]) -> Codes:
+    return replace(_merge(draws, torch.stack), mean=draws[0].mean, centre=draws[0].centre)
 
 
-def _merge(parts: list[Codes], join) -> Codes:  # type: ignore[no-untyped-def]
+def _merge(parts: list[Codes], join: Callable[[list[Tensor]], Tensor]) -> Codes:
+    def joined(name: str) -> Tensor:
+        return join([getattr(part, name) for part in parts]).cpu()
+
     first = parts[0]
-    merged: dict[str, object] = {}
-    for field in fields(Codes):
-        values = [getattr(part, field.name) for part in parts]
-        if isinstance(values[0], Tensor):
-            merged[field.name] = join(values).cpu()
-        elif field.name == "rate":
-            merged[field.name] = {name: join([v[name] for v in values]).cpu() for name in values[0]}
-        elif field.name == "drawn":
-            merged[field.name] = tuple(join([v[i] for v in values]).cpu() for i in range(len(values[0])))
-        else:
-            merged[field.name] = getattr(first, field.name)
-    return Codes(**merged)  # type: ignore[arg-type]
-
-
-class Posteriors:
-    """q(z|x_m) of M examples, evaluated at any codes: the stuff of aggregate posteriors.
-
-    Where no block depends on the draw of another, densities are those of M stored distributions; otherwise every
-    code is sent again under every example.
-    """
-
-    def __init__(self, model: Model, seen: Batch | Tensor, device: str = "cpu"):
-        self.model, self.seen, self.device = model, as_batch(seen), device
-        self.flat = _independent(model, self.seen.rows(slice(64)).to(device))
-        if self.flat:
-            self.stored = [model.encode(part.to(device)) for part in self.seen.chunks(CHUNK)]
-
-    def __len__(self) -> int:
-        return len(self.seen.x)
-
-    def pairs(self, n: int) -> int:
-        """Numbers of work for n codes."""
-        return n * len(self) if self.flat else n * len(self) * 100
-
-    @torch.no_grad()
-    def log_density(self, drawn: tuple[Tensor, ...]) -> Tensor:
-        """(n, M) log q(z_n|x_m) of codes drawn as (n, …) a block."""
-        return torch.cat(list(self._columns(drawn)), 1).cpu()
-
-    @torch.no_grad()
-    def aggregate(self, codes: Codes) -> Tensor:
-        """(S, N) log (1/M) Σ_m q(z|x_m)."""
-        flat = [part.flatten(0, 1) for part in codes.drawn]
-        step = max(1, PAIRS // len(self))
-        out = [
-            self.log_density(tuple(part[i : i + step] for part in flat)).logsumexp(1)
-            for i in range(0, len(flat[0]), step)
-        ]
-        return (torch.cat(out) - torch.tensor(float(len(self))).log()).reshape(codes.log_q.shape)
-
-    @torch.no_grad()
-    def singles(self, codes: Codes) -> Tensor:
-        """(c + P, N) log (1/M) Σ_m q(z_j|x_m) of every latent alone, at the first draw; where `flat` only."""
-        smooth, hot = [], []
-        for parts, draws in zip(zip(*(code.values() for code in self.stored), strict=True), codes.drawn, strict=True):
-            at = draws[0].to(self.device)
-            if parts[0].discrete:
-                logits = torch.cat([_logits(part).reshape(len(part.rate), -1, at.shape[-1]) for part in parts])
-                pooled = logits.logsumexp(0) - math.log(len(self))  # (P, K)
-                hot += [(at.reshape(len(at), *pooled.shape) * pooled).sum(-1).T]
-                continue
-            mean, scale = (torch.cat([getattr(part.q, m).flatten(1) for part in parts]) for m in ("mean", "stddev"))
-            for z, mu, sd in zip(at.flatten(1).T, mean.T, scale.T, strict=True):
-                log_q = -0.5 * ((z[:, None] - mu) / sd).square() - sd.log() - 0.9189385332046727
-                smooth += [log_q.logsumexp(1)[None] - math.log(len(self))]
-        return torch.cat(smooth + hot).cpu()
-
-    def _columns(self, drawn: tuple[Tensor, ...]) -> Iterator[Tensor]:
-        drawn = tuple(part.to(self.device) for part in drawn)
-        if self.flat:
-            for code in self.stored:
-                yield _total([_pairwise(block, at) for block, at in zip(code.values(), drawn, strict=True)])
-            return
-        n = len(drawn[0])
-        step = max(1, CHUNK * 8 // n)
-        for part in self.seen.to(self.device).chunks(step):
-            m = len(part.x)
-            tiled = [at.repeat(m, *[1] * (at.dim() - 1)) for at in drawn]
-            with replay(tiled):
-                code = self.model.encode(part.rows(torch.arange(m, device=self.device).repeat_interleave(n)))
-            for block, at in zip(code.values(), tiled, strict=True):
-                if block.drawn is not at:
-                    raise ValueError("the model's code does not follow the draws it is given, so it has no density")
-            total = _total([_log(block.q, block.drawn) for block in code.values()])
-            yield total.reshape(m, n).T
-
-
-def _independent(model: Model, batch: Batch) -> bool:
-    """Whether the posteriors stay the same when the draws differ."""
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        codes: list[Code] = []
-        for seed in (0, 1):
-            torch.manual_seed(seed)
-            codes.append(model.encode(batch))
-    pairs = list(zip(codes[0].values(), codes[1].values(), strict=True))
-    known = all(a.discrete or _is_normal(a.q) for a, _ in pairs)
-    return known and all(torch.equal(_mean(a), _mean(b)) for a, b in pairs)
-
-
-def _is_normal(q: Distribution) -> bool:
-    base = getattr(q, "base_dist", q)
-    return isinstance(base, torch.distributions.Normal)
-
-
-def _logits(block: Block) -> Tensor:
-    base: Any = getattr(block.q, "base_dist", block.q)
-    logits: Tensor = base.logits  # normalised
-    return logits
-
-
-def _pairwise(block: Block, at: Tensor) -> Tensor:
-    """(n, m) log q(at_n|x_m) of one block."""
-    if block.discrete:
-        hot = at.flatten(1)
-        return hot @ _logits(block).flatten(1).T
-    mean, scale = block.q.mean.flatten(1).double(), block.q.stddev.flatten(1).double()
-    z, w = at.flatten(1).double(), scale**-2
-    quadratic = z.square() @ w.T - 2 * z @ (mean * w).T + (mean.square() * w).sum(-1)
-    return (-0.5 * quadratic - (scale.log() + 0.9189385332046727).sum(-1)).float()
+    undecoded = next((part.undecoded for part in parts if part.undecoded), "")
+    return Codes(
+        z=joined("z"),
+        side=joined("side"),
+        log_q=joined("log_q"),
+        log_p=joined("log_p"),
+        rate={name: join([part.rate[name] for part in parts]).cpu() for name in first.rate},
+        continuous=joined("continuous"),
+        symbols=joined("symbols"),
+        sizes=first.sizes,
+        own=first.own,
+        drawn=tuple(join([part.drawn[i] for part in parts]).cpu() for i in range(len(first.drawn))),
+        mean=joined("mean"),
+        centre=joined("centre"),
+        names=first.names,
+        distortion=None if undecoded else joined("distortion"),
+        undecoded=undecoded,
+    )

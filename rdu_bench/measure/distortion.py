@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
-from ..data import Dataset
-from ..model import Model
+from ..data import View
+from ..model import Batch
 from ..nn.densities import bernoulli, gaussian
-from ..nn.networks import Decoder, Spec
+from ..nn.networks import Decoder
 from .codes import CHUNK, Codes
+from .found import Found, averaged, per_point, stored
+from .study import Study
 
 LOOKS = 6  # times a probe is looked at on validation
+BATCH = 128  # examples of a step
 
 
 class Decoded(NamedTuple):
@@ -24,78 +29,185 @@ class Decoded(NamedTuple):
     val: Tensor
     test: Tensor
 
+    @property
+    def trouble(self) -> str:
+        """Why it cannot be compared with others; empty where it can."""
+        bad = {part: int((~nats.isfinite()).any(0).sum()) for part, nats in self._asdict().items()}
+        said = [f"{n} of {getattr(self, part).shape[1]} examples of {part}" for part, n in bad.items() if n]
+        return f"−log p(x|z) is not finite on {' and '.join(said)}" if said else ""
 
-def null(data: Dataset, n_test: int) -> Decoded:
+
+def distortion(study: Study) -> Found:
+    """D_null, D_own, D_star and D, the best of them on validation, in nats; and D + R* − H(x) where H(x) is known.
+
+    A decoder that fails, or whose −log p(x|z) is not finite somewhere, is no candidate for D, and `nulls` says so.
+    """
+    nothing = null(study)
+    own, nulls = _own(study)
+    probes, failed = _probes(study, own is not None)
+    nulls |= {f"D_star_kind.{name}": reason for name, reason in failed.items()}
+    values: dict[str, Any] = {**averaged("D_null", nothing.test), "D_own": None, "D_own_se": None, "D_train": None}
+    values |= {"D_star": None, "D_star_se": None, "D_star_kind": None, "elbo_gen_D": None}
+    vectors, candidates = {}, {"null": nothing}
+    if own is not None:
+        candidates["own"] = own
+        values |= averaged("D_own", own.test)
+        vectors["D_own_i"] = stored(per_point(own.test))
+    if study.codes.train.distortion is not None:
+        values["D_train"] = float(study.codes.train.distortion.double().mean())
+    if own is not None:
+        values["elbo_gen_D"] = values["D_own"] - values["D_train"]
+    else:
+        nulls["elbo_gen_D"] = nulls["D_own"]
+    if probes:
+        kind = _best(probes)
+        candidates["probe"] = probes[kind]
+        values |= {**averaged("D_star", probes[kind].test), "D_star_kind": kind}
+    else:
+        nulls["D_star"] = "; ".join(failed.values())
+    source = _best(candidates)
+    best = candidates[source].test.expand(len(study.codes.test.z), -1)
+    values |= {**averaged("D", best), "D_source": source, "likelihood": study.data.likelihood}
+    values["D_per_dim"] = values["D"] / study.spec.size
+    values["D_bits_per_dim"] = values["D"] / (study.spec.size * math.log(2))
+    vectors["D_i"] = stored(per_point(best))
+    return Found({**values, **_gap(study, per_point(best), nulls)}, vectors=vectors, nulls=nulls)
+
+
+def _own(study: Study) -> tuple[Decoded | None, dict[str, str]]:
+    """The model's own decoder, or why it is none."""
+    train, val, test = study.codes
+    for codes in (train, val, test):
+        if codes.distortion is None:
+            return None, dict.fromkeys(("D_own", "D_train"), codes.undecoded)
+    assert val.distortion is not None and test.distortion is not None
+    found = Decoded(val.distortion, test.distortion)
+    if found.trouble:
+        return None, {"D_own": f"{found.trouble}, so the model's own decoder is no candidate for D"}
+    return found, {}
+
+
+def _probes(study: Study, own: bool) -> tuple[dict[str, Decoded], dict[str, str]]:
+    """Decoder probes by name, and why one that was tried is none."""
+    tried: dict[str, Callable[[Study], Decoded]] = {"scratch": probe}
+    if own and "A" not in study.model.row.decoder:
+        tried["tuned"] = tuned
+    found, failed = {}, {}
+    with study.drawing:  # each draws from a seed of its own, and the pictures from where the last one ends
+        for name, decoder in tried.items():
+            try:
+                one = decoder(study)
+            except Exception as error:
+                failed[name] = f"the {name} decoder probe failed with {type(error).__name__}: {error}"
+                continue
+            if one.trouble:
+                failed[name] = f"{one.trouble} for the {name} decoder probe"
+            else:
+                found[name] = one
+    return found, failed
+
+
+def _best(candidates: Mapping[str, Decoded]) -> str:
+    """By validation."""
+    return min(candidates, key=lambda name: float(candidates[name].val.mean()))
+
+
+def _gap(study: Study, d: Tensor, nulls: dict[str, str]) -> Mapping[str, float | None]:
+    """D + R* − H(x), which is never negative beyond its error."""
+    nats = study.data.entropy.nats
+    if nats is None:
+        nulls["gap_RD"] = "H(x) is not known"
+        return {"gap_RD": None, "gap_RD_se": None}
+    return averaged("gap_RD", (d + per_point(study.marginal.rate) - nats)[None])
+
+
+def entropy(study: Study) -> Found:
+    """What is known of H(x), nats."""
+    nats, kind = study.data.entropy
+    return Found({"H_x": nats, "H_x_kind": kind})
+
+
+def null(study: Study) -> Decoded:
     """The best constant of the decoder's family, from training data: D at a rate of zero.  (1, N)."""
-    train = data.splits["train"].x
+    about, data = study.pixels, study.data
+    density: Distribution
     if data.likelihood == "bernoulli":
-        p = (train.sum(0) + 0.5) / (len(train) + 1)
+        p = ((about.mean * about.n + 0.5) / (about.n + 1)).float()
         density = bernoulli(p.logit()[None])
     else:
-        mean = train.mean(0)
-        variance = (train - mean).square().mean() if data.noise is None else torch.tensor(data.noise)
+        mean = about.mean.float()
+        variance = about.variance.mean().float() if data.noise is None else torch.tensor(data.noise)
         density = gaussian(mean[None], variance.sqrt().expand_as(mean)[None])
-    return Decoded(*(-density.log_prob(x)[None] for x in (data.splits["val"].x, data.splits["test"].x[:n_test])))
+    parts = (
+        torch.cat([-density.log_prob(batch.x) for batch in study.view(part).chunks(CHUNK)]) for part in ("val", "test")
+    )
+    return Decoded(*(nats[None] for nats in parts))
 
 
-def probe(
-    data: Dataset, train: Codes, val: Codes, test: Codes, *, at: Tensor, spec: Spec, steps: int, seed: int, device: str
-) -> Decoded:
-    """A standard decoder of the suite's family on frozen draws, from scratch; `at` are the training examples drawn."""
+def probe(study: Study) -> Decoded:
+    """A standard decoder of the suite's family on frozen draws, from scratch."""
+    seed, steps, device = study.seeded("probe") % 2**62, study.budget.probe_steps, study.device
     torch.manual_seed(seed)
-    flat = train.sent.flatten(0, 1)
+    codes, view = study.codes, study.view("train")
+    flat = codes.train.sent.flatten(0, 1)
     mean, scale = flat.mean(0), flat.std(0).clamp(min=1e-6)
-    decoder = Decoder(spec, flat.shape[-1]).to(device)
-    x = data.splits["train"].x[at].to(device)
-    z = ((train.sent - mean) / scale).to(device)
-    given = {part: ((codes.sent - mean) / scale).to(device) for part, codes in (("val", val), ("test", test))}
-    truth = {"val": data.splits["val"].x.to(device), "test": data.splits["test"].x[: len(test)].to(device)}
+    decoder = Decoder(study.spec, flat.shape[-1]).to(device)
+
+    def given(part: Codes) -> Tensor:
+        return ((part.sent - mean) / scale).to(device)
+
+    z = given(codes.train)
 
     def losses() -> Iterator[Tensor]:
-        for s, pick in _order(z.shape[0], len(x), steps):
-            yield -decoder(z[s, pick]).log_prob(x[pick]).mean()
+        for s, pick in _order(z.shape[0], len(view), steps):
+            yield -decoder(z[s, pick]).log_prob(view.rows(pick).batch().x.to(device)).mean()
 
+    held = {"val": given(codes.val), "test": given(codes.test)}
+
+    @torch.no_grad()
     def score(part: str) -> Tensor:
-        return torch.stack([_in_chunks(decoder, one, truth[part]) for one in given[part]]).cpu()
+        return _in_chunks(
+            lambda s, rows, batch: decoder(held[part][s, rows]), len(held[part]), study.view(part), device
+        )
 
     _train(decoder, losses(), steps, lambda: float(score("val").mean()))
-    with torch.no_grad():
-        return Decoded(score("val"), score("test"))
+    return Decoded(score("val"), score("test"))
 
 
-def tuned(model: Model, data: Dataset, n_test: int, draws: int, *, steps: int, seed: int, device: str) -> Decoded:
+def tuned(study: Study) -> Decoded:
     """The model's own decoder, trained on with the encoder frozen.
 
     Codes come from the model and are decoded by its copy: a weight that both halves share must not change the code.
     """
+    seed, steps, device = study.seeded("probe") % 2**62, study.budget.probe_steps, study.device
     torch.manual_seed(seed)
-    copied = copy.deepcopy(model).requires_grad_(True)
-    train = data.seen("train", model.row).to(device)
+    model, copied = study.model, copy.deepcopy(study.model).requires_grad_(True)
+    train = study.data.view("train", model.row)
 
     def losses() -> Iterator[Tensor]:
-        for _, pick in _order(1, len(train.x), steps):
-            batch = train.rows(pick)
+        for _, pick in _order(1, len(train), steps):
+            batch = train.rows(pick).batch().to(device)
             with torch.no_grad():
                 code = model.encode(batch)
             yield -copied.decode(code).log_prob(batch.x).mean()
 
     @torch.no_grad()
-    def score(part: str, n: int) -> Tensor:
+    def score(part: str) -> Tensor:
         torch.manual_seed(seed + 1)
-        out = []
-        for _ in range(draws):
-            chunks = data.seen(part, model.row, slice(n)).to(device).chunks(CHUNK)
-            out.append(torch.cat([-copied.decode(model.encode(c)).log_prob(c.x) for c in chunks]))
-        return torch.stack(out).cpu()
+        view = study.view(part)
+        draws = [
+            _in_chunks(lambda s, rows, batch: copied.decode(model.encode(batch)), 1, view, device)
+            for _ in range(study.budget.draws_test)
+        ]
+        return torch.cat(draws)
 
-    n_val = len(data.splits["val"])
-    _train(copied, losses(), steps, lambda: float(score("val", n_val).mean()))
-    return Decoded(score("val", n_val), score("test", n_test))
+    _train(copied, losses(), steps, lambda: float(score("val").mean()))
+    return Decoded(score("val"), score("test"))
 
 
-def _order(draws: int, n: int, steps: int, size: int = 128) -> Iterator[tuple[int, Tensor]]:
+def _order(draws: int, n: int, steps: int) -> Iterator[tuple[int, Tensor]]:
     """`steps` pairs of a draw and a batch of examples."""
-    size = min(size, n)
+    size = min(BATCH, n)
     order = torch.empty(0, dtype=torch.int64)
     epoch = -1
     for _ in range(steps):
@@ -105,13 +217,16 @@ def _order(draws: int, n: int, steps: int, size: int = 128) -> Iterator[tuple[in
         yield epoch % draws, pick
 
 
-def _in_chunks(decoder: nn.Module, z: Tensor, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        pairs = zip(z.split(CHUNK), x.split(CHUNK), strict=True)
-        return torch.cat([-decoder(part).log_prob(truth) for part, truth in pairs])
+def _in_chunks(decode: Callable[[int, slice, Batch], Distribution], draws: int, view: View, device: str) -> Tensor:
+    """(S, N) −log p(x|z) of a view, `CHUNK` examples at a time."""
+    out = []
+    for i, batch in enumerate(view.chunks(CHUNK)):
+        rows, given = slice(i * CHUNK, (i + 1) * CHUNK), batch.to(device)
+        out.append(torch.stack([-decode(s, rows, given).log_prob(given.x) for s in range(draws)]).cpu())
+    return torch.cat(out, 1)
 
 
-def _train(module: nn.Module, losses: Iterator[Tensor], steps: int, look) -> None:  # type: ignore[no-untyped-def]
+def _train(module: nn.Module, losses: Iterator[Tensor], steps: int, look: Callable[[], float]) -> None:
     """Adam with a cosine; afterwards `module` is as it was at the best of `LOOKS` looks at validation."""
     weights = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=2e-3, fused=True)
@@ -126,7 +241,7 @@ def _train(module: nn.Module, losses: Iterator[Tensor], steps: int, look) -> Non
             schedule.step()
             if step % every == 0 or step == steps:
                 found = look()
-                if found < best:
+                if found < best or (math.isnan(best) and not math.isnan(found)):
                     best, kept = found, [p.detach().clone() for p in weights]
     with torch.no_grad():
         for p, value in zip(weights, kept, strict=True):

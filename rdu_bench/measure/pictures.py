@@ -2,57 +2,64 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..data import Dataset
-from ..model import Code, Model
-from .codes import Codes
+from ..model import Code
+from ..scores import Undefined
+from .found import Found
+from .study import Study
 
 SHOWN = 8  # originals with their reconstructions
 LATENTS = 6  # traversed, those that vary most with x
 STEPS = (-2.0, -1.0, 0.0, 1.0, 2.0)  # standard deviations of the aggregate posterior around its mean
 
 
-class Pictures(NamedTuple):
-    """Arrays of grey levels 0 to 255 and what they show; nothing for data that are no images."""
-
-    arrays: dict[str, np.ndarray]  # uint8: (n, C, H, W), and traversals (latents, steps, C, H, W)
-    about: dict[str, object]
-    reason: str = ""  # why there are none
-
-
 @torch.no_grad()
-def pictures(model: Model, data: Dataset, test: Codes, *, device: str) -> Pictures:
+def pictures(study: Study) -> Found:
     """Means of p(x|z) at sampled codes of the first test images.
 
     Traversals start from the code of the first image and set one continuous latent at a time to its mean over test
-    codes plus a multiple of its standard deviation there; later blocks stay as they were sent.
+    codes plus a multiple of its standard deviation there; later blocks stay as they were sent.  Raises `Undefined`
+    for data that are no images and decoders without a mean.
     """
-    if len(data.shape) != 3 or not model.decodes:
-        return Pictures({}, {}, "x is no image" if model.decodes else "the model has no decoder of x")
-    batch = data.seen("test", model.row, slice(SHOWN)).to(device)
-    code, x = model.encode(batch), batch.x
+    model, data, test = study.model, study.data, study.codes.test
+    if not model.decodes:
+        raise Undefined("the model has no decoder of x")
+    if len(data.shape) != 3:
+        raise Undefined("x is no image")
+    batch = study.view("test").rows(slice(SHOWN)).batch().to(study.device)
+    with study.drawing:
+        code, x = model.encode(batch), batch.x
     try:
-        reconstructed = model.decode(code).mean
+        arrays = {"originals": _grey(x), "reconstructions": _grey(model.decode(code).mean)}
     except NotImplementedError:
-        return Pictures({}, {}, "p(x|z) has no mean in closed form, since its pixels depend on each other")
+        raise Undefined("p(x|z) has no mean in closed form, since its pixels depend on each other") from None
+    about: dict[str, object] = {"latents": [], "at": list(STEPS)}
+    nulls: dict[str, str] = {}
+    try:
+        chosen, rows = _traversals(study, code)
+        about["latents"] = [test.names[j] for j in chosen]
+        if rows:
+            arrays["traversals"] = _grey(torch.stack(rows))
+    except Exception as error:
+        nulls["pictures.traversals"] = f"{type(error).__name__}: {error}"
+    return Found(
+        vectors={f"pictures/{name}": array for name, array in arrays.items()}, tables={"pictures": about}, nulls=nulls
+    )
+
+
+def _traversals(study: Study, code: Code) -> tuple[list[int], list[Tensor]]:
+    test = study.codes.test
     z, c = test.continuous, test.continuous.shape[-1]
-    rows, chosen = [], []
-    if c:
-        mean, spread = z.flatten(0, 1).mean(0), z.flatten(0, 1).std(0)
-        share = test.centre[:, :c].std(0) / spread.clamp(min=1e-12)
-        chosen = share.argsort(descending=True)[:LATENTS].tolist()
-        for j in chosen:
-            values = mean[j] + spread[j] * torch.tensor(STEPS)
-            rows.append(model.decode(_moved(code, j, values.to(device))).mean)
-    arrays = {"originals": _grey(x), "reconstructions": _grey(reconstructed)}
-    if rows:
-        arrays["traversals"] = _grey(torch.stack(rows))
-    return Pictures(arrays, {"latents": [test.names[j] for j in chosen], "at": list(STEPS)})
+    if not c:
+        return [], []
+    mean, spread = z.flatten(0, 1).mean(0), z.flatten(0, 1).std(0)
+    share = test.centre[:, :c].std(0) / spread.clamp(min=1e-12)
+    chosen = share.argsort(descending=True)[:LATENTS].tolist()
+    values = [(mean[j] + spread[j] * torch.tensor(STEPS)).to(study.device) for j in chosen]
+    return chosen, [study.model.decode(_moved(code, j, v)).mean for j, v in zip(chosen, values, strict=True)]
 
 
 def _moved(code: Code, j: int, values: Tensor) -> Code:

@@ -2,117 +2,123 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from torch import Tensor
 
-from .. import scores
+from .. import scores as library
 from ..budget import Budget
-from ..data import Dataset
-from ..scores import Undefined
-from .codes import Codes
+from ..data import Dataset, Factor
+from ..scores import DCI, Undefined
+from .found import Found
+from .study import Study
 
-PROTOCOLS = ("dlib", "robust")
+PROTOCOLS: tuple[Literal["dlib", "robust"], ...] = ("dlib", "robust")
 REPRESENTATIONS = ("mean", "sample")
+ALONE = ("gaussian_tc", "gaussian_wasserstein", "mutual_info")  # scores that need no factors
+OF_FACTORS = ("betavae", "factorvae", "mig", "dci", "sap", "modularity", "explicitness", "irs")
 QUANTITIES = frozenset({"betavae", "factorvae", "explicitness", "irs", "gaussian_tc", "gaussian_wasserstein"})
 SYMBOLS = "the code has symbols, whose numbers are no quantities"
 MOST = 64  # latents of a matrix that is stored
 
 
-class Scored(NamedTuple):
-    """What a record holds of the scores."""
-
-    scores: dict[str, float | None]  # `mig_robust_mean` and so on
-    mi: dict[str, Any]  # names, and I(z_j; y_k) in nats by representation; empty without class factors
-    nulls: dict[str, str]
-
-
-class _View(NamedTuple):
+class _Seen(NamedTuple):
     """One representation of the examples that scores are fitted on and of those that are held out."""
 
     fit: np.ndarray  # (n, d)
     held: np.ndarray  # (m, d)
+    y_fit: np.ndarray  # (n, K) class factors
+    y_held: np.ndarray  # (m, K)
     discrete: bool
 
 
-def scored(data: Dataset, train: Codes, val: Codes, test: Codes, *, at: Tensor, budget: Budget, seed: int) -> Scored:
+def scores(study: Study) -> Found:
     """Every score; heads are fitted on the training codes, all else is of validation and test codes together.
 
-    `budget` has `score_groups`, groups of BetaVAE and FactorVAE scores, and `score_trees`, whether boosted trees are
-    worth their time.  A score without a value is None, its reason in `nulls` under the same name.
+    A score that fails or is undefined is None, its reason in `nulls` under its own name.
     """
-    factors = [f for f in data.factors if f.kind == "class" and len(data.splits["test"].factors[f.name].unique()) > 1]
-    y = {part: _columns(data, [f.name for f in factors], part) for part in ("train", "val", "test")}
-    fit = y["train"][at.numpy()]
-    held = np.concatenate([y["val"], y["test"][: len(test)]])
-    both = {
-        "mean": [train.centre, val.centre, test.centre],
-        "sample": [train.latents[0], val.latents[0], test.latents[0]],
-    }
+    train, val, test = study.codes
+    factors = _factors(study.data)
+    fit, *held = (_columns(study, factors, part) for part in ("train", "val", "test"))
+    both = {"mean": [c.centre for c in study.codes], "sample": [c.latents[0] for c in (train, val, test)]}
     found: dict[str, float | None] = {}
     nulls: dict[str, str] = {}
     mi: dict[str, Any] = {}
     for name, parts in both.items():
         first, second, third = (part.double().numpy() for part in parts)
-        view = _View(first, np.concatenate([second, third]), train.own > 0)
+        seen = _Seen(first, np.concatenate([second, third]), fit, np.concatenate(held), train.own > 0)
         for protocol in PROTOCOLS:
-            for score, call in _calls(view, fit, held, protocol, budget, seed).items():
+            for score, call in _calls(seen, protocol, study.budget, study.seeded("scores")).items():
                 column = f"{score}_{protocol}_{name}"
                 try:
-                    if view.discrete and (score in QUANTITIES or (score, protocol) == ("sap", "dlib")):
+                    if seen.discrete and (score in QUANTITIES or (score, protocol) == ("sap", "dlib")):
                         raise Undefined(SYMBOLS)
-                    values = call()
-                except Undefined as reason:
-                    values = None
-                    nulls |= dict.fromkeys(_spread(column, score, None), str(reason))
-                found |= _spread(column, score, values)
-        if factors and len(train.names) <= MOST and np.ptp(view.held, axis=0).any():
-            mi[name] = scores.mutual_information(view.held, held).clip(min=0).round(5).tolist()
+                    found |= _spread(column, score, call())
+                except Exception as error:
+                    reason = str(error) if isinstance(error, Undefined) else f"{type(error).__name__}: {error}"
+                    found |= (lost := _spread(column, score, None))
+                    nulls |= dict.fromkeys(lost, reason)
+        if factors and len(train.names) <= MOST and np.ptp(seen.held, axis=0).any():
+            mi[name] = library.mutual_information(seen.held, seen.y_held).clip(min=0).round(5).tolist()
     if mi:
         mi |= {"latents": list(train.names), "factors": [f.name for f in factors]}
-        mi["H"] = [round(float(h), 5) for h in scores.entropies(held)]
-    return Scored(found, mi, nulls)
+        mi["H"] = [round(float(h), 5) for h in library.entropies(seen.y_held)]
+    return Found(tables={"scores": found, "mi": mi}, nulls=nulls)
 
 
-def _columns(data: Dataset, names: list[str], part: str) -> np.ndarray:
-    """(N, K) class factors."""
-    split = data.splits[part]
-    return np.stack([split.factors[name].numpy() for name in names], 1) if names else np.zeros((len(split), 0))
+def unscored(study: Study) -> Found:
+    """All that `scores` gives, without a number."""
+    found: dict[str, float | None] = {}
+    for score in (*ALONE, *(OF_FACTORS if _factors(study.data) else ())):
+        for protocol in PROTOCOLS:
+            for name in REPRESENTATIONS:
+                found |= _spread(f"{score}_{protocol}_{name}", score, None)
+    return Found(tables={"scores": found}, nulls=dict.fromkeys(found, ""))
 
 
-def _calls(
-    view: _View, fit: np.ndarray, held: np.ndarray, protocol: Any, budget: Budget, seed: int
-) -> dict[str, Callable[[], Any]]:
+def _factors(data: Dataset) -> list[Factor]:
+    """Classes that take more than one value."""
+    test = data.splits["test"].factors
+    return [f for f in data.factors if f.kind == "class" and len(test[f.name].unique()) > 1]
+
+
+def _columns(study: Study, factors: Sequence[Factor], part: Literal["train", "val", "test"]) -> np.ndarray:
+    """(N, K) of the examples of a split that have codes."""
+    columns = [getattr(study.labels[f.name], part).numpy() for f in factors]
+    return np.stack(columns, 1) if columns else np.zeros((len(getattr(study.codes, part)), 0))
+
+
+def _calls(seen: _Seen, protocol: Literal["dlib", "robust"], budget: Budget, seed: int) -> dict[str, Callable[[], Any]]:
     """Every score of a representation by name; one that returns several is spread over columns."""
-    z = view.held
-    test: dict[str, Any] = {"z_test": view.held, "factors_test": held}
-    groups = {"groups": budget.score_groups, "seed": seed % 2**32}
+    z, y, groups, draw = seen.held, seen.y_held, budget.score_groups, seed % 2**32
     alone: dict[str, Callable[[], Any]] = {
-        "gaussian_tc": lambda: scores.gaussian_total_correlation(z, protocol),
-        "gaussian_wasserstein": lambda: scores.gaussian_wasserstein_correlation(z, protocol),
-        "mutual_info": lambda: scores.mutual_info_score(z, protocol),
+        "gaussian_tc": lambda: library.gaussian_total_correlation(z, protocol),
+        "gaussian_wasserstein": lambda: library.gaussian_wasserstein_correlation(z, protocol),
+        "mutual_info": lambda: library.mutual_info_score(z, protocol),
     }
-    if not held.shape[1]:
+    if not y.shape[1]:
         return alone
+
+    def fitted(score: Callable[..., Any]) -> Any:
+        return score(seen.fit, seen.y_fit, protocol, z_test=z, factors_test=y)
+
+    def dci() -> DCI:
+        if protocol == "dlib" and not budget.score_trees:
+            raise Undefined("boosted trees take minutes; this budget leaves them out (score_trees)")
+        return library.dci(seen.fit, seen.y_fit, protocol, seed=draw, z_test=z, factors_test=y)
+
     return {
-        "betavae": lambda: scores.betavae_score(z, held, protocol, **groups),
-        "factorvae": lambda: scores.factorvae_score(z, held, protocol, **groups),
-        "mig": lambda: scores.mig(z, held, protocol),
-        "dci": lambda: _dci(view.fit, fit, protocol, test, budget, seed),
-        "sap": lambda: scores.sap(view.fit, fit, protocol, **test),
-        "modularity": lambda: scores.modularity(z, held, protocol),
-        "explicitness": lambda: scores.explicitness(view.fit, fit, protocol, **test),
-        "irs": lambda: scores.irs(z, held, protocol),
+        "betavae": lambda: library.betavae_score(z, y, protocol, groups=groups, seed=draw),
+        "factorvae": lambda: library.factorvae_score(z, y, protocol, groups=groups, seed=draw),
+        "mig": lambda: library.mig(z, y, protocol),
+        "dci": dci,
+        "sap": lambda: fitted(library.sap),
+        "modularity": lambda: library.modularity(z, y, protocol),
+        "explicitness": lambda: fitted(library.explicitness),
+        "irs": lambda: library.irs(z, y, protocol),
         **alone,
     }
-
-
-def _dci(z: np.ndarray, y: np.ndarray, protocol: Any, test: dict[str, Any], budget: Budget, seed: int) -> scores.DCI:
-    if protocol == "dlib" and not budget.score_trees:
-        raise Undefined("boosted trees take minutes; this budget leaves them out (score_trees)")
-    return scores.dci(z, y, protocol, seed=seed % 2**32, **test)
 
 
 def _spread(column: str, score: str, values: Any) -> dict[str, float | None]:
@@ -120,4 +126,4 @@ def _spread(column: str, score: str, values: Any) -> dict[str, float | None]:
     if score != "dci":
         return {column: values}
     rest = column.removeprefix("dci")
-    return {f"dci_{part}{rest}": None if values is None else getattr(values, part) for part in scores.DCI._fields}
+    return {f"dci_{part}{rest}": None if values is None else getattr(values, part) for part in DCI._fields}

@@ -10,10 +10,31 @@ import math
 import torch
 from torch import Tensor
 
-from .codes import Codes, Posteriors
-from .rate import Mixture
+from ..scores import Undefined
+from .codes import Codes
+from .found import Found, averaged
+from .marginals import Mixture
+from .posteriors import Posteriors
+from .study import Study
 
 SHUFFLES = 8
+
+
+def total_correlation(study: Study) -> Found:
+    """TC where the population is known; raises `Undefined` elsewhere."""
+    population = study.aggregates.get("population")
+    if population is None:
+        raise Undefined("the population is not finite and known, or blocks depend on each other's draws")
+    return Found(averaged("TC", exact(study.codes.test, population)[None]))
+
+
+def total_correlation_low(study: Study) -> Found:
+    """A lower bound on TC; raises `Undefined` for codes that no Gaussian mixture was fitted to."""
+    test, mixture = study.codes.test, study.marginal.mixture
+    if test.own or mixture is None or test.continuous.shape[-1] < 2:
+        raise Undefined("it needs two continuous latents, no symbols, and codes enough for a mixture")
+    together, apart = low(test, mixture, study.seeded("shuffled"))
+    return Found(averaged("TC_low", together - apart))
 
 
 def exact(test: Codes, population: Posteriors) -> Tensor:

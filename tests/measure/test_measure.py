@@ -5,12 +5,26 @@ import math
 import numpy as np
 import pytest
 import torch
-from worlds import READOUT, SPECTRUM, Coins, Optimal, Plane, Symbols, Turned, as_record, channel_information, spent
+from worlds import (
+    READOUT,
+    SPECTRUM,
+    Coins,
+    Optimal,
+    Plane,
+    Symbols,
+    Turned,
+    as_record,
+    channel_information,
+    study,
+    viewed,
+)
 
 from rdu_bench import analytic
 from rdu_bench.api import Batch, Block, Model, Row, gaussian, transmit
+from rdu_bench.data import View
 from rdu_bench.measure import measure
-from rdu_bench.measure.codes import Posteriors, draw
+from rdu_bench.measure.codes import draw
+from rdu_bench.measure.posteriors import Posteriors
 from rdu_bench.records.laws import check
 
 
@@ -28,9 +42,8 @@ def coins():
     return made
 
 
-def measured(model, data, heads=("linear",), **budget):
-    spec = data.spec(hidden=(), latent=4)
-    return measure(model.requires_grad_(False), data, spent(**budget), heads, spec=spec)
+def measured(model, data, **budget):
+    return measure(study(model, data, **budget))
 
 
 @pytest.mark.parametrize("beta", [1.0, 3.0])
@@ -181,18 +194,18 @@ def test_the_marginal_of_symbols_sees_that_they_repeat(plane):
 
 
 def test_aggregates_are_the_same_by_stored_and_by_replayed_posteriors(plane):
-    x = plane.splits["train"].x[:40]
-    codes = draw(Optimal(2.0), plane.splits["test"].x[:30], 2)
+    x = View(plane.splits["train"], slice(40))
+    codes = draw(Optimal(2.0), View(plane.splits["test"], slice(30)), 2)
     stored, replayed = Posteriors(Optimal(2.0), x), Posteriors(Optimal(2.0), x)
     replayed.flat = False
     torch.testing.assert_close(stored.aggregate(codes), replayed.aggregate(codes), atol=1e-4, rtol=1e-4)
 
 
 def test_a_code_is_charged_under_another_example_as_its_density_says(plane):
-    x = plane.splits["test"].x[:3]
+    x = plane.splits["test"].take(slice(3))
     model = Optimal(2.0)
-    codes = draw(model, x, 1)
-    pairs = Posteriors(model, x).log_density(tuple(part[0] for part in codes.drawn))
+    codes = draw(model, viewed(x), 1)
+    pairs = Posteriors(model, viewed(x)).log_density(tuple(part[0] for part in codes.drawn))
     for n in range(3):
         for m in range(3):
             q = model.encode(Batch.unlabelled(x[m : m + 1]))["z"].q

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from worlds import Coins, Optimal, Plane, Symbols, spent
+from worlds import Coins, Optimal, Plane, Symbols, study
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Model, Row, bernoulli, gaussian, transmit
@@ -44,13 +44,7 @@ TURN = torch.linalg.qr(torch.tensor([[1.0, 2, 0], [0, 1, 1], [1, 0, 3]]))[0]
 
 
 def measured(model, data, **budget):
-    return measure(
-        model.requires_grad_(False),
-        data,
-        spent(**{"mixtures": (8,), **budget}),
-        ("linear",),
-        spec=data.spec(hidden=(), latent=4),
-    )
+    return measure(study(model, data, **{"mixtures": (8,), **budget}))
 
 
 def test_bits_on_wires_of_their_own_are_disentangled_and_mixed_ones_are_not(coins):

@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
-from worlds import SPECTRUM, Coins, Optimal, Plane, Symbols, as_record, spent
+from worlds import SPECTRUM, Coins, Optimal, Plane, Symbols, as_record, study, viewed
 
-from rdu_bench import measure as package
 from rdu_bench.api import Batch, Entropy, Examples, Model, Row, bernoulli, flatten, gaussian, one_hot, transmit
 from rdu_bench.measure import codes as drawing
 from rdu_bench.measure import measure
-from rdu_bench.measure.codes import Posteriors
+from rdu_bench.measure import study as studying
+from rdu_bench.measure.codes import Splits
+from rdu_bench.measure.posteriors import Posteriors
 from rdu_bench.records.laws import check
 
 
@@ -23,9 +24,7 @@ def plane():
 
 def broken(model, data, **budget):
     """The laws that a measurement breaks, as one text."""
-    found = measure(
-        model.requires_grad_(False), data, spent(**budget), ("linear",), spec=data.spec(hidden=(), latent=4)
-    )
+    found = measure(study(model, data, **budget))
     return "\n".join(check(as_record(found, data)))
 
 
@@ -104,14 +103,14 @@ def test_a_head_on_the_mean_takes_more_than_was_sent(plane, monkeypatch):
 
 
 def test_the_log_of_an_average_is_not_the_average_of_logs(plane, monkeypatch):
-    honest = package.draw
+    honest = studying.draw
 
     def averaged(*args, **kwargs):
         found = honest(*args, **kwargs)
         level = math.log(len(found.distortion)) - (-found.distortion).logsumexp(0)
         return drawing.Codes(**{**found.__dict__, "distortion": level.expand_as(found.distortion)})
 
-    monkeypatch.setattr(package, "draw", averaged)
+    monkeypatch.setattr(studying, "draw", averaged)
     assert "below H(x)" in broken(Optimal(1.0), plane, draws_test=64, draws_fit=64, codes=200)
 
 
@@ -125,18 +124,17 @@ def few(n, noise=SPECTRUM[-1]):
 def test_a_marginal_scored_on_what_it_was_fitted_to_is_no_bound(monkeypatch):
     sharp = {"codes": 400, "mixtures": [40], "draws_test": 2}
     assert broken(Optimal(1.0), few(400), **sharp) == ""
-    honest = package.stack
-    monkeypatch.setattr(package, "stack", lambda train, val, test, **how: honest(test, test, test, **how))
+    honest = studying.refit
+    monkeypatch.setattr(studying, "refit", lambda codes, *how: honest(Splits(codes.test, codes.test, codes.test), *how))
     assert "below H(x)" in broken(Optimal(1.0), few(400), **sharp)
 
 
 def test_test_points_in_the_marginal_cap_the_rate(monkeypatch):
     plane, model = few(40, noise=0.005), Optimal(1.0, noise=0.005)
     assert broken(model, plane) == ""
-    peeked = Posteriors(model, plane.splits["test"].x)
-    honest = package.stack
-    how = {"aggregates": {"peeked": peeked}}
-    monkeypatch.setattr(package, "stack", lambda train, val, test, **k: honest(train, test, test, **{**k, **how}))
+    peeked = {"peeked": Posteriors(model, viewed(plane.splits["test"].take()))}
+    honest = studying.refit
+    monkeypatch.setattr(studying, "refit", lambda codes, *how: honest(codes._replace(val=codes.test), *how[:2], peeked))
     assert "below H(x)" in broken(model, plane)
 
 
@@ -182,7 +180,7 @@ def test_a_relaxed_sample_carries_more_than_its_symbol():
     coin.load(n=20_000)
     coin.shape, coin.population, coin.factors, coin.task = (1, 1, 1), None, (), ()
     coin.entropy = Entropy(math.log(2), "exact")
-    coin.splits = {part: Examples(s.x[..., :1], {}) for part, s in coin.splits.items()}
+    coin.splits = {part: Examples(s.take()[..., :1], {}) for part, s in coin.splits.items()}
     assert broken(Hard(), coin, test=20_000) == ""
     assert "below H(x)" in broken(Relaxed(), coin, test=20_000)
 
@@ -206,10 +204,10 @@ def test_grey_pixels_have_no_bernoulli_density():
     coins = Coins()
     coins.load()
     assert coins.verify() == []
-    coins.splits["train"] = Examples(coins.splits["train"].x * 0.5, coins.splits["train"].factors)
+    coins.splits["train"] = Examples(coins.splits["train"].take() * 0.5, coins.splits["train"].factors)
     assert any("0 and 1 only" in sentence for sentence in coins.verify())
 
 
 def test_what_is_sent_and_what_is_probed_are_the_same(plane):
-    code = Optimal(1.0).encode(Batch.unlabelled(plane.splits["test"].x[:5]))
+    code = Optimal(1.0).encode(Batch.unlabelled(plane.splits["test"].take(slice(5))))
     assert torch.equal(flatten(code), code["z"].sample)

@@ -8,7 +8,7 @@ from worlds import spent
 
 from rdu_bench import registry
 from rdu_bench.api import Autoencoder, Batch, Decoder, Row, flatten, label_block
-from rdu_bench.measure import measure
+from rdu_bench.measure import Study, measure
 from rdu_bench.measure.codes import draw
 from rdu_bench.records.laws import check
 from rdu_bench.training import Training, fit, mean_rate
@@ -60,7 +60,7 @@ def test_the_representation_has_no_side_information(data):
     seen = data.seen("test", model.row)
     assert torch.equal(seen.s, data.splits["test"].factors["colour"]) and bool((seen.y == -1).all())
     assert flatten(model.encode(seen)).shape[1] == 4
-    codes = draw(model, seen, 2)
+    codes = draw(model, data.view("test", model.row), 2)
     assert codes.z.shape[-1] == 4 and codes.side.shape[-1] == 3 and codes.sent.shape[-1] == 7
     assert codes.names == tuple(f"z[{i}]" for i in range(4)) and codes.latents.shape[-1] == 4
     assert codes.sizes == (3,) and codes.own == 0
@@ -86,7 +86,8 @@ def test_records_of_a_model_that_is_told_break_no_law(data):
     budget = spent(
         codes=800, draws_fit=2, draws_test=2, mixtures=(4,), probe_steps=50, head_epochs=2, test=400, score_groups=50
     )
-    found = measure(model.requires_grad_(False), data, budget, ("linear",), spec=data.spec(hidden=(32,), latent=4))
+    spec = data.spec(hidden=(32,), latent=4)
+    found = measure(Study(model.requires_grad_(False), data, budget, ("linear",), spec))
     factors = {f.name: {"independent": f.independent} for f in data.factors}
     record = {"values": found.values, "factors": found.factors, "status": "ok", "control": {}}
     assert check(record | {"data": {"shape": list(data.shape), "factors": factors}}) == []

@@ -7,11 +7,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from worlds import BUDGET, SPECTRUM, Coins, Optimal, Plane, Symbols, channel_information, spent
+from worlds import SPECTRUM, Coins, Optimal, Plane, Symbols, channel_information, study, viewed
 
 from rdu_bench.api import Dataset, Examples, Factor, Model, Row, gaussian, one_hot, transmit
+from rdu_bench.measure import MEASUREMENTS
 from rdu_bench.measure.codes import draw
-from rdu_bench.measure.structure import Prefix, _Structure, corrupted, structure
+from rdu_bench.measure.prefixes import Prefix
+from rdu_bench.measure.robustness import Corrupted, under
+from rdu_bench.scores import Undefined
 
 LOG2 = math.log(2)
 
@@ -96,33 +99,32 @@ def made(kind, **params):
     return data
 
 
-def coded(model, data, draws=(1, 2)):
-    torch.manual_seed(1)
-    parts = [
-        draw(model, data.splits[p].x, n) for p, n in zip(("train", "val", "test"), (draws[0], *draws), strict=True)
-    ]
-    return (*parts, torch.arange(len(data.splits["train"])))
+PARTS = ("clusters", "levels", "leakage", "efficiency", "noise")
 
 
-def found(model, data, **more):
-    train, val, test, at = coded(model, data)
-    return structure(model, data, train, val, test, at=at, budget=spent(head_epochs=30), seed=0, **more)
+def found(part, model, data, **budget):
+    """One table of structure, from 1 draw of each training and validation code and 2 of each test code."""
+    return look(part, study(model, data, **{"head_epochs": 30, "draws_test": 2, "test": 10_000, **budget}))
+
+
+def look(part, about):
+    return MEASUREMENTS[part].run(about).tables["structure"][part]
 
 
 def test_clusters_that_are_the_classes_are_found_and_only_they():
-    each = found(Echo(), made(Blobs))[0]["clusters"]
+    each = found("clusters", Echo(), made(Blobs))
     assert each["factor"] == "ball" and each["k"] == 3 and each["from"] in ("k-means", "mixture")
     for method in ("k-means", "mixture"):
         assert each[method]["ari"] > 0.99 and each[method]["acc"] > 0.99
     data = made(Blobs)
     data.task = ("other",)
-    each = found(Echo(), data)[0]["clusters"]
+    each = found("clusters", Echo(), data)
     assert abs(each["ari"]) < 0.02 and abs(each["ami"]) < 0.02
 
 
 def test_the_only_symbol_of_a_code_is_its_own_clustering():
     data = made(Fair)
-    clusters = found(Symbols(0.01), data)[0]["clusters"]
+    clusters = found("clusters", Symbols(0.01), data)
     assert clusters["from"] == "own classes" and clusters["k"] == 8
     assert clusters["acc"] == pytest.approx(0.25, abs=0.05)  # one of the four symbols of each value is matched
     assert clusters["own classes"]["nmi"] == pytest.approx(2 * LOG2 / (LOG2 + math.log(8)), abs=0.05)
@@ -130,7 +132,7 @@ def test_the_only_symbol_of_a_code_is_its_own_clustering():
 
 @pytest.mark.parametrize("e", [0.02, 0.2])
 def test_the_top_level_carries_the_coarse_factor_and_nothing_else(e):
-    levels = found(Bits(e), made(Fair))[0]["levels"]
+    levels = found("levels", Bits(e), made(Fair))
     assert list(levels) == ["top0", "top1"]
     per_bit = LOG2 - binary_entropy(e)
     for bits, name in ((1, "top0"), (3, "top1")):
@@ -144,8 +146,7 @@ def test_the_top_level_carries_the_coarse_factor_and_nothing_else(e):
 
 def test_rates_of_levels_add_up_where_blocks_depend_on_each_other():
     data = made(Plane, n=3000)
-    train, val, test, at = coded(Ladder(), data)
-    levels = structure(Ladder(), data, train, val, test, at=at, budget=BUDGET, seed=0)[0]["levels"]
+    levels = found("levels", Ladder(), data)
     top, whole = levels["z2"], levels["z1"]
     # given z₂, the second block shows x with variance ¼; x₁ was shown once before, with variance 1
     assert top["R_star"] == pytest.approx(0.5 * math.log1p(SPECTRUM[0]), abs=0.01 + 4 * top["R_star_se"])
@@ -156,7 +157,7 @@ def test_rates_of_levels_add_up_where_blocks_depend_on_each_other():
 
 @pytest.mark.parametrize("model", [Bits(0.1), Bits(0.1, ((0,), (1,), (2,))), Bits(0.3, ((0, 1), (2,)))])
 def test_sending_more_neither_costs_less_nor_tells_less(model):
-    levels = list(found(model, made(Fair))[0]["levels"].values())
+    levels = list(found("levels", model, made(Fair)).values())
     for before, after in itertools.pairwise(levels):
         assert before["R_star"] <= after["R_star"] + 3 * math.hypot(before["R_star_se"], after["R_star_se"])
         for bit, f in after["factors"].items():
@@ -169,7 +170,7 @@ def test_sending_more_neither_costs_less_nor_tells_less(model):
 
 def test_a_prefix_has_the_draws_densities_and_rates_of_the_blocks_that_were_sent():
     data = made(Plane, n=50)
-    x = data.splits["test"].x
+    x = data.view("test", Ladder.row)
     torch.manual_seed(0)
     whole = draw(Ladder(), x, 1)
     torch.manual_seed(0)
@@ -182,21 +183,21 @@ def test_a_prefix_has_the_draws_densities_and_rates_of_the_blocks_that_were_sent
 
 def test_nothing_of_an_independent_s_leaks_and_all_of_one_that_is_sent():
     data = made(Fair, sensitive="bit1")
-    hidden = found(Bits(0.01, ((0,), (2,))), data)[0]["leakage"]
+    hidden = found("leakage", Bits(0.01, ((0,), (2,))), data)
     assert hidden["s"] == "bit1"
     assert abs(hidden["IV"]) <= 3 * hidden["IV_se"] + 0.01
-    shown = found(Bits(1e-6, ((0,), (1,))), data)[0]["leakage"]
+    shown = found("leakage", Bits(1e-6, ((0,), (1,))), data)
     assert shown["IV"] == pytest.approx(LOG2, abs=0.02) and shown["Ds"] == pytest.approx(0, abs=0.01)
 
 
 def test_what_leaks_never_exceeds_what_the_channel_carries():
-    leak = found(Bits(0.1, ((1,),)), made(Fair, sensitive="bit1"))[0]["leakage"]
+    leak = found("leakage", Bits(0.1, ((1,),)), made(Fair, sensitive="bit1"))
     assert leak["IV"] <= LOG2 - binary_entropy(0.1) + 3 * leak["IV_se"] + 0.01
     assert leak["Ds"] == pytest.approx(binary_entropy(0.1), abs=0.01 + 4 * leak["Ds_se"])
 
 
 def test_labels_that_the_code_shows_are_cheap_and_others_cost_their_entropy():
-    about = found(Echo(), made(Blobs))[0]["efficiency"]
+    about = found("efficiency", Echo(), made(Blobs))
     ball, other = about["ball"], about["other"]
     assert ball["mdl_ratio"] < 0.2 and ball["sdl_bound"] == "="
     assert other["mdl_ratio"] > 1 and other["mdl"] > 600 * math.log(3) - 3
@@ -205,23 +206,21 @@ def test_labels_that_the_code_shows_are_cheap_and_others_cost_their_entropy():
 
 
 def test_a_code_that_lost_the_label_never_reaches_what_x_gives():
-    about = found(Echo(scale=8.0), made(Blobs))[0]["efficiency"]["ball"]
+    about = found("efficiency", Echo(scale=8.0), made(Blobs))["ball"]
     assert about["sdl_bound"] == ">" and about["Dy"][-1] > about["sdl_eps"]
 
 
 def test_noise_of_nothing_is_the_clean_loss():
     data = made(Fair)
-    train, val, test, at = coded(Bits(0.1), data)
-    about = _Structure(Bits(0.1), data, train, val, test, at, BUDGET, 0, "cpu", (), None)
-    clean, again = about.noise([0.0, 1e-12])["Dy"]["bit0"], about.levels()["top1"]["factors"]["bit0"]
+    about = study(Bits(0.1), data)
+    clean, again = under(about, [0.0, 1e-12])["Dy"]["bit0"], look("levels", about)["top1"]["factors"]["bit0"]
     assert clean[0] == again["Dy"]
     assert clean[1] == pytest.approx(clean[0], abs=4 * again["Dy_se"])  # other draws of the same codes
-    torch.testing.assert_close(corrupted(data.splits["test"].x, 0.0, True, 1.0, 0), data.splits["test"].x)
 
 
 def test_the_loss_under_flipped_pixels_is_the_closed_form():
     e = 0.05
-    noise = found(Bits(e), made(Fair, n=4000))[0]["noise"]
+    noise = found("noise", Bits(e), made(Fair, n=4000))
     assert noise["kind"] == "flip" and noise["levels"][0] == 0
     for level, loss, error in zip(noise["levels"], noise["Dy"]["bit0"], noise["Dy_se"]["bit0"], strict=True):
         wrong = level * (1 - e) + (1 - level) * e
@@ -231,37 +230,66 @@ def test_the_loss_under_flipped_pixels_is_the_closed_form():
 
 
 def test_more_noise_costs_more_for_real_factors_too():
-    found_, nulls = found(Optimal(1.0), made(Plane, n=1500))
-    noise = found_["noise"]
+    about = study(Optimal(1.0), made(Plane, n=1500))
+    noise = look("noise", about)
     loss, error = noise["Dy"]["y"], noise["Dy_se"]["y"]
     assert noise["kind"] == "gaussian" and loss[-1] > loss[0] + 4 * error[-1]
     assert all(b > a - error[0] for a, b in itertools.pairwise(loss))
-    assert "no factor of the task is a class" in nulls["structure.clusters"]
-    assert "no factor of the task is a class" in nulls["structure.efficiency"]
-    assert "1 block;" in nulls["structure.levels"] and "sensitive" in nulls["structure.leakage"]
+    for part, why in {
+        "clusters": "no factor of the task is a class",
+        "efficiency": "no factor of the task is a class",
+        "levels": "1 block;",
+        "leakage": "sensitive",
+    }.items():
+        with pytest.raises(Undefined, match=why):
+            look(part, about)
+
+
+def noisy(x, size=512, **noise):
+    return torch.cat([batch.x for batch in Corrupted(viewed(x), 0, **noise).chunks(size)])
 
 
 def test_noise_added_has_the_size_asked_for():
     x = torch.zeros(200, 100)
-    assert float(corrupted(x, 0.2, True, 1.0, 0).mean()) == pytest.approx(0.2, abs=0.01)
-    assert float(corrupted(x, 0.5, False, 3.0, 0).std()) == pytest.approx(1.5, abs=0.03)
+    assert float(noisy(x, flip=0.2).mean()) == pytest.approx(0.2, abs=0.01)
+    assert float(noisy(x, noise=1.5).std()) == pytest.approx(1.5, abs=0.03)
+    assert torch.equal(noisy(x, flip=1e-12), x)
 
 
-def test_again_gives_the_same_and_json_can_say_it():
+@pytest.mark.parametrize("shape", [(4,), (1, 3, 3), (17,)])
+@pytest.mark.parametrize("n", [1, 31, 32, 33, 65, 100])
+@pytest.mark.parametrize("kind", ["flip", "noise"])
+def test_noise_drawn_in_chunks_is_that_drawn_at_once(shape, n, kind):
+    x = torch.zeros(n, *shape)
+    generator = torch.Generator().manual_seed(0)
+    whole = (torch.rand if kind == "flip" else torch.randn)(x.shape, generator=generator)
+    expected = (whole < 0.3).float() if kind == "flip" else 0.3 * whole
+    torch.testing.assert_close(noisy(x, 16, **{kind: 0.3}), expected)
+
+
+@pytest.mark.parametrize("blocks", [((0,), (1, 2)), ((0, 1, 2),)])
+def test_again_gives_the_same_and_json_can_say_it(blocks):
     data = made(Fair, sensitive="bit2", n=400)
-    train, val, test, at = coded(Bits(0.1), data)
-    first = structure(Bits(0.1), data, train, val, test, at=at, budget=BUDGET, seed=3)
-    torch.manual_seed(99)
-    second = structure(Bits(0.1), data, train, val, test, at=at, budget=BUDGET, seed=3)
-    assert json.dumps(first, allow_nan=False) == json.dumps(second, allow_nan=False)
-    assert set(first[0]) | {n.removeprefix("structure.") for n in first[1]} == {
-        "clusters", "levels", "leakage", "efficiency", "noise"
-    }  # fmt: skip
+    tables = []
+    for seed in (1, 99):
+        torch.manual_seed(seed)
+        about = study(Bits(0.1, blocks), data, seed=3)
+        tables.append({part: look(part, about) for part in PARTS if part != "levels" or len(blocks) > 1})
+    assert json.dumps(tables[0], allow_nan=False) == json.dumps(tables[1], allow_nan=False)
 
 
-def test_a_rate_that_is_known_is_not_measured_again():
-    levels = found(Bits(0.1), made(Fair, n=400), rate=(1.25, 0.5))[0]["levels"]
-    assert (levels["top1"]["R_star"], levels["top1"]["R_star_se"]) == (1.25, 0.5)
+def test_noise_is_the_same_whether_levels_were_looked_at_or_failed():
+    """Its draws come after those of the levels, in one run of numbers, whoever asks first."""
+    data = made(Fair, n=400)
+    after, before = study(Bits(0.1), data), study(Bits(0.1), data)
+    look("levels", after)
+    assert look("noise", before) == look("noise", after)
+
+
+def test_the_last_level_is_the_whole_code():
+    about = study(Bits(0.1), made(Fair, n=400))
+    levels = look("levels", about)
+    assert levels["top1"]["R_star"] == pytest.approx(float(about.marginal.rate.mean()))
     assert levels["top0"]["R_star"] == pytest.approx(channel_information(0.1, 2), abs=0.05)
 
 
@@ -272,6 +300,7 @@ def test_a_collapsed_code_has_no_clusters_and_says_so():
             block = transmit(one, one)
             return {"z": block._replace(sample=block.sample * 0)}
 
-    parts, nulls = found(Silent(), made(Blobs))
-    assert "clusters" not in parts and "distinct codes" in nulls["structure.clusters"]
-    assert parts["efficiency"]["ball"]["mdl_ratio"] > 1
+    about = study(Silent(), made(Blobs))
+    with pytest.raises(Undefined, match="distinct codes"):
+        look("clusters", about)
+    assert look("efficiency", about)["ball"]["mdl_ratio"] > 1

@@ -8,7 +8,7 @@ import torch
 from worlds import spent
 
 from rdu_bench import analytic, registry
-from rdu_bench.measure import measure
+from rdu_bench.measure import Study, measure
 from rdu_bench.records.laws import SLACK
 from rdu_bench.training import Training, fit, fit_stack
 
@@ -39,7 +39,7 @@ def trained(world):
 def measured(world, trained):
     spec = world.spec(hidden=(), latent=8)
     budget = spent(codes=8000, draws_fit=2, test=20_000)
-    return [(s, c, measure(m.requires_grad_(False), world, budget, ("linear",), spec=spec)) for s, m, c in trained]
+    return [(s, c, measure(Study(m.requires_grad_(False), world, budget, ("linear",), spec))) for s, m, c in trained]
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_one_rate_of_the_analytic_world_in_seconds():
     model = linear(data)
     control = fit(model, data, 3.0, Training(steps=1500, batch=256, lr=1e-2)).control
     assert control.status == "ok"
-    found = measure(model.requires_grad_(False), data, BUDGET, ("linear",), spec=data.spec(hidden=(), latent=8))
+    found = measure(Study(model.requires_grad_(False), data, BUDGET, ("linear",), data.spec(hidden=(), latent=8)))
     truth = float(analytic.frontier(data.world.spectrum, data.world.noise, found.values["R_star"]))
     assert -3 * found.values["D_own_se"] <= found.values["D_own"] - truth <= 0.3
     assert found.values["gap_RD"] >= -3 * found.values["gap_RD_se"]

@@ -12,7 +12,9 @@ from torch.distributions import Categorical
 
 from rdu_bench import registry
 from rdu_bench.api import Budget, Factor, Head, Probe, ProbeCard, Target
-from rdu_bench.measure.usefulness import Drawn, _classification, _floored, _sharper, binned, heads_on
+from rdu_bench.measure.heads import Drawn, Readers, _floored, _sharper, read
+from rdu_bench.measure.labels import Labels, binned
+from rdu_bench.measure.usefulness import _classification
 from rdu_bench.nn.whitening import whitening
 
 BUDGET = Budget(steps=1, head_epochs=40)
@@ -150,12 +152,12 @@ def test_a_bent_real_factor_is_read_with_the_spread_of_its_errors(name):
 
 def test_bins_of_a_real_factor_have_equal_mass_on_fit_and_are_its_own_factor_each():
     y = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0)).exp()
-    bins, truth = binned(Target(Factor("r", 2, "real"), y[:2000], y[2000:3000]), y[3000:])
+    bins = binned(Labels(Factor("r", 2, "real"), y[:2000], y[2000:3000], y[3000:]))
     assert [b.factor.name for b in bins] == ["r[0]", "r[1]"]
-    for b, found in zip(bins, truth, strict=True):
-        assert torch.bincount(b.fit, minlength=20).tolist() == [100] * 20
-        assert found.min() >= 0 and found.max() < 20
-    assert binned(Target(Factor("c", 3), y[:, 0].long(), y[:, 0].long()), y[:, 0].long()) == ([], [])
+    for b in bins:
+        assert torch.bincount(b.train, minlength=20).tolist() == [100] * 20
+        assert b.test.min() >= 0 and b.test.max() < 20
+    assert binned(Labels(Factor("c", 3), *[y[:, 0].long()] * 3)) == []
 
 
 def test_bins_tell_a_little_less_of_a_real_factor_than_there_is():
@@ -163,9 +165,9 @@ def test_bins_tell_a_little_less_of_a_real_factor_than_there_is():
     draw = torch.Generator().manual_seed(0)
     z = torch.randn(1, 6000, 1, generator=draw)
     y = 0.9 * z[0] + 0.19**0.5 * torch.randn(6000, 1, generator=draw)
-    bins, truth = binned(Target(Factor("r", 1, "real"), y[:4000], y[4000:5000]), y[5000:])
+    bins = binned(Labels(Factor("r", 1, "real"), y[:4000], y[4000:5000], y[5000:]))
     code = Drawn(z[:, :4000], z[:, 4000:5000], z[:, 5000:])
-    [[found]] = heads_on([code], bins, truth, heads=["linear"], budget=BUDGET, seed=0)
+    [[found]] = read([code], bins, Readers(("linear",), BUDGET, 0))
     assert float(found.nothing.mean()) == pytest.approx(math.log(20), abs=0.01)
     information = -0.5 * math.log(1 - 0.81)
     error = float(found.gained.std() / len(found.gained) ** 0.5)
@@ -176,11 +178,11 @@ def test_codes_of_any_width_are_read_together_as_they_are_alone():
     z, y, other = sent(5, 6, (1.0, 0.3), n=1500)
     codes = [z[0], z[1, :, :, :2] * 7 + 3, torch.cat([z[0], z[1].repeat(1, 1, 15)], -1), z[1].repeat(2, 1, 1)]
     drawn = [Drawn(c[:, :900], c[:, 900:1200], c[:, 1200:]) for c in codes]
-    targets = [Target(Factor(n, 5), t[:900], t[900:1200]) for n, t in (("a", y), ("b", other))]
-    how = {"heads": ["linear", "knn"], "budget": BUDGET, "seed": 0}
-    together = heads_on(drawn, targets, [y[1200:], other[1200:]], **how)
+    labels = [Labels(Factor(n, 5), t[:900], t[900:1200], t[1200:]) for n, t in (("a", y), ("b", other))]
+    readers = Readers(("linear", "knn"), BUDGET, 0)
+    together = read(drawn, labels, readers)
     for code, found in zip(drawn, together, strict=True):
-        [alone] = heads_on([code], targets, [y[1200:], other[1200:]], **how)
+        [alone] = read([code], labels, readers)
         for one, many in zip(alone, found, strict=True):
             assert one.head == many.head and one.loss.shape == (300,)
             assert float(one.loss.mean()) == pytest.approx(float(many.loss.mean()), abs=1e-3)
@@ -204,13 +206,13 @@ def test_diagnostics_are_those_of_the_predicted_classes():
     draw = torch.Generator().manual_seed(0)
     probs = torch.distributions.Dirichlet(torch.tensor([0.5, 1.0, 2.0])).expand((2, 3000)).sample().double()
     y = torch.multinomial(probs[0], 1, generator=draw)[:, 0]
-    target = Target(Factor("y", 3), y, y)
-    found = _classification(Categorical(probs=probs[:1]), y, target)
+    labels = Labels(Factor("y", 3), y, y, y)
+    found = _classification(Categorical(probs=probs[:1]), labels)
     guess = probs[0].argmax(-1)
     assert found["acc"] == pytest.approx(float((guess == y).double().mean()))
     assert found["bal_acc"] == pytest.approx(balanced_accuracy_score(y, guess))
     assert found["ece"] < 0.04  # y was drawn from what is predicted
-    sure = _classification(Categorical(probs=torch.tensor([[[0.0, 0.0, 1.0]]]).expand(1, 3000, 3)), y, target)
+    sure = _classification(Categorical(probs=torch.tensor([[[0.0, 0.0, 1.0]]]).expand(1, 3000, 3)), labels)
     assert sure["ece"] == pytest.approx(1 - float((y == 2).double().mean()))
 
 
