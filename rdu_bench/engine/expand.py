@@ -16,7 +16,7 @@ from .sentences import close, place, shown
 from .spec import Curve
 from .suite import DataEntry, ModelEntry, Suite, SuiteError
 
-__all__ = ["STRATEGY", "Expansion", "Selection", "curves", "expand", "lacks"]
+__all__ = ["STRATEGY", "Expansion", "Plan", "Selection", "curves", "expand", "lacks", "on", "planned"]
 
 MOST = 100_000  # curves of one suite
 
@@ -29,7 +29,7 @@ class Expansion(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """A suite whose entries are known to be plug-ins that there are, under the names of their files."""
 
     suite: Suite
@@ -50,7 +50,7 @@ def curves(suite: Suite, selection: Selection | None = None) -> list[Curve]:
 def expand(suite: Suite, selection: Selection | None = None) -> Expansion:
     """As `curves`, and what was left out of `*` because it cannot be used."""
     asked = selection or Selection()
-    plan = _planned(_with(suite, asked.models))
+    plan = planned(_with(suite, asked.models))
     found = list(itertools.islice(_expanded(plan, asked), MOST + 1))
     if len(found) > MOST:
         raise SuiteError(f"suite {suite.name!r} has more than {MOST} curves; give fewer seeds, models or swept values")
@@ -107,7 +107,7 @@ def _with(suite: Suite, models: Sequence[str]) -> Suite:
     return suite.model_copy(update={"models": (*suite.models, *new)})
 
 
-def _planned(suite: Suite) -> _Plan:
+def planned(suite: Suite) -> Plan:
     """Every plug-in of a suite looked up, its parameters checked, and every pattern seen to match something."""
     heads = tuple(dict.fromkeys(registry.find("probes", head).stem for head in suite.heads))
     data = [checked("datasets", entry, ("datasets", i)) for i, entry in enumerate(suite.datasets)]
@@ -127,7 +127,7 @@ def _planned(suite: Suite) -> _Plan:
                 "or name it in the card of the data set"
             )
     _runnable(suite, models, data)
-    return _Plan(suite, models, data, heads)
+    return Plan(suite, models, data, heads)
 
 
 def _usable() -> list[str]:
@@ -151,14 +151,14 @@ def _meant(star: ModelEntry, suite: Suite) -> list[ModelEntry]:
     return [star.model_copy(update={"name": name}) for name in names]
 
 
-def _expanded(plan: _Plan, asked: Selection) -> Iterator[Curve]:
+def _expanded(plan: Plan, asked: Selection) -> Iterator[Curve]:
     suite = plan.suite
     strategy = asked.strategy or suite.strategy
     for at in plan.datasets:
         spent = asked.budget or at.budget or suite.budget
         assert isinstance(spent, Budget)  # a selection holds no name of one
         for entry in plan.models:
-            if not any(_matches(at.label or at.name, glob) for glob in entry.datasets) or lacks(entry, at):
+            if not on(entry, at) or lacks(entry, at):
                 continue
             for seed, params in itertools.product(range(asked.seeds or suite.seeds), _swept(entry)):
                 yield Curve(
@@ -189,6 +189,11 @@ def _swept(entry: ModelEntry) -> list[dict[str, Any]]:
     return [entry.params]
 
 
+def on(model: ModelEntry, data: DataEntry) -> bool:
+    """Whether a suite gives the model that data set."""
+    return any(_matches(data.label or data.name, glob) for glob in model.datasets)
+
+
 def lacks(model: ModelEntry, data: DataEntry) -> set[str]:
     """What a model needs of the data and a data set has not."""
     provided = registry.card("datasets", data.name).get("provides", ())
@@ -199,8 +204,7 @@ def _runnable(suite: Suite, models: Sequence[ModelEntry], data: Sequence[DataEnt
     """A model that is named, not meant by `*`, must run on some of the data sets that it is given."""
     named = {registry.find("models", m.name).stem for m in suite.models if m.name != "*"}
     for entry in models:
-        given = [at for at in data if any(_matches(at.label or at.name, glob) for glob in entry.datasets)]
-        missing = [lacks(entry, at) for at in given]
+        missing = [lacks(entry, at) for at in data if on(entry, at)]
         if entry.name in named and all(missing):
             raise SuiteError(
                 f"{entry.name} needs data with {', '.join(sorted(set.union(*missing)))}, which no data set that suite "
