@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .analysis import frontier, leaderboard  # type: ignore[no-redef]
     from .encoder import Encoder
+    from .engine.kept import load_model
     from .engine.scheduler import run
     from .records.flatten import load_results
 
@@ -27,11 +28,12 @@ _HOME = {
     "Encoder": "encoder",
     "frontier": "analysis",
     "leaderboard": "analysis",
+    "load_model": "engine.kept",
     "load_results": "records.flatten",
     "run": "engine.scheduler",
 }
 
-__all__ = ["Encoder", "frontier", "leaderboard", "load_results", "run"]
+__all__ = ["Encoder", "frontier", "leaderboard", "load_model", "load_results", "run"]
 
 
 def __getattr__(name: str) -> Any:

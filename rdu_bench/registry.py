@@ -23,6 +23,7 @@ __all__ = [
     "Found",
     "PluginError",
     "card",
+    "check_parameters",
     "dataset",
     "files",
     "find",
@@ -231,7 +232,7 @@ def dataset(name: str, **params: Any) -> Any:
     sentence for a parameter it does not take.
     """
     made = empty_dataset(name)
-    _taken(made.name, made.load, params)
+    check_parameters(made.name, made.load, params)
     made.load(**params)
     made.require_sound()
     return made
@@ -250,7 +251,7 @@ def model(name: str, spec: Any, **params: Any) -> Any:
     """
     path = find("models", name)
     kind = load("models", path.stem)
-    _taken(path.stem, kind.__init__, params)
+    check_parameters(path.stem, kind.__init__, params)
     return kind(spec, **params)
 
 
@@ -261,7 +262,7 @@ def _takes(function: Any) -> list[str] | None:
     return [p.name for p in known if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
 
 
-def _taken(name: str, function: Any, params: dict[str, Any]) -> None:
+def check_parameters(name: str, function: Any, params: dict[str, Any]) -> None:
     """Raises `TypeError` for a parameter that a plug-in does not take; what it raises itself is its own."""
     takes = _takes(function)
     for given in params:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -17,48 +15,62 @@ from ..data import Dataset
 from ..measure import Study, measure
 from ..model import Model
 from ..nn.networks import Spec
-from ..records.schema import SCHEMA
 from ..records.store import Store
-from ..training import Training
-from ..training.strategies import MACHINE, Attempt, Plan, attempts
-from . import provenance
+from ..training import Trained, Training
+from ..training.strategies import Attempt, Plan, attempts, tried
+from .kept import keep_beside
+from .point import MEASURED, compose, describe_data, describe_model, words
 from .spec import Curve
-
-MEASURED = ("values", "factors", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
 
 Report = Callable[[dict[str, Any]], None]
 
 
-def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) -> None:
-    """Write a record for every point of `curve` that `store` lacks.
+class Work(NamedTuple):
+    """A curve on its way into a store."""
 
-    An exception of a plug-in becomes a record with status `error` and its traceback, at every point it concerns.
-    Only trouble of the machine itself (no space, interrupt) is raised.
+    curve: Curve
+    store: Store
+    report: Report
+
+
+class Given(NamedTuple):
+    """The data of a curve."""
+
+    data: Dataset
+    spec: Spec
+    about: dict[str, Any]
+
+
+def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) -> None:
+    """Write a record for every point of `curve` that `store` lacks, and its weights where they are kept.
+
+    Whatever a plug-in raises, `SystemExit` included, becomes a record with status `error` and its traceback, at every
+    point it concerns.  Only trouble of the machine itself (no space, no memory, interrupt) is raised.
     """
-    wanted = [sigma for sigma in curve.sigmas if not store.has(curve.spec(sigma))]
+    wanted = tuple(sigma for sigma in curve.sigmas if not store.has(curve.spec(sigma)))
     if not wanted:
         return
     with threadpool_limits(curve.threads):
         torch.set_num_threads(curve.threads)
-        _run(curve, store, wanted, progress)
+        _run(Work(curve, store, progress), wanted)
 
 
-def _run(curve: Curve, store: Store, wanted: list[float | None], progress: Report) -> None:
+def _run(work: Work, wanted: tuple[float | None, ...]) -> None:
     started = time.time()
-    try:
-        data = registry.dataset(curve.dataset, **curve.dataset_params)
-        spec = data.spec(**curve.network)
-        about = _describe_data(data)
-    except MACHINE:
-        raise
-    except BaseException as error:
+    given, error = tried(lambda: _given(work.curve))
+    if given is None:
         for sigma in wanted:
-            _write(curve, store, Attempt(sigma, None, 0.0, error), {}, started, progress)
+            _write(work, Attempt(sigma, None, 0.0, error), {}, {}, started)
         return
-    for attempt in attempts(_plan(curve, data, spec, wanted, progress)):
+    for attempt in attempts(_plan(work, given, wanted)):
         if attempt.sigma in wanted:
-            _measure(curve, store, attempt, data, spec, about, started, progress)
+            _record(work, given, attempt, started)
             started = time.time()
+
+
+def _given(curve: Curve) -> Given:
+    data: Dataset = registry.dataset(curve.dataset, **curve.dataset_params)
+    return Given(data, data.spec(**curve.network), describe_data(data))
 
 
 def give_up(
@@ -72,7 +84,7 @@ def give_up(
     """Record `error` at every point of a curve that has no record, or at `only` these of them."""
     for sigma in curve.sigmas if only is None else only:
         if not store.has(curve.spec(sigma)):
-            _write(curve, store, Attempt(sigma, None, 0.0, error), {}, time.time(), progress)
+            _write(Work(curve, store, progress), Attempt(sigma, None, 0.0, error), {}, {}, time.time())
 
 
 def _new(curve: Curve, data: Dataset, spec: Spec) -> Model:
@@ -88,137 +100,72 @@ def _new(curve: Curve, data: Dataset, spec: Spec) -> Model:
     return model.to(curve.device)
 
 
-def _plan(curve: Curve, data: Dataset, spec: Spec, wanted: list[float | None], progress: Report) -> Plan:
+def _plan(work: Work, given: Given, wanted: tuple[float | None, ...]) -> Plan:
+    curve = work.curve
+
     def step(sigma: float | None, now: int, steps: int) -> None:
-        progress({"sigma": sigma, "phase": "train", "step": now, "steps": steps})
+        work.report({"sigma": sigma, "phase": "train", "step": now, "steps": steps})
 
     return Plan(
-        new=lambda: _new(curve, data, spec),
-        data=data,
+        new=lambda: _new(curve, given.data, given.spec),
+        data=given.data,
         sigmas=curve.sigmas,
-        wanted=tuple(wanted),
+        wanted=wanted,
         training=Training.of(curve.budget, seed=named_seed("train", curve.seed), device=curve.device),
         strategy=curve.strategy,
         progress=step,
     )
 
 
-def _measure(
-    curve: Curve,
-    store: Store,
-    attempt: Attempt,
-    data: Dataset,
-    spec: Spec,
-    about: dict[str, Any],
-    started: float,
-    progress: Report,
-) -> None:
-    """Measure one frozen model and write its record."""
-    extra: dict[str, Any] = {"data": about}
+def _record(work: Work, given: Given, attempt: Attempt, started: float) -> None:
+    """Measure one frozen model and write its record; what was found before an exception is kept."""
+    tables: dict[str, Any] = {"data": given.about, "nulls": {}}
     vectors: dict[str, Any] = {}
     began = time.perf_counter()
-    if attempt.trained is not None:
-        model, control = attempt.trained.model, attempt.trained.control
-        extra["control"] = dataclasses.asdict(control)
-        extra["learning"] = attempt.trained.learning.table()
-        extra["model"] = _describe_model(model, data, curve.device)
-        if control.status != "diverged":
-            progress({"sigma": attempt.sigma, "phase": "measure", "step": 0, "steps": 1})
-            try:
-                study = Study(
-                    model.requires_grad_(False),
-                    data,
-                    curve.budget,
-                    curve.heads,
-                    spec,
-                    seed=named_seed("measure", curve.seed),
-                    device=curve.device,
-                )
-                measured = measure(study)
-                extra |= {name: getattr(measured, name) for name in MEASURED}
-                vectors = measured.vectors
-            except MACHINE:
-                raise
-            except BaseException as error:
-                attempt = attempt._replace(error=error)
-    extra["measure_s"] = time.perf_counter() - began
-    _write(curve, store, attempt, extra, started, progress, vectors)
+    trained = attempt.trained
+    if trained is not None:
+        _, error = tried(lambda: _measured(work, given, trained, tables, vectors))
+        attempt = attempt._replace(error=error)
+        if work.curve.keep_models and "model" in tables and trained.control.status != "diverged":
+            kept, trouble = tried(lambda: keep_beside(work.store, work.curve, trained, given.spec))
+            tables["model"] = {**tables["model"], "weights": kept}
+            if trouble:
+                tables["nulls"] = {**tables["nulls"], "model.weights": words(trouble)}
+    tables["measure_s"] = time.perf_counter() - began
+    _write(work, attempt, tables, vectors, started)
 
 
-def _write(
-    curve: Curve,
-    store: Store,
-    attempt: Attempt,
-    extra: dict[str, Any],
-    started: float,
-    progress: Report,
-    vectors: dict[str, Any] | None = None,
-) -> None:
-    """Compose the record of a point and store it."""
-    control = attempt.trained.control if attempt.trained else None
-    error = attempt.error
-    status, reason = ("error", f"{type(error).__name__}: {error}") if error else (control.status, control.reason)  # type: ignore[union-attr]
-    record = {
-        "schema": SCHEMA,
-        "key": curve.key(attempt.sigma),
-        "spec": curve.spec(attempt.sigma),
-        "status": status,
-        "reason": reason,
-        "traceback": "".join(traceback.format_exception(error, limit=-6)) if error else None,
-        "model": extra.get("model", {}),
-        "data": extra.get("data", {}),
-        "control": _finite(extra.get("control", {"sigma": attempt.sigma})),
-        "learning": extra.get("learning", {}),
-        **{name: extra.get(name, {}) for name in MEASURED},
-        "times": {"train_s": attempt.seconds, "measure_s": extra.get("measure_s", 0.0)},
-        "provenance": provenance.of_run(device=curve.device, threads=curve.threads, started=started),
-    }
-    store.write(record, vectors or {})
-    progress({"sigma": attempt.sigma, "phase": "done", "step": 1, "steps": 1, "status": status, "reason": reason})
+def _measured(work: Work, given: Given, trained: Trained, tables: dict[str, Any], vectors: dict[str, Any]) -> None:
+    """Fill the tables and vectors of a record."""
+    curve, sigma = work.curve, trained.control.sigma
+    tables["model"] = describe_model(trained.model, given.data, curve.device)
+    if trained.control.status == "diverged":
+        return
+    work.report({"sigma": sigma, "phase": "measure", "step": 0, "steps": 1})
+    study = Study(
+        trained.model.requires_grad_(False),
+        given.data,
+        curve.budget,
+        curve.heads,
+        given.spec,
+        seed=named_seed("measure", curve.seed),
+        device=curve.device,
+    )
+    found = measure(study)
+    tables |= {name: getattr(found, name) for name in MEASURED}
+    vectors |= found.vectors
 
 
-def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """NaN → None, the only form in which a record says that there is no number."""
-    return {k: None if isinstance(v, float) and v != v else v for k, v in values.items()}
-
-
-@torch.no_grad()
-def _describe_model(model: Model, data: Dataset, device: str) -> dict[str, Any]:
-    """What a model is, apart from how well it does."""
-    row = model.row
-    code = model.encode(data.view("train", row, slice(2)).batch().to(device))
-    return {
-        "title": row.title,
-        "paper": row.paper,
-        "labels": row.labels,
-        "labelled": model.labelled,
-        "decoder": row.decoder,
-        "objective": row.objective,
-        "channel": model.channel,
-        "side": row.side,
-        "n_params": sum(p.numel() for p in model.parameters()),
-        "blocks": {
-            name: {
-                "kind": "discrete" if block.discrete else "continuous",
-                "dim": block.sample.shape[1],
-                **({"side": True} if block.side else {}),
-            }
-            for name, block in code.items()
-        },
-    }
-
-
-def _describe_data(data: Dataset) -> dict[str, Any]:
-    """What the data are."""
-    return {
-        "hash": data.hash,
-        "shape": list(data.shape),
-        "likelihood": data.likelihood,
-        **{f"n_{part}": len(split) for part, split in data.splits.items()},
-        "task": list(data.task),
-        "sensitive": data.sensitive,
-        "factors": {
-            f.name: {"size": f.size, "kind": f.kind, "independent": f.independent, "H_y": f.entropy}
-            for f in data.factors
-        },
-    }
+def _write(work: Work, attempt: Attempt, tables: dict[str, Any], vectors: dict[str, Any], started: float) -> None:
+    """Compose the record of a point and store it; where the store refuses what is in it, why is the record."""
+    record = compose(work.curve, attempt, tables, started=started)
+    try:
+        work.store.write(record, vectors)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        refused = attempt._replace(trained=None, error=ValueError(f"the record cannot be written: {words(error)}"))
+        record = compose(work.curve, refused, {"data": tables.get("data", {})}, started=started)
+        work.store.write(record, {})
+    done = {"phase": "done", "step": 1, "steps": 1, "status": record["status"], "reason": record["reason"]}
+    work.report({"sigma": attempt.sigma, **done})

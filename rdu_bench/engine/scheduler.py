@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,17 +66,19 @@ def run(
     scheduler: str | None = None,
     shard: tuple[int, int] | None = None,
     retry_failed: bool = False,
+    keep_models: bool = False,
     quiet: bool = False,
 ) -> Outcome:
     """Train, freeze, measure, record and report a suite, doing only what `out` does not hold yet.
 
     `jobs` is the number of worker processes; 0 runs in this one.  Interrupting loses at most the points in work.
+    `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
     Raises `SuiteError`, `LookupError` or `PluginError` before anything is computed.
     """
     prepare(data_dir, plugins)
     chosen = suite.read(suite_name)
     asked = Selection(tuple(models), tuple(datasets), tuple(sigmas), seeds, budget, strategy, device, shard=shard)
-    wanted = curves(chosen, asked)
+    wanted = [replace(curve, keep_models=keep_models) for curve in curves(chosen, asked)]
     folder = Path(out) if out else Path("results") / "runs" / chosen.name
     store = Store(folder)
     store.sweep()

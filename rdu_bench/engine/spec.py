@@ -33,6 +33,7 @@ class Curve:
     strategy: str = "independent"
     threads: int = 1
     device: str = "cpu"
+    keep_models: bool = False  # beside the records; decides no number, and is no part of a spec
 
     @property
     def row(self) -> str:

@@ -91,6 +91,7 @@ class Store:
         path = self.path(spec, digest(spec))
         path.unlink(missing_ok=True)
         path.with_suffix(".safetensors").unlink(missing_ok=True)
+        path.with_suffix(".weights.safetensors").unlink(missing_ok=True)
 
     def sweep(self) -> None:
         """Remove temporary files that a killed run left behind; those of a run that still writes are younger."""

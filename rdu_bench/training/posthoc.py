@@ -8,6 +8,7 @@ N(0, I + diag τ²), exact on the training set where the whitened code has unit 
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -49,11 +50,7 @@ class Whitened(Model):
 
     def __init__(self, model: Model, seen: Seen, sigma: float | None):
         super().__init__()
-        self.model = copy.deepcopy(model).eval()
-        self.row, self.channel, self.rate_is_set = model.row, model.channel, sigma is not None
-        learned = model.channel == "posthoc-learned"
-        if not learned:
-            self.model.requires_grad_(False)
+        self._wrap(copy.deepcopy(model), sigma is not None)
         device = next(model.parameters()).device
         sent = [self._f(part.to(device)) for part in seen.chunks(1024)]
         f = torch.cat([part for part, _ in sent]).double()
@@ -62,14 +59,33 @@ class Whitened(Model):
         size = white.matrix.shape[1]
         if not size:
             raise ValueError("the encoder maps every training example to one code: no noise gives it a rate")
-        self.register_buffer("mean", white.mean.float())
-        self.register_buffer("whiten", white.matrix.float())
-        self.register_buffer("colour", white.back.float())
+        self._channel(white.mean.float(), white.matrix.float(), white.back.float())
         self.sigma = float(size) if sigma is None else max(sigma - side, LEAST)
         if sigma is not None and sigma - side < LEAST:
             self.limit = f"side information alone costs {side:.2f} nats"
-        self.share = nn.Parameter(torch.zeros(size, device=device), requires_grad=learned)
-        self.growth = nn.Parameter(torch.zeros((), device=device), requires_grad=sigma is None)
+
+    @classmethod
+    def restored(cls, model: Model, kept: Mapping[str, Tensor], sigma: float) -> Whitened:
+        """Behind a channel that was kept: its buffers by name, and its `sigma`, in nats."""
+        made = cls.__new__(cls)
+        Model.__init__(made)
+        made._wrap(model, True)
+        made._channel(kept["mean"], kept["whiten"], kept["colour"])
+        made.sigma = sigma
+        return made
+
+    def _wrap(self, model: Model, rate_is_set: bool) -> None:
+        self.model = model.eval()
+        self.row, self.channel, self.rate_is_set = model.row, model.channel, rate_is_set
+        if model.channel != "posthoc-learned":
+            self.model.requires_grad_(False)
+
+    def _channel(self, mean: Tensor, whiten: Tensor, colour: Tensor) -> None:
+        for name, value in (("mean", mean), ("whiten", whiten), ("colour", colour)):
+            self.register_buffer(name, value)
+        learned = self.channel == "posthoc-learned"
+        self.share = nn.Parameter(mean.new_zeros(len(colour)), requires_grad=learned)
+        self.growth = nn.Parameter(mean.new_zeros(()), requires_grad=not self.rate_is_set)
 
     def train(self, mode: bool = True) -> Whitened:
         """As of any module, but the model behind the channel stays as it was measured."""

@@ -1,0 +1,107 @@
+"""The record of a point: what was trained and measured, in a form that can always be written."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..data import Dataset
+from ..model import Model
+from ..records.schema import SCHEMA
+from ..training.strategies import Attempt
+from . import provenance
+from .spec import Curve
+
+MEASURED = ("values", "factors", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
+LONGEST = 2000  # characters of a reason
+TRACED = 20_000  # characters of a traceback
+
+
+def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, started: float) -> dict[str, Any]:
+    """The record of a point that was trained, or was not; `tables` are what is known beside its training."""
+    trained, error = attempt.trained, attempt.error
+    status, reason = (
+        ("error", words(error)) if error or not trained else (trained.control.status, trained.control.reason)
+    )
+    return {
+        "schema": SCHEMA,
+        "key": curve.key(attempt.sigma),
+        "spec": curve.spec(attempt.sigma),
+        "status": status,
+        "reason": reason,
+        "traceback": _traced(error) if error else None,
+        "model": tables.get("model", {}),
+        "data": tables.get("data", {}),
+        "control": _finite(dataclasses.asdict(trained.control)) if trained else {"sigma": attempt.sigma},
+        "learning": trained.learning.table() if trained else {},
+        **{name: tables.get(name, {}) for name in MEASURED},
+        "times": {"train_s": attempt.seconds, "measure_s": tables.get("measure_s", 0.0)},
+        "provenance": provenance.of_run(device=curve.device, threads=curve.threads, started=started),
+    }
+
+
+def _traced(error: BaseException) -> str:
+    text = "".join(traceback.format_exception(error, limit=-6))
+    return text if len(text) <= TRACED else f"{text[: TRACED // 2]} … {text[-TRACED // 2 :]}"
+
+
+def words(error: BaseException | None) -> str:
+    """An exception in words, whatever a plug-in has made of it."""
+    if error is None:
+        return "there is neither a model nor a reason"
+    try:
+        said = str(error)
+    except Exception as other:
+        said = f"it cannot say what it is ({type(other).__name__})"
+    return f"{type(error).__name__}: {said}"[:LONGEST]
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    """NaN → None, the only form in which a record says that there is no number."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in values.items()}
+
+
+@torch.no_grad()
+def describe_model(model: Model, data: Dataset, device: str) -> dict[str, Any]:
+    """What a model is, apart from how well it does."""
+    row = model.row
+    code = model.encode(data.view("train", row, slice(2)).batch().to(device))
+    return {
+        "title": row.title,
+        "paper": row.paper,
+        "labels": row.labels,
+        "labelled": model.labelled,
+        "decoder": row.decoder,
+        "objective": row.objective,
+        "channel": model.channel,
+        "side": row.side,
+        "n_params": sum(p.numel() for p in model.parameters()),
+        "blocks": {
+            name: {
+                "kind": "discrete" if block.discrete else "continuous",
+                "dim": block.sample.shape[1],
+                **({"side": True} if block.side else {}),
+            }
+            for name, block in code.items()
+        },
+    }
+
+
+def describe_data(data: Dataset) -> dict[str, Any]:
+    """What the data are."""
+    return {
+        "hash": data.hash,
+        "shape": list(data.shape),
+        "likelihood": data.likelihood,
+        **{f"n_{part}": len(split) for part, split in data.splits.items()},
+        "task": list(data.task),
+        "sensitive": data.sensitive,
+        "factors": {
+            f.name: {"size": f.size, "kind": f.kind, "independent": f.independent, "H_y": f.entropy}
+            for f in data.factors
+        },
+    }
