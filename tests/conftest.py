@@ -1,11 +1,45 @@
-"""What holds for every test: one thread, one seed."""
+"""What holds for every test: one thread, one seed; and which defining effects of models are tested today."""
 
+import datetime
 import os
 import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch, and for what tests start
 
 import pytest
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--effects", type=int, default=0, metavar="N", help="with the fast tests, N defining effects of models, in turn"
+    )
+    parser.addoption(
+        "--day", type=int, default=None, metavar="DAY", help="whose turn: a day since 0001-01-01, today unless given"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """All defining effects are slow, but those whose turn it is."""
+    effects = sorted((item for item in items if item.get_closest_marker("effect")), key=lambda item: item.nodeid)
+    number, day = config.getoption("effects"), config.getoption("day") or datetime.date.today().toordinal()
+    first = day * number % len(effects) if effects else 0
+    turn = [effects[(first + i) % len(effects)] for i in range(min(number, len(effects)))]
+    for item in effects:
+        if item not in turn:
+            item.add_marker(pytest.mark.slow)
+    config.stash[TURN] = [item.name for item in turn]
+    config.stash[DAY] = day
+
+
+TURN, DAY = pytest.StashKey[list[str]](), pytest.StashKey[int]()
+
+
+def pytest_report_collectionfinish(config):
+    """Says whose turn it is, and how to repeat it."""
+    turn = config.stash.get(TURN, [])
+    again = f"--effects {len(turn)} --day {config.stash.get(DAY, 0)}"
+    return [f"defining effects in turn ({again}): {', '.join(turn)}"] if turn else []
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ def test_the_best_critic_costs_log_four_less_twice_jensen_and_shannon():
     assert model.regularizer(labelled(1), code).item() == pytest.approx(2 * paid, abs=2 * error)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_the_crowd_of_codes_comes_to_look_like_the_prior_under_a_critic():
     digits, off = registry.dataset("digits"), {}
     for strength in (0.0, 1.0):
@@ -187,7 +187,7 @@ def test_what_there_is_not_is_refused(name, params, words):
         new(name, **params)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_at_equal_rate_the_critic_leaves_less_of_it_to_mismatch():
     """R_own − R*, of three seeds 0.20, 0.24 and 0.12 nats less."""
     digits, mismatch = registry.dataset("digits"), {}
@@ -199,7 +199,7 @@ def test_at_equal_rate_the_critic_leaves_less_of_it_to_mismatch():
     assert mismatch[1.0] < mismatch[0.0] - 0.1
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_at_equal_rate_the_critic_of_symbols_makes_them_say_more():
     """KL(q(y|x) ‖ 1/K), of three seeds 0.50, 0.49 and 0.42 nats more."""
     digits, told = registry.dataset("digits"), {}

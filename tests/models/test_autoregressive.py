@@ -185,7 +185,7 @@ class Stripes(Data):
         self.splits = {part: Examples(x[at], {"y": y[at]}) for part, at in parts.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_what_a_pixel_cnn_sees_need_not_be_sent():
     """At 2 nats, with windows and without: 14.3 and 13.9 nats of D apart with two seeds."""
     data = Stripes()
@@ -259,7 +259,7 @@ def test_a_categorical_code_costs_at_most_the_logarithm_of_its_symbols():
     assert float(model(given).rate.detach().mean()) == pytest.approx(math.log(7), abs=0.05)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_at_equal_rate_the_critic_leaves_less_of_it_to_mismatch_behind_a_pixelcnn():
     """R_own − R*, of two seeds 0.07 and 0.12 nats less."""
     digits, mismatch = registry.dataset("digits"), {}

@@ -133,7 +133,7 @@ def test_what_it_adds_points_up_the_density():
     assert float((added - up).square().sum() / up.square().sum()) < 0.02
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_training_on_flipped_pixels_makes_codes_that_flips_harm_less_at_equal_rate():
     """Measured over two seeds, D_y at flips of 10 and 20 %: 0.17 to 0.23 and 0.34 to 0.40 nats less."""
     digits, loss = registry.dataset("digits"), {}

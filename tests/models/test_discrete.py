@@ -117,7 +117,7 @@ def test_vq_rate_is_the_joint_log_ratio_on_average():
     assert block.rate.std() > 0.01  # it depends on what was sent before
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_vq_meets_rates_on_both_sides_of_the_elbo():
     data = registry.dataset("digits")
     lost = []
@@ -282,7 +282,7 @@ def test_the_capacity_term_moves_the_symbol_and_nothing_else():
     assert all(w.grad is None for w in model.decoder.parameters())
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_a_capacity_of_its_own_makes_the_symbol_know_classes():
     data = registry.dataset("digits")
     found = {}

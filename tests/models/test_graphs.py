@@ -201,7 +201,7 @@ def test_a_graph_that_is_none_says_where(wrong):
         new("structured_dgm", nodes=wrong)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_a_graph_of_which_more_nodes_are_observed_explains_more():
     """Digits in colours: where colour is a node that is shown, y and x are better known (1.8 to 2.1 nats of D)."""
     data = registry.dataset("coloured", correlation=0.0)
@@ -217,7 +217,7 @@ def test_a_graph_of_which_more_nodes_are_observed_explains_more():
     assert both[0] < one[0] - 1 and both[1] > one[1] + 0.06
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_a_prior_of_z_that_knows_y_lowers_distortion_at_the_same_rate():
     """The default graph against M2's, N(0, I) for every y (0.17 to 0.45 nats at 9)."""
     data = registry.dataset("digits")

@@ -239,7 +239,7 @@ def mistaken(model, data):
     return {name: log_loss(y_test, h.predict_proba(codes["test"][name].sample.numpy())) for name, h in heads.items()}
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_depth_sorts_what_a_variational_ladder_sends_and_saves_distortion():
     """At 9 nats: D 2.9 and 3.1 nats below that of the lowest level alone, as wide as all, with two seeds; z_3 tells
     .29 to .40 nats more about the digit than z_1, with three."""

@@ -216,7 +216,7 @@ def test_svae_decodes_z_alone():
     close(model.decode(blind).mean, model.decode(code).mean)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_components_know_classes_better_than_k_means_of_a_vae_does():
     data = registry.dataset("digits")
     found = {}

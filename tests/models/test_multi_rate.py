@@ -338,7 +338,7 @@ def digits(seed, steps, *, code_gates=True):
     return data, model
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_one_training_does_as_well_as_two_that_took_as_long_together():
     """D over that of VAEs of 800 steps each, in nats of about 20."""
     data, model = digits(0, 1600)
@@ -348,7 +348,7 @@ def test_one_training_does_as_well_as_two_that_took_as_long_together():
         assert lost(made, data, "test", 5) < lost(alone, data, "test", 5) + margin
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_gates_of_the_code_are_what_lets_one_training_serve_all_rates():
     found = {}
     for code_gates in (True, False):

@@ -85,7 +85,7 @@ def test_latents_that_do_not_suffice_are_named():
         registry.model("dc_ign", SPEC, width=3)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_latents_know_the_factor_they_are_kept_for(sprites):
     """Scale, x and y are known best by a latent kept for them, and x and y by both; a VAE knows of no such order."""
     found = {}

@@ -296,7 +296,7 @@ def taught(net, x, y, steps=400, lr=5e-3, decay=0.01):
     return net
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_m2_knows_more_of_y_than_heads_that_saw_the_same_labels():
     """30 labels: D_y at least 0.1 nats and accuracy 3 points better than the best head's (0.12 to 0.54, 5 to 11)."""
     data = registry.dataset("digits")
@@ -311,7 +311,7 @@ def test_m2_knows_more_of_y_than_heads_that_saw_the_same_labels():
     assert right[0] > max(right[1:]) + 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_m1_m2_knows_more_of_y_than_a_head_on_the_same_features():
     """Its D_y against that of its like on the same z_1 and labels, decayed as suits it best (0.17 to 0.21 nats)."""
     data = registry.dataset("digits")

@@ -316,7 +316,7 @@ def changed(model, data, side="s"):
         return float((model.decode(code).log_prob(seen.x) - model.decode(lie).log_prob(seen.x)).mean())
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_fair_codes_tell_less_of_s_than_their_twin_at_equal_rate(coloured):
     """Seeds 0, 1, 2 at 6 nats: 0.01, 0.03, 0.06 nats of s against 0.60, 0.56, 0.52."""
     (fair, a), (twin, b) = (trained("vfae", coloured, 6.0, strength=w) for w in (10.0, 0.0))
@@ -325,7 +325,7 @@ def test_fair_codes_tell_less_of_s_than_their_twin_at_equal_rate(coloured):
     assert leaked(fair, coloured) < 0.25 * leaked(twin, coloured)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_faded_codes_tell_less_of_s_than_their_twin_at_equal_rate(coloured):
     """Seeds 0, 1, 2 at 6 nats of z: 0.11, 0.20, 0.11 nats of s against 0.66, 0.69, 0.65."""
     (faded, a), (twin, b) = (trained("fader", coloured, 6.0, strength=w) for w in (0.3, 0.0))
@@ -334,7 +334,7 @@ def test_faded_codes_tell_less_of_s_than_their_twin_at_equal_rate(coloured):
     assert leaked(faded, coloured) < 0.5 * leaked(twin, coloured)
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_what_is_left_to_z_tells_less_of_s_than_its_twins_at_equal_rate(coloured):
     """Seeds 0, 1, 2 at 6 nats: 0.00, 0.01, 0.00 nats of s against 0.51, 0.45, 0.09."""
     (apart, a), (twin, b) = (trained("hadad", coloured, 6.0, strength=w) for w in (1.0, 0.0))

@@ -165,7 +165,7 @@ def taught(net, x, y, steps=400, lr=5e-3, decay=0.01):
     return net
 
 
-@pytest.mark.slow
+@pytest.mark.effect
 def test_dropout_for_a_label_drops_what_the_label_is_not():
     """Colour is a nuisance: at 4 nats its code tells no colour and much of y, that of a reconstruction the reverse."""
     data = registry.dataset("coloured", correlation=0.0)
