@@ -34,7 +34,6 @@ class Coloured(GroundTruth):
         task="that of the base: digit or shape",
         sensitive="colour",
         provides=("labels", "image", "binary", "groups"),
-        entropy="exact",
         files="those of its base",
     )
 
@@ -44,7 +43,7 @@ class Coloured(GroundTruth):
             raise DataError(f"coloured: base is {base!r}; it must be one of {', '.join(BASES)}.")
         if isinstance(colours, bool) or colours not in range(2, COLOURS + 1):
             raise DataError(f"coloured: colours is {colours!r}; it must be 2 or {COLOURS}.")
-        if not 0 <= correlation <= 1:
+        if not isinstance(correlation, int | float) or not 0 <= correlation <= 1:
             raise DataError(f"coloured: correlation is {correlation!r}; it must be from 0 to 1.")
         plain = dataset(base, **params)
         if plain.sensitive:

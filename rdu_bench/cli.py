@@ -28,7 +28,7 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder with da
 
 
 # errors that users can mend, by name: importing the classes would import torch
-MENDABLE = ("SuiteError", "PluginError", "DataError", "ScaffoldError", "LookupError", "FileNotFoundError")
+MENDABLE = ("SuiteError", "PluginError", "DataError", "ScaffoldError", "CheckError", "LookupError", "FileNotFoundError")
 MACHINE = ("WriteError", "EngineError")  # exit code 1: what is finished is kept
 
 
@@ -307,13 +307,11 @@ def verify(folder: Folder = None) -> None:
 
 @app.command()
 def check(file: Path, plugins: Plugins = None) -> None:
-    """Say in words what is wrong with a model file."""
+    """Say in words what is wrong with the file of a model, probe, data set or suite."""
     from . import _paths
-    from .conformance.check import check as findings
+    from .conformance import check as findings
 
     _paths.add_plugins(*(plugins or ()))
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is not a file")
     wrong = 0
     for finding in findings(file):
         wrong += not finding.ok
@@ -327,9 +325,9 @@ def check(file: Path, plugins: Plugins = None) -> None:
 def new_model(name: str, folder: Annotated[Path, typer.Option("--dir", help="Where to.")] = Path("models")) -> None:
     """Write models/NAME.py."""
     from . import registry
-    from .conformance.scaffold import new_model as write
+    from .conformance.scaffold import new
 
-    path = write(name, folder)
+    path = new("model", name, folder)
     print(f"wrote {path}\nnext: rdu-bench check {path}")
     if path.stem not in registry.files("models"):
         root = path.parent.parent if path.parent.name == "models" else "FOLDER, with it in FOLDER/models/,"

@@ -26,4 +26,5 @@ def data_files() -> list[DataFiles]:
         except Exception as error:  # of somebody's file
             lacks = str(error).strip().splitlines()[0]
         found.append(DataFiles(name, needs, lacks))
-    return found
+    broken = registry.scan("datasets").trouble
+    return found + [DataFiles(name, "", sentence) for name, sentence in sorted(broken.items())]

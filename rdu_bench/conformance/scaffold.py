@@ -1,45 +1,18 @@
-"""`rdu-bench new model NAME`: a file that runs, to be changed."""
+"""`rdu-bench new KIND NAME`: a file that runs, to be changed."""
 
 from __future__ import annotations
 
 import keyword
+import re
 from pathlib import Path
 
-from .. import _paths, registry
+from .. import _files, _paths, registry
+from ..budget import SUITES
+from .templates import TEXTS
 
 
 class ScaffoldError(ValueError):
     """A name cannot be had; the message says why and what to do."""
-
-
-MODEL = '''\
-from torch import Tensor
-
-from rdu_bench.api import Autoencoder, Batch, Code, Row, Spec
-
-
-class {title}(Autoencoder):
-    """One line: what sets this model apart.
-
-        L = D + R + penalty · E ‖μ(x)‖²        replace this by your objective
-
-    Authors year (arXiv:0000.00000), eq. 1.
-    """
-
-    row = Row(
-        paper="0000.00000",
-        title="{title}",
-        objective="D + R + penalty · E ‖μ(x)‖²",
-        R1="penalty · E ‖μ(x)‖²",
-    )
-
-    def __init__(self, data: Spec, *, penalty: float = 0.01):
-        super().__init__(data)
-        self.penalty = penalty
-
-    def regularizer(self, batch: Batch, code: Code) -> Tensor:
-        return self.penalty * code["z"].q.mean.square().sum(-1).mean()
-'''
 
 
 SURVEY = """\
@@ -54,20 +27,40 @@ in nats.  Made from the files by `rdu-bench models --markdown`.
 |---|---|---|---|---|---|---|---|---|---|---|"""
 
 
-def new_model(name: str, folder: Path) -> Path:
-    """Write `folder`/NAME.py and return it.  Raises `ScaffoldError` for a name that is none or is taken."""
+def new(kind: str, name: str, folder: Path) -> Path:
+    """Write a file of a kind (model, probe, dataset or suite) called `name` into `folder`, and return it.
+
+    Raises `ScaffoldError` for a name that cannot be one or is taken and for a folder that is none, `WriteError` where
+    nothing can be written.
+    """
     stem = name.replace("-", "_")
-    if not stem.isidentifier() or keyword.iskeyword(stem) or stem.startswith("_") or stem != stem.lower():
-        raise ScaffoldError(f"{name!r} cannot be a model's name: use lower-case letters, digits and _, such as my_vae")
-    known = registry.files("models")
+    if not re.fullmatch("[a-z][a-z0-9_]{0,63}", stem) or keyword.iskeyword(stem):
+        example = {"model": "my_vae", "probe": "my_head", "dataset": "my_data", "suite": "my_suite"}[kind]
+        raise ScaffoldError(
+            f"{_shown(name)} cannot be a {kind}'s name: use at most 64 small letters, digits and _, such as {example}."
+        )
+    known = _taken(kind)
     if stem in known:
-        raise ScaffoldError(f"there is a model {stem!r} already, {known[stem]}: choose another name")
-    path = folder / f"{stem}.py"
-    if path.exists():
-        raise ScaffoldError(f"{path} exists already: choose another name, or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(MODEL.format(title="".join(part.capitalize() for part in stem.split("_"))))
+        raise ScaffoldError(f"there is a {kind} {stem!r} already, {known[stem]}: choose another name.")
+    if folder.exists() and not folder.is_dir():
+        raise ScaffoldError(f"--dir {folder} is a file; give a folder.")
+    path = folder / f"{stem}.{'toml' if kind == 'suite' else 'py'}"
+    if path.exists() or path.is_symlink():
+        raise ScaffoldError(f"{path} exists already: choose another name, or delete it.")
+    title = "".join(part.capitalize() for part in stem.split("_"))
+    _files.write(path, TEXTS[kind].format(title=title, stem=stem))
     return path
+
+
+def _taken(kind: str) -> dict[str, Path]:
+    """Names that there are of a kind, and their files."""
+    if kind == "suite":
+        return {path.stem: path for path in SUITES.glob("*.toml")}
+    return dict(registry.files(f"{kind}s"))
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= 40 else name[:40] + "…")
 
 
 def survey() -> str:

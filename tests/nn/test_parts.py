@@ -25,8 +25,10 @@ from rdu_bench.api import (
 )
 from rdu_bench.api import Dataset as Data
 from rdu_bench.autoencoder import NOISES
-from rdu_bench.conformance.check import _practice
-from rdu_bench.conformance.laws import Subject, labels_are_declared, specs
+from rdu_bench.conformance.model_rates import labels_are_declared
+from rdu_bench.conformance.model_subject import ModelSubject, specs
+from rdu_bench.conformance.models import _practice
+from rdu_bench.conformance.plugin import read
 from rdu_bench.model import replay
 from rdu_bench.training import Training, fit, fit_stack, mean_rate
 from rdu_bench.training.posthoc import Whitened
@@ -411,10 +413,10 @@ class Narrows(Autoencoder):
 """
 
 
-def subject(folder, **params) -> Subject:
+def subject(folder, **params) -> ModelSubject:
     path = folder / "narrows.py"
     path.write_text(NARROWS)
-    made = Subject(path, params)
+    made = ModelSubject(read(path), params)
     made.load()
     return made
 

@@ -1,0 +1,156 @@
+"""The laws of what a model is charged: rate, distortion and labels."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.distributions import kl_divergence
+
+from ..model import Batch, Block, Terms, flatten, total_rate
+from .model_subject import DRAWS, B, ModelSubject
+from .model_terms import reached
+from .plugin import Problems
+
+LIMIT = 5.0  # standard errors a true equality may be off by
+
+
+def rate_is_paid(subject: ModelSubject) -> Problems:
+    """Every block pays the KL divergence of what was sent from what was expected, and never less than 0."""
+    model, batch = subject.used(), subject.measured(subject.batch().x)
+    off: dict[str, list[Tensor]] = {}
+    paid: dict[str, list[Tensor]] = {}
+    closed: dict[str, bool] = {}
+    with torch.no_grad():
+        for _ in range(DRAWS):
+            for name, block in model.encode(batch).items():
+                closed[name] = _is_closed(block)
+                off.setdefault(name, []).append(block.log_ratio - block.rate)
+                paid.setdefault(name, []).append(block.rate)
+    for name in off:
+        gap, rate = torch.cat(off[name]), torch.cat(paid[name])
+        if (z := _off(gap)) > LIMIT:
+            yield (
+                f"block {name!r} pays {float(rate.mean()):.4g} nats but log q(z|x) − log p(z) averages "
+                f"{float((gap + rate).mean()):.4g} ({z:.0f} standard errors off): charge it with transmit(q, p)"
+            )
+        # a rate of which draws are a part may be below 0 by chance, its mean may not
+        lowest = float(rate.min()) if closed[name] else float(rate.mean()) + LIMIT * _error(rate)
+        if lowest < -1e-3:
+            yield f"block {name!r} pays {lowest:.4g} nats: no KL divergence is negative"
+
+
+def _is_closed(block: Block) -> bool:
+    """Whether what the block pays is a divergence in closed form."""
+    try:
+        return torch.allclose(block.rate, kl_divergence(block.q, block.p), rtol=1e-4, atol=1e-4)
+    except NotImplementedError:
+        return False
+
+
+def _error(values: Tensor) -> float:
+    return float(values.double().std()) / math.sqrt(len(values))
+
+
+def _off(gap: Tensor) -> float:
+    """How many standard errors a mean is from 0, of which rounding is none."""
+    mean = float(gap.double().mean())
+    return 0.0 if abs(mean) < 1e-3 else abs(mean) / max(_error(gap), 1e-12)
+
+
+def rate_can_be_priced(subject: ModelSubject) -> Problems:
+    """R has a gradient, or the model has its channel put on afterwards."""
+    model, batch = subject.new(), subject.batch()
+    rate = model(batch).rate.mean()
+    if not model.channel.startswith("posthoc") and not any(reached(rate, tuple(model.parameters()))):
+        yield "R has no gradient, so no price changes it: do not detach q or the rate, or say channel = 'posthoc-iso'"
+
+
+def terms_are_the_codes(subject: ModelSubject) -> Problems:
+    """Training pays for the code and the decoder that are measured."""
+    model, batch = subject.used().eval(), subject.measured(subject.batch().x)
+    gaps: dict[str, list[Tensor]] = {"rate": [], "distortion": []}
+    with torch.no_grad():
+        for i in range(DRAWS):
+            torch.manual_seed(i)
+            terms: Terms = model(batch)
+            torch.manual_seed(i)
+            code = model.encode(batch)
+            gaps["rate"].append(terms.rate - total_rate(code))
+            if model.decodes:
+                gaps["distortion"].append(terms.distortion + model.decode(code).log_prob(batch.x))
+    said = {"rate": "the sum of what its blocks pay", "distortion": "−log p(x|z) of what decode returns"}
+    for name, gap in gaps.items():
+        if gap and (z := _off(torch.cat(gap))) > LIMIT:
+            mean = float(torch.cat(gap).mean())
+            yield f"the {name} of training is {mean:+.4g} nats off {said[name]} ({z:.0f} standard errors)"
+
+
+def decoder_is_normalised(subject: ModelSubject) -> Problems:
+    """What decode returns sums to 1 over the data."""
+    if not subject.new().decodes:
+        return
+    tiny = subject.spec(shape=(1, 2, 2))
+    with torch.no_grad():
+        model, x = subject.new(tiny), subject.batch(tiny).x
+        p = model.decode(model.encode(subject.measured(x)))
+        every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(-1, 1, 2, 2)
+        mass = torch.stack([p.log_prob(image.expand_as(x)) for image in every])
+        if mass.shape != (len(every), B):
+            yield f"log_prob of decode is {tuple(mass.shape[1:])}, not (B,): make all axes but the first one event"
+        elif float(mass.logsumexp(0).abs().max()) > 1e-3:
+            total = float(mass.logsumexp(0).exp().mean())
+            yield f"over all binary images p(x|z) sums to {total:.4g}, not 1: no missing constants, no weights on log p"
+        if "binary" in subject.row.needs:
+            return
+        line = subject.spec(shape=(1, 1, 1), likelihood="gaussian")
+        model, x = subject.new(line), subject.batch(line).x
+        p = model.decode(model.encode(subject.measured(x)))
+        grid = torch.linspace(-40, 40, 8001)
+        density = torch.stack([p.log_prob(g.expand_as(x)) for g in grid]).exp()
+        if density.dim() == 2 and float((torch.trapezoid(density, grid, dim=0) - 1).abs().max()) > 1e-2:
+            yield "over a real number p(x|z) does not integrate to 1: no missing constants, no weights on log p"
+
+
+def labels_are_declared(subject: ModelSubject) -> Problems:
+    """Labels are used where the row says so, and an unknown one is not taken for a class."""
+    spec = subject.spec()
+    model, batch = subject.new(), subject.batch()
+    known = batch._replace(y=torch.arange(B) % spec.classes, varied=torch.tensor(0))
+    changed = known._replace(y=(known.y + 1) % spec.classes, s=batch.s.roll(1), varied=torch.tensor(1))
+
+    def terms(given: Batch) -> list[Tensor]:
+        torch.manual_seed(3)
+        with torch.no_grad():
+            return [*model(given), flatten(model.encode(given))]
+
+    used = not all(torch.equal(a, b) for a, b in zip(terms(known), terms(changed), strict=True))
+    said = subject.row.labels
+    if used and not said:
+        yield "labels change the loss, but row.labels is '': say 'optional' or 'required'"
+    if not used and said:
+        yield f"row.labels is {said!r}, but no label changes the loss"
+    for name, unknown in {"y": -1, "s": -1}.items():
+        field, size = getattr(known, name), spec.classes if name == "y" else spec.groups
+        as_none = known._replace(**{name: torch.full_like(field, unknown)})
+        as_last = known._replace(**{name: torch.full_like(field, size - 1)})
+        as_first = known._replace(**{name: torch.zeros_like(field)})
+        none, last, first = map(terms, (as_none, as_last, as_first))
+        depends = not all(torch.equal(a, b) for a, b in zip(last, first, strict=True))
+        if depends and all(torch.equal(a, b) for a, b in zip(none, last, strict=True)):
+            yield f"an unknown label (batch.{name} = −1) is taken for the last class: index only where {name} ≥ 0"
+
+
+def measured_without_labels(subject: ModelSubject) -> Problems:
+    """It encodes examples of which no label is known, in any number, also one at a time."""
+    model, x = subject.new(), subject.batch().x
+    model.eval()
+    with torch.no_grad():
+        for some in (x, x[:1]):
+            code = model.encode(subject.measured(some))
+            if not bool(flatten(code).isfinite().all()) or not bool(total_rate(code).isfinite().all()):
+                yield "encode of unlabelled examples is not finite: measuring never gives labels (y = s = −1)"
+                return
+            if model.decodes and len(model.decode(code).log_prob(some)) != len(some):
+                yield f"decode of {len(some)} codes is not a distribution over {len(some)} examples"

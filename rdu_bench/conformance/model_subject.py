@@ -1,0 +1,73 @@
+"""A model file under examination: the batches, networks and weights that its laws try it on."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..model import Batch, Model, Row
+from ..nn.networks import Spec
+from .plugin import Subject
+
+CHANNELS = {"native", "trained-noise", "posthoc-iso", "posthoc-learned", "multi-rate"}
+
+B = 16  # examples in a batch
+DRAWS = 200  # of the code, where an average is compared
+
+
+class ModelSubject(Subject):
+    """A model file under examination, and what it is tried on."""
+
+    folder = "models"
+    base = Model
+
+    @cached_property
+    def row(self) -> Row:
+        """The row with these hyper-parameters, which may narrow its class's; an empty one where there is none."""
+        try:
+            return self.new().row
+        except Exception:  # that it cannot be built is a finding of its own
+            return getattr(self.kind, "row", Row(""))
+
+    def spec(self, **changes: Any) -> Spec:
+        """What a data set might ask for: 8×8 images, small networks."""
+        small = Spec((1, 8, 8), examples=1000, classes=4, groups=2, factors=2, hidden=(32, 32), latent=4)
+        return small._replace(**changes)
+
+    def new(self, spec: Spec | None = None, seed: int = 0) -> Model:
+        """A model with the weights of a seed."""
+        torch.manual_seed(seed)
+        return self.kind(spec or self.spec(), **self.params)  # type: ignore[no-any-return]
+
+    def used(self) -> Model:
+        """A model whose weights have left where they began, so that q and p are no longer nearly equal."""
+        model = self.new()
+        with torch.no_grad():
+            for weight in model.parameters():
+                weight.mul_(1.5).add_(0.1 * torch.randn_like(weight))
+        return model
+
+    def batch(self, spec: Spec | None = None, seed: int = 1) -> Batch:
+        """Random examples, every fourth of them without a label."""
+        spec = spec or self.spec()
+        torch.manual_seed(seed)
+        x = torch.rand(B, *spec.shape)
+        if spec.likelihood == "bernoulli":
+            x = (x < 0.5).float()
+        y, s = torch.randint(0, spec.classes, (B,)), torch.randint(0, spec.groups, (B,))
+        y[::4] = -1
+        return Batch(x, y, s, torch.tensor(0.5))
+
+    def measured(self, x: Tensor) -> Batch:
+        """What the model is given of x (n ≤ B, *shape) when it is measured."""
+        return Batch.unlabelled(x, torch.arange(len(x)) % self.spec().groups if self.row.side else None)
+
+
+def specs(subject: ModelSubject) -> list[Spec]:
+    """The data and networks that the model says it takes."""
+    likelihoods = ["bernoulli"] if "binary" in subject.row.needs else ["bernoulli", "gaussian"]
+    families: dict[str, tuple[int, ...]] = {"mlp": (32, 32), "conv": (4, 8, 32)}
+    return [subject.spec(family=f, hidden=h, likelihood=k) for f, h in families.items() for k in likelihoods]

@@ -1,0 +1,152 @@
+"""What is wrong with a model file, in words: every law that training, measuring and records rely on.
+
+The laws run from the file to its class, from the class to one batch, and from there to a short training on digits.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import replace
+
+import torch
+
+from .. import registry
+from ..data import Dataset
+from ..model import Model, Row, Terms
+from ..nn.networks import Spec
+from ..training import Trained, Training, fit
+from ..training.fitting import put_at
+from ..training.posthoc import comes_after
+from . import model_rates, model_terms
+from .model_subject import CHANNELS, ModelSubject, specs
+from .plugin import NEEDS, Law, Problems, card_cells, file_name, imports, law_name, one_class, parameters_of
+
+PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}")  # arXiv id, or OpenReview id
+CITED = re.compile(r"(?:arXiv:|openreview )([\w.-]*\w)", re.IGNORECASE)
+LABELS = {"", "optional", "required"}
+TRAINING = Training(steps=300, batch=100)
+TWINS = replace(TRAINING, steps=5)
+
+
+def row(subject: ModelSubject) -> Problems:
+    """The row is complete, and of literals."""
+    cells, wrong = card_cells(subject, "row", Row._fields)
+    yield from wrong
+    if cells is None:
+        if not wrong:
+            yield 'the class has no row; add `row = Row(paper="1312.6114", title="VAE", objective="D + R")`'
+        return
+    paper = cells.get("paper") or ""
+    if not PAPER.fullmatch(paper):
+        yield f"paper = {paper!r}: give the arXiv id (1312.6114) or OpenReview id (Sy2fzU9gl) that defines the loss"
+    for cell in ("title", "objective"):
+        if not cells.get(cell):
+            yield f"row lacks {cell}: it is what the table of models shows"
+    if (labels := cells.get("labels", "")) not in LABELS:
+        yield f"labels = {labels!r}: it is '', 'optional' or 'required'"
+    if not isinstance(needs := cells.get("needs", ()), tuple) or set(needs) - set(NEEDS):
+        yield f"needs = {needs!r}: it is a tuple of {', '.join(map(repr, sorted(NEEDS)))}"
+
+
+def docstring(subject: ModelSubject) -> Problems:
+    """The docstring states the loss and cites the row's paper."""
+    classes = [n for n in subject.tree.body if isinstance(n, ast.ClassDef)]
+    doc = next((d for d in map(ast.get_docstring, classes) if d), "") or ""
+    if not re.search(r"\S +(=|∝|≥) +\S|min_", doc):
+        yield "the class's docstring states no equation; write the loss, `L = D + R + …`, in an indented line"
+    cited = CITED.findall(doc)
+    found = re.search(r"paper=['\"]([^'\"]+)", subject.text)
+    if found and found[1] not in cited:
+        said = ", ".join(cited) or "nothing"
+        yield f"row says paper {found[1]}, the docstring cites {said}: make them agree, as in (arXiv:{found[1]})"
+
+
+def parameters(subject: ModelSubject) -> Problems:
+    """Hyper-parameters are keyword-only and have defaults, and it is built in both families of networks."""
+    yield from parameters_of(subject.kind.__init__, given=2)  # self and data
+    for spec in specs(subject):
+        try:
+            model = subject.new(spec)
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            yield f"cannot be built for {spec.family} networks and {spec.likelihood} data: {said}"
+        else:
+            if model.channel not in CHANNELS:
+                yield f"channel = {model.channel!r}: it is one of {', '.join(sorted(CHANNELS))}"
+
+
+# ---- training ------------------------------------------------------------------------------------------------------
+
+
+def _practice(row: Row) -> str:
+    """The smallest data set that has what a model needs."""
+    return "sprites" if "factors" in row.needs else "coloured" if "groups" in row.needs else "digits"
+
+
+def learns(subject: ModelSubject) -> Problems:
+    """Training on digits lowers its loss, the same way every time, and a rate target is met."""
+    data = registry.dataset(_practice(subject.row))
+    spec = data.spec(hidden=(64,), latent=10)
+    model = subject.new(spec)
+    before = _score(model, data)
+    free = fit(model, data, None, TRAINING)
+    if free.control.status == "diverged":
+        yield f"training diverged: {free.control.reason}"
+        return
+    after = _score(model, data)
+    if not after < before - 1e-3 * abs(before):
+        yield f"the loss does not fall in {TRAINING.steps} steps on digits: {before:.4g} nats before, {after:.4g} after"
+    twins = [fit(subject.new(spec), data, None, TWINS).model for _ in range(2)]
+    if not all(torch.equal(a, b) for a, b in zip(*(t.parameters() for t in twins), strict=True)):
+        yield "two trainings with one seed give different weights: draw noise from torch.rand* alone"
+    yield from _reaches(subject, free, data, spec)
+
+
+def _reaches(subject: ModelSubject, free: Trained, data: Dataset, spec: Spec) -> Problems:
+    """Half the rate it takes by itself, which any price on R must lead to; of no rate there is no half."""
+    if comes_after(free.model):
+        sigma, found = 4.0, put_at(free, data, 4.0, TRAINING).control
+    elif free.control.R_train >= 1:
+        sigma = free.control.R_train / 2
+        found = fit(subject.new(spec), data, sigma, TRAINING).control
+    else:
+        return
+    if found.rate_err is None or abs(found.rate_err) > 0.2:
+        yield (
+            f"asked for {sigma:.3g} nats it gives {found.R_train:.3g} ({found.status}): its rate must follow a "
+            "price on R, so let R's gradient reach the encoder and keep the regularizer from setting R"
+        )
+
+
+@torch.no_grad()
+def _score(model: Model, data: Dataset) -> float:
+    """D + R + regulariser of the validation set, in nats, at the end of training."""
+    split = data.splits["val"]
+    y = split.factors[data.label.name] if data.label else torch.full((len(split),), -1)
+    torch.manual_seed(5)
+    terms: Terms = model(data.seen("val", model.row)._replace(y=y))
+    return float(terms.distortion.mean() + terms.rate.mean() + terms.regularizer)
+
+
+STAGES: tuple[tuple[Law, ...], ...] = (
+    (file_name, imports, row, docstring),
+    (one_class,),
+    (parameters,),
+    (model_terms.per_example,),
+    (
+        model_terms.pure,
+        model_terms.examples_apart,
+        model_terms.players_apart,
+        model_terms.no_branches,
+        model_terms.stack,
+        model_rates.rate_is_paid,
+        model_rates.rate_can_be_priced,
+        model_rates.terms_are_the_codes,
+        model_rates.decoder_is_normalised,
+        model_rates.labels_are_declared,
+        model_rates.measured_without_labels,
+        learns,
+    ),
+)
+LAWS = tuple(law_name(law) for stage in STAGES for law in stage)
