@@ -145,6 +145,25 @@ class Symbols(Model):
         )
 
 
+class Wires(Model):
+    """Three bits on three wires, z_j = ±gain + noise, mixed by `turn`; the decoder reads the wires back."""
+
+    row = Row(paper="0000.00000", title="wires")
+
+    def __init__(self, gain: float = 2.0, turn: torch.Tensor | None = None):
+        super().__init__()
+        self.gain, self.turn = gain, torch.eye(3) if turn is None else turn
+        self.still = torch.nn.Parameter(torch.zeros(()))
+
+    def encode(self, batch: Batch):
+        mean = self.gain * (2 * batch.x.flatten(1) - 1) @ self.turn
+        return {"z": transmit(gaussian(mean, torch.ones_like(mean)), gaussian(0 * mean, torch.ones_like(mean)))}
+
+    def decode(self, code):
+        z = code["z"].sample @ self.turn.T
+        return bernoulli((2 * self.gain * z).view(-1, 1, 1, 3) + 0 * self.still)
+
+
 def channel_information(e: float, k: int = 8) -> float:
     """I(x; z) of the symmetric channel over k equally likely symbols."""
     return math.log(k) + (1 - e) * math.log(1 - e) + e * math.log(e / (k - 1))

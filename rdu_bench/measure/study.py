@@ -15,6 +15,7 @@ from ..budget import Budget
 from ..data import Dataset, Factor, View
 from ..model import Model
 from ..nn.networks import Spec
+from ..scores import Undefined
 from .codes import Splits, draw
 from .heads import Drawn, Fitted, Readers, Reading, constant, log_prob, read
 from .labels import Labels, binned
@@ -44,7 +45,7 @@ class Study:
 
     def __post_init__(self) -> None:
         self.model = self.model.to(self.device).eval()
-        self.drawing = Stream(named_seed("measure", self.seed), self.device)
+        self._drawing = Stream(named_seed("measure", self.seed), self.device)
         self.dividing = Stream(named_seed("structure", self.seed), self.device)
 
     def seeded(self, *name: object) -> int:
@@ -72,7 +73,7 @@ class Study:
     def codes(self) -> Splits:
         """Drawn once, for all measurements."""
         fit, score = self.budget.draws_fit, self.budget.draws_test
-        with self.drawing:
+        with self._drawing:
             return Splits(
                 *(
                     draw(self.model, view, draws, device=self.device)
@@ -80,12 +81,17 @@ class Study:
                 )
             )
 
+    @property
+    def drawing(self) -> Stream:
+        """The run of numbers that goes on where the codes end."""
+        _ = self.codes
+        return self._drawing
+
     @cached_property
     def aggregates(self) -> dict[str, Posteriors]:
         """Posteriors whose average is a marginal; none where blocks depend on each other's draws."""
-        codes = self.codes  # which are drawn first
         with self.drawing:
-            return aggregates(self.model, self.view("train"), self.data.population, self.device) if codes else {}
+            return aggregates(self.model, self.view("train"), self.data.population, self.device)
 
     @cached_property
     def marginal(self) -> Marginal:
@@ -122,9 +128,12 @@ class Study:
 
     @cached_property
     def linear(self) -> dict[str, Fitted]:
-        """The linear head of every factor on the whole code."""
+        """The linear head of every factor on the whole code; raises `Undefined` where there is none."""
         own = "linear" in self.heads
         readings = self.readings if own else self._read([*self.labels.values()], self.readers("linear"))
+        for name in self.labels:
+            if "linear" in readings[name].failed:
+                raise Undefined(f"the linear head of {name} failed: {readings[name].failed['linear']}")
         return {name: readings[name].heads["linear"] for name in self.labels}
 
     def nothing(self, labels: Labels) -> Tensor:

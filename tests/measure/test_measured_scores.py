@@ -1,16 +1,14 @@
-"""Scores, dependence and pictures of a measured model, where the truth is known."""
+"""Scores and total correlation of a measured model, where the truth is known."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
-from worlds import Coins, Optimal, Plane, Symbols, study
+from worlds import Coins, Optimal, Plane, Symbols, Wires, study
 
-from rdu_bench import registry
-from rdu_bench.api import Batch, Model, Row, bernoulli, gaussian, transmit
+from rdu_bench.api import Batch, gaussian, transmit
 from rdu_bench.measure import measure
-from rdu_bench.measure.pictures import _moved
 from rdu_bench.records.laws import check
 
 
@@ -19,25 +17,6 @@ def coins():
     made = Coins()
     made.load(n=2000)
     return made
-
-
-class Wires(Model):
-    """Three bits on three wires, z_j = ±gain + noise, mixed by `turn`; the decoder reads the wires back."""
-
-    row = Row(paper="0000.00000", title="wires")
-
-    def __init__(self, gain: float = 2.0, turn: torch.Tensor | None = None):
-        super().__init__()
-        self.gain, self.turn = gain, torch.eye(3) if turn is None else turn
-        self.still = torch.nn.Parameter(torch.zeros(()))
-
-    def encode(self, batch: Batch):
-        mean = self.gain * (2 * batch.x.flatten(1) - 1) @ self.turn
-        return {"z": transmit(gaussian(mean, torch.ones_like(mean)), gaussian(0 * mean, torch.ones_like(mean)))}
-
-    def decode(self, code):
-        z = code["z"].sample @ self.turn.T
-        return bernoulli((2 * self.gain * z).view(-1, 1, 1, 3) + 0 * self.still)
 
 
 TURN = torch.linalg.qr(torch.tensor([[1.0, 2, 0], [0, 1, 1], [1, 0, 3]]))[0]
@@ -126,36 +105,6 @@ def test_every_score_without_a_value_says_why(coins):
         assert value is None or math.isfinite(value)
     assert found.scores["mig_robust_mean"] is None and "constant" in found.nulls["mig_robust_mean"]
     assert found.scores["dci_disentanglement_robust_sample"] is None
-
-
-def test_pictures_show_the_test_images_and_the_latent_that_moves_a_pixel(coins):
-    found = measured(Wires(4.0), coins)
-    shown = {name.removeprefix("pictures/"): a for name, a in found.vectors.items() if name.startswith("pictures/")}
-    x = coins.splits["test"].x[:8]
-    np.testing.assert_array_equal(shown["originals"], (x * 255).numpy().astype(np.uint8))
-    assert np.abs(shown["reconstructions"].astype(int) - shown["originals"]).mean() < 20
-    assert found.pictures["at"] == [-2, -1, 0, 1, 2] and shown["traversals"].shape == (3, 5, 1, 1, 3)
-    for name, row in zip(found.pictures["latents"], shown["traversals"], strict=True):
-        moved = np.ptp(row[:, 0, 0].astype(int), axis=0)
-        assert moved.argmax() == int(name[2]) and moved.max() > 200 and sorted(moved)[-2] == 0
-
-
-def test_latents_are_moved_where_they_are_sent():
-    model = registry.model("ladder_vae", registry.dataset("digits").spec(hidden=(16,), latent=3))
-    code = model.encode(Batch.unlabelled(torch.zeros(2, 1, 8, 8)))
-    sizes = [block.drawn[0].numel() for block in code.values()]
-    moved = _moved(code, sizes[0] + 1, torch.tensor([5.0, 6.0]))
-    first, second, *_ = moved.values()
-    old = [*code.values()]
-    assert torch.equal(first.sample, old[0].sample[:1].expand(2, -1))
-    assert second.drawn[:, 1].tolist() == [5, 6] and torch.equal(second.drawn[:, 0], old[1].drawn[:1, 0].expand(2))
-
-
-def test_images_that_are_none_and_models_that_draw_none_have_no_pictures():
-    plane = Plane()
-    plane.load(n=500)
-    found = measured(Optimal(), plane, codes=200)
-    assert found.pictures == {} and "no image" in found.nulls["pictures"]
 
 
 @pytest.mark.parametrize(
