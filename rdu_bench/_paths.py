@@ -81,7 +81,7 @@ def add_plugins(*roots: str | Path) -> None:
         known = named_roots()
         if root not in known:
             os.environ[PLUGINS] = os.pathsep.join(map(str, [*known, root]))
-    for kind in KINDS:  # packages that are imported already know only the folders of that time
+    for kind in KINDS:  # packages that are imported already know only the folders that there were then
         if package := sys.modules.get(f"rdu_bench.{kind}"):
             package.__path__ = search_path(kind)
 

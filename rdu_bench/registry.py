@@ -1,7 +1,7 @@
 """Names → plug-ins.  A file is a plug-in: its name is the plug-in's name, and it defines exactly one.
 
-A file whose name starts with `_`, and a package, is a module that the plug-ins beside it may import, as
-`from . import _parts` or `from rdu_bench.models import _parts`; what a plug-in so imports is part of its hash.
+A file whose name starts with `_`, and a package, is a module that the plug-ins beside it may import, as in
+`from . import _parts`; what a plug-in so imports is part of its hash.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -202,6 +203,7 @@ def load(kind: str, name: str) -> Any:
 def _forget(path: Path) -> None:
     """Let go of what was imported of a plug-in that has changed since, and of folders that are no longer named."""
     changed = {path, *_sources.imported(path)} if path in _loaded else set()
+    _paths.add_plugins()
     packages = {f"rdu_bench.{kind}": set(_paths.search_path(kind)) for kind in _paths.KINDS}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -233,7 +235,8 @@ def dataset(name: str, **params: Any) -> Any:
     """
     made = empty_dataset(name)
     check_parameters(made.name, made.load, params)
-    made.load(**params)
+    with _staying(made.name):
+        made.load(**params)
     made.require_sound()
     return made
 
@@ -252,7 +255,17 @@ def model(name: str, spec: Any, **params: Any) -> Any:
     path = find("models", name)
     kind = load("models", path.stem)
     check_parameters(path.stem, kind.__init__, params)
-    return kind(spec, **params)
+    with _staying(path.stem):
+        return kind(spec, **params)
+
+
+@contextmanager
+def _staying(name: str) -> Iterator[None]:
+    """A plug-in that asks for the end of the process is a `PluginError`."""
+    try:
+        yield
+    except SystemExit as error:
+        raise PluginError(f"{name} called sys.exit, which would end the process: let it raise an error.") from error
 
 
 def _takes(function: Any) -> list[str] | None:

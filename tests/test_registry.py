@@ -315,3 +315,14 @@ def test_the_files_type_tells_what_a_parameter_can_be():
     assert groups.takes([2, 2]) and not groups.takes(2)
     assert "latent" in registry.parameters("models", "vae")  # inherited
     assert registry.parameters("datasets", "coloured") is None  # hands on what its base takes
+
+
+@pytest.mark.parametrize("call", ["sys.exit(3)", "raise SystemExit"])
+def test_a_plugin_that_would_end_the_process_is_a_plugin_error(plug, call):
+    from rdu_bench.nn.networks import Spec
+
+    plug("models/mine.py", f"import sys\n{MODEL}\n    def __init__(self, data):\n        {call}\n")
+    plug("datasets/mine.py", "import sys\n" + DATA.format(field="").replace("pass", call))
+    for make in (lambda: registry.model("mine", Spec((1, 8, 8))), lambda: registry.dataset("mine")):
+        with pytest.raises(registry.PluginError, match="would end the process"):
+            make()
