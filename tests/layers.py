@@ -27,7 +27,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "analysis": ("analysis", "analysis.*"),
     "report": ("report", "report.*"),
     "engine": ("progress", "engine", "engine.*"),
-    "tools": ("conformance", "conformance.*", "encoder"),
+    "tools": ("conformance", "conformance.*", "encoder", "encoder.*"),
     "command line": ("cli", "cli.*", "doctor", "__main__"),
 }
 TABLES = ("analysis", "report")  # records in, tables and pictures out: these see no model, data set or trainer

@@ -1,0 +1,5 @@
+"""A trained encoder as a scikit-learn transformer."""
+
+from .estimator import Encoder
+
+__all__ = ["Encoder"]
