@@ -114,5 +114,5 @@ def penalty(model, mean, scale=1.0, s=None):
 @torch.no_grad()
 def lost(model, data):
     """Mean distortion on the test set, nats."""
-    batch = data.seen("test", model.row)
+    batch = data.view("test", model.row).batch()
     return model.distortion(batch, model.encode(batch)).mean().item()

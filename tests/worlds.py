@@ -209,4 +209,4 @@ def whole(data, part="train"):
     """All examples of a split as one batch, with the labels of its task."""
     split = data.splits[part]
     unknown = torch.full((len(split),), -1)
-    return Batch(split.x, split.factors[data.task[0]], unknown, torch.ones(()))
+    return Batch(split.take(), split.factors[data.task[0]], unknown, torch.ones(()))

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ..model import Batch, Row
+from ..model import Row
 from ..nn.networks import Spec
 from .content import content_hash
 from .entropy import Entropy, population_entropy
@@ -159,10 +159,6 @@ class Dataset(ABC):
     def view(self, part: str, row: Row, at: Rows = slice(None)) -> View:
         """Examples `at` of a split as a model of `row` is given them when it is measured, a chunk at a time."""
         return View(self.splits[part], at, self.sensitive if row.side else None)
-
-    def seen(self, part: str, row: Row, at: Rows = slice(None)) -> Batch:
-        """The same at once: for few."""
-        return self.view(part, row, at).batch()
 
     def spec(self, **network: Any) -> Spec:
         """The `Spec` that networks are built from, with the suite's family, hidden and latent."""

@@ -109,9 +109,9 @@ class Examples:
 
     def take(self, at: Rows = slice(None)) -> Tensor:
         """(n, *shape) float32, the examples `at` as a model sees them."""
-        return self.seen(self.stored(at))
+        return self.as_seen(self.stored(at))
 
-    def seen(self, stored: np.ndarray) -> Tensor:
+    def as_seen(self, stored: np.ndarray) -> Tensor:
         """What is stored as a model sees it, float32."""
         x = torch.from_numpy(np.ascontiguousarray(stored, dtype=np.float32))
         return x if self.scale == 1 else x * self.scale
@@ -130,11 +130,6 @@ class Examples:
     def relabelled(self, factors: Mapping[str, Any]) -> Examples:
         """The same x with other factors."""
         return Examples(self.source, factors, scale=self.scale, rows=self.rows)
-
-    @property
-    def x(self) -> Tensor:
-        """All of x as floats."""
-        return self.take()
 
 
 class View:
@@ -180,7 +175,7 @@ def batches(
     while window := list(islice(orders, together)):
         stored = examples.stored(torch.cat([pick for _, pick in window]))
         for i, (step, pick) in enumerate(window):
-            x = examples.seen(stored[i * size : (i + 1) * size])
+            x = examples.as_seen(stored[i * size : (i + 1) * size])
             yield Batch(x, y[pick], s[pick], torch.tensor(step / steps)).to(device)
 
 

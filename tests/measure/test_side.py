@@ -57,7 +57,7 @@ def test_what_is_announced_is_sent_as_it_is_and_costs_its_logarithm():
 def test_the_representation_has_no_side_information(data):
     torch.manual_seed(0)
     model = Told(data.spec(hidden=(16,), latent=4))
-    seen = data.seen("test", model.row)
+    seen = data.view("test", model.row).batch()
     assert torch.equal(seen.s, data.splits["test"].factors["colour"]) and bool((seen.y == -1).all())
     assert flatten(model.encode(seen)).shape[1] == 4
     codes = draw(model, data.view("test", model.row), 2)
@@ -67,14 +67,14 @@ def test_the_representation_has_no_side_information(data):
 
 
 def test_models_that_are_not_told_are_not_given_s(data):
-    assert bool((data.seen("test", Row(paper="")).s == -1).all())
+    assert bool((data.view("test", Row(paper="")).batch().s == -1).all())
 
 
 def test_a_rate_counts_what_the_decoder_is_told(data):
     torch.manual_seed(0)
     model = Told(data.spec(hidden=(32,), latent=4))
     control = fit(model, data, 4.0, Training(steps=300)).control
-    code = model.encode(data.seen("train", model.row))
+    code = model.encode(data.view("train", model.row).batch())
     assert control.R_train == pytest.approx(4, rel=0.05)
     assert code["z"].rate.mean().item() == pytest.approx(4 - math.log(3), rel=0.1)
 
@@ -98,7 +98,7 @@ def test_records_of_a_model_that_is_told_break_no_law(data):
 
 def test_a_channel_put_on_afterwards_lets_side_information_pass(data):
     torch.manual_seed(0)
-    seen = data.seen("train", Silent.row)
+    seen = data.view("train", Silent.row).batch()
     noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 2.0)
     assert mean_rate(noisy, seen) == pytest.approx(2, rel=1e-3) and not noisy.limit
     some = seen.rows(slice(5))
@@ -109,7 +109,7 @@ def test_a_channel_put_on_afterwards_lets_side_information_pass(data):
 
 def test_a_channel_cannot_give_less_than_side_information_costs_and_says_so(data):
     torch.manual_seed(0)
-    seen = data.seen("train", Silent.row)
+    seen = data.view("train", Silent.row).batch()
     noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 1.0)
     control = fit(noisy, data, 1.0, Training(steps=1)).control
     assert control.R_train == pytest.approx(math.log(3), abs=0.01)

@@ -103,7 +103,7 @@ def test_the_crowd_of_codes_comes_to_look_like_the_prior_under_a_critic():
     for strength in (0.0, 1.0):
         model = new("aae", digits.spec(hidden=(32,), latent=2), strength=strength, noise="posthoc-iso")
         fit(model, digits, None, Training(steps=300, batch=128))
-        z = model.encode(digits.seen("train", model.row))["z"].sample.detach()
+        z = model.encode(digits.view("train", model.row).batch())["z"].sample.detach()
         off[strength] = float(mmd(z, torch.randn_like(z)))
     assert off[1.0] < 0.2 * off[0.0]
 
@@ -206,5 +206,5 @@ def test_at_equal_rate_the_critic_of_symbols_makes_them_say_more():
     for strength in (0.0, 1.0):
         model, control = trained("aae", digits, 6.0, variant="clustering", strength=strength)
         assert control.status == "ok"
-        told[strength] = float(model.encode(digits.seen("test", model.row))["y"].rate.mean().detach())
+        told[strength] = float(model.encode(digits.view("test", model.row).batch())["y"].rate.mean().detach())
     assert told[1.0] > told[0.0] + 0.25

@@ -126,7 +126,7 @@ def test_vq_meets_rates_on_both_sides_of_the_elbo():
         model = registry.model("vq_vae", data.spec(hidden=(128, 128), latent=10))
         control = fit(model, data, sigma, Training(steps=800)).control
         assert control.R_train == pytest.approx(sigma, rel=0.1)
-        batch = Batch.unlabelled(data.splits["test"].x)
+        batch = Batch.unlabelled(data.splits["test"].take())
         with torch.no_grad():
             lost.append(model.distortion(batch, model.encode(batch)).mean().item())
     assert lost[1] < lost[0] - 2 and lost[1] < 18

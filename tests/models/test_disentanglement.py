@@ -106,7 +106,7 @@ def test_gamma_lowers_total_correlation_at_equal_rate():
         model = new(name, digits.spec(hidden=(128,), latent=6), **params)
         control = fit(model, digits, 6.0, Training(steps=1500, batch=128)).control
         assert control.R_train == pytest.approx(6, rel=0.1)
-        code = model.encode(Batch.unlabelled(digits.splits["train"].x))
+        code = model.encode(Batch.unlabelled(digits.splits["train"].take()))
         read[name] = float(total_correlation(code["z"], len(digits.splits["train"])).detach())
     assert read["factor_vae"] < read["vae"]
 
@@ -279,7 +279,7 @@ def posteriors(name, sigma, **params):
     model, control = effects.trained(name, data, sigma, **params)
     assert control.R_train == pytest.approx(sigma, rel=0.02)
     with torch.no_grad():
-        return model.encode(data.seen("train", model.row))["z"]
+        return model.encode(data.view("train", model.row).batch())["z"]
 
 
 def between(given, lengths):

@@ -205,7 +205,7 @@ def test_a_graph_that_is_none_says_where(wrong):
 def test_a_graph_of_which_more_nodes_are_observed_explains_more():
     """Digits in colours: where colour is a node that is shown, y and x are better known (1.8 to 2.1 nats of D)."""
     data = registry.dataset("coloured", correlation=0.0)
-    batch, true = Batch.unlabelled(data.splits["test"].x), data.splits["test"].factors["digit"]
+    batch, true = Batch.unlabelled(data.splits["test"].take()), data.splits["test"].factors["digit"]
     found = {}
     for observed in (("y", "s"), ("y",)):
         graph = {"nodes": ["y", "s", "z", "x | y, s, z"], "observed": observed}
@@ -221,7 +221,7 @@ def test_a_graph_of_which_more_nodes_are_observed_explains_more():
 def test_a_prior_of_z_that_knows_y_lowers_distortion_at_the_same_rate():
     """The default graph against M2's, N(0, I) for every y (0.17 to 0.45 nats at 9)."""
     data = registry.dataset("digits")
-    batch, lost = Batch.unlabelled(data.splits["test"].x), []
+    batch, lost = Batch.unlabelled(data.splits["test"].take()), []
     for z in ("z | y", "z"):
         model, control = trained("structured_dgm", data, 9.0, nodes=["y", z, "x | y, z"])
         assert abs(control.rate_err) < 0.02

@@ -80,7 +80,7 @@ def test_lambda_brings_the_codes_to_the_prior_at_equal_rate(corners):
         control = fit(model, corners, 4.0, Training(steps=600, batch=200)).control
         assert control.R_train == pytest.approx(4, rel=0.1)
         z = torch.cat(
-            [model.encode(Batch.unlabelled(corners.splits["train"].x))["z"].sample for _ in range(2)]
+            [model.encode(Batch.unlabelled(corners.splits["train"].take()))["z"].sample for _ in range(2)]
         ).detach()
         off[strength] = float(mmd(z, torch.randn_like(z)))
     assert off[30.0] < 0.5 * off[1.0]
@@ -152,9 +152,9 @@ def test_every_channel_carries_the_rate_asked_for(corners, noise):
         measured = model
     else:
         fit(model, corners, None, Training(steps=200, batch=100))
-        measured = Whitened(model, corners.seen("train", model.row), 2.0)
+        measured = Whitened(model, corners.view("train", model.row).batch(), 2.0)
         fit(measured, corners, 2.0, Training(steps=100, batch=100))
-    assert mean_rate(measured, corners.seen("train", model.row)) == pytest.approx(2, rel=0.05)
+    assert mean_rate(measured, corners.view("train", model.row).batch()) == pytest.approx(2, rel=0.05)
     assert measured.decode(measured.encode(whole(corners))).log_prob(whole(corners).x).isfinite().all()
 
 

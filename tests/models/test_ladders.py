@@ -233,7 +233,7 @@ def test_a_variational_ladder_of_one_level_is_a_vae():
 @torch.no_grad()
 def mistaken(model, data):
     """Log-loss of a linear head on each block alone, nats on the test set."""
-    codes = {part: model.encode(data.seen(part, model.row)) for part in ("train", "test")}
+    codes = {part: model.encode(data.view(part, model.row).batch()) for part in ("train", "test")}
     y, y_test = (data.splits[part].factors["digit"].numpy() for part in ("train", "test"))
     heads = {name: LogisticRegression(max_iter=300).fit(b.sample.numpy(), y) for name, b in codes["train"].items()}
     return {name: log_loss(y_test, h.predict_proba(codes["test"][name].sample.numpy())) for name, h in heads.items()}

@@ -238,7 +238,7 @@ def plane():
 @torch.no_grad()
 def lost(model, data, part="train", draws=20):
     """D in nats."""
-    seen = data.seen(part, model.row)
+    seen = data.view(part, model.row).batch()
     torch.manual_seed(0)
     return sum(float(model.distortion(seen, model.encode(seen)).mean()) for _ in range(draws)) / draws
 
@@ -246,10 +246,10 @@ def lost(model, data, part="train", draws=20):
 def test_one_training_traces_the_frontier(plane):
     """The frontier of the training set, from its own covariance; 0.02 is four standard errors of 80 000 draws of D."""
     data, model = plane
-    x = data.splits["train"].x.double()
+    x = data.splits["train"].take().double()
     spectrum = torch.linalg.eigvalsh(torch.cov(x.T, correction=0)).flip(0).numpy()
     for sigma in (0.3, 0.7, 1.2, 2.0, 3.0):
-        made = at_rate(model, data.seen("train", model.row), sigma)
+        made = at_rate(model, data.view("train", model.row).batch(), sigma)
         control = fit(made, data, sigma, Training(steps=1)).control
         assert control.status == "ok"
         best = float(analytic.frontier(spectrum, data.noise, [control.R_train])[0])
@@ -263,7 +263,7 @@ def test_one_training_traces_the_frontier(plane):
 
 def test_every_rate_in_reach_is_met_and_nothing_else_changes(plane):
     data, model = plane
-    seen, before = data.seen("train", model.row), {k: v.clone() for k, v in model.state_dict().items()}
+    seen, before = data.view("train", model.row).batch(), {k: v.clone() for k, v in model.state_dict().items()}
     torch.manual_seed(5)
     state = torch.get_rng_state()
     made = [at_rate(model, seen, sigma) for sigma in (0.1, 0.5, 1.0, 2.0, 4.0)]
@@ -281,10 +281,10 @@ def test_every_rate_in_reach_is_met_and_nothing_else_changes(plane):
 
 def test_no_target_is_beta_one(plane):
     data, model = plane
-    made = at_rate(model, data.seen("train", model.row), None)
+    made = at_rate(model, data.view("train", model.row).batch(), None)
     control = fit(made, data, None, Training(steps=3)).control
     assert made.log_beta == 0 and control.status == "ok" and control.steps == 0
-    assert control.R_train == pytest.approx(mean_rate(put(model, 1.0), data.seen("train", model.row)))
+    assert control.R_train == pytest.approx(mean_rate(put(model, 1.0), data.view("train", model.row).batch()))
 
 
 @pytest.mark.parametrize(("sigma", "beta", "words"), [(50.0, 0.05, "lowest"), (1e-4, 10.0, "highest")])
@@ -292,11 +292,11 @@ def test_rates_out_of_reach_are_the_nearest_and_say_so(plane, sigma, beta, words
     data, model = plane
     if words == "highest":
         model = new(LINE, lowest=0.05)  # which has not learned to be silent
-    made = at_rate(model, data.seen("train", model.row), sigma)
+    made = at_rate(model, data.view("train", model.row).batch(), sigma)
     control = fit(made, data, sigma, Training(steps=1)).control
     assert control.status == "unreachable"
     assert control.reason == f"β = {beta:g} is the {words} it was trained for: R = {control.R_train:.2f} nats"
-    assert control.R_train == pytest.approx(model.rate(data.seen("train", model.row), math.log(beta)), rel=1e-4)
+    assert control.R_train == pytest.approx(model.rate(data.view("train", model.row).batch(), math.log(beta)), rel=1e-4)
 
 
 def test_without_gates_no_beta_changes_the_rate():
@@ -344,7 +344,7 @@ def test_one_training_does_as_well_as_two_that_took_as_long_together():
     data, model = digits(0, 1600)
     for sigma, margin in ((2.0, 0.7), (13.0, 0.5)):
         alone, _ = trained("vae", data, sigma)
-        made = at_rate(model, data.seen("train", model.row), sigma)
+        made = at_rate(model, data.view("train", model.row).batch(), sigma)
         assert lost(made, data, "test", 5) < lost(alone, data, "test", 5) + margin
 
 
@@ -353,5 +353,5 @@ def test_gates_of_the_code_are_what_lets_one_training_serve_all_rates():
     found = {}
     for code_gates in (True, False):
         data, model = digits(0, 800, code_gates=code_gates)
-        found[code_gates] = lost(at_rate(model, data.seen("train", model.row), 9.0), data, "test", 5)
+        found[code_gates] = lost(at_rate(model, data.view("train", model.row).batch(), 9.0), data, "test", 5)
     assert found[True] < found[False] - 1.5

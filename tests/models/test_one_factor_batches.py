@@ -94,7 +94,7 @@ def test_latents_know_the_factor_they_are_kept_for(sprites):
         torch.manual_seed(0)
         model = registry.model(name, sprites.spec(hidden=(128, 128), latent=10), **params)
         fit(model, sprites, 5.0, Training(steps=3000))
-        z = model.encode(sprites.seen("test", model.row))["z"].q.mean.detach().numpy()
+        z = model.encode(sprites.view("test", model.row).batch())["z"].q.mean.detach().numpy()
         found[name] = mutual_information(z, y)
     meaning = model.meaning.numpy()
     for k in (1, 3, 4):

@@ -49,7 +49,7 @@ def test_the_capacity_is_of_the_mean_rate_not_of_each_examples():
 def test_capacity_drives_the_rate(corners, capacity):
     model = new("beta_vae", corners.spec(hidden=(32,), latent=3), mode="capacity", capacity=capacity, gamma=100.0)
     fit(model, corners, None, Training(steps=400, batch=100))
-    assert mean_rate(model, corners.seen("train", model.row)) == pytest.approx(capacity, rel=0.05)
+    assert mean_rate(model, corners.view("train", model.row).batch()) == pytest.approx(capacity, rel=0.05)
 
 
 def test_rate_falls_with_beta(corners):

@@ -283,7 +283,7 @@ def known(data, model):
     """The images of which the model was shown the label, and their labels."""
     split = hide_labels(data, model, 0)
     y = split.factors[data.label.name]
-    return split.x[y >= 0], y[y >= 0]
+    return split.take(y >= 0), y[y >= 0]
 
 
 def taught(net, x, y, steps=400, lr=5e-3, decay=0.01):
@@ -302,7 +302,7 @@ def test_m2_knows_more_of_y_than_heads_that_saw_the_same_labels():
     data = registry.dataset("digits")
     model, _ = trained("m2", data, 2.0, labelled=30)
     x, y = known(data, model)
-    test, true = data.splits["test"].x, data.splits["test"].factors["digit"]
+    test, true = data.splits["test"].take(), data.splits["test"].factors["digit"]
     heads = [taught(mlp(64, *hidden, 10), lambda: x.flatten(1), y) for hidden in ((), (128,), (128, 128))]
     with torch.no_grad():
         ours, theirs = model.classifier(test), [head(test.flatten(1)) for head in heads]
@@ -318,7 +318,7 @@ def test_m1_m2_knows_more_of_y_than_a_head_on_the_same_features():
     model, control = trained("m1_m2", data, 18.0, labelled=30)
     assert abs(control.rate_err) < 0.02
     x, y = known(data, model)
-    test, true = data.splits["test"].x, data.splits["test"].factors["digit"].repeat(8)
+    test, true = data.splits["test"].take(), data.splits["test"].factors["digit"].repeat(8)
     with torch.no_grad():
         q, z = model.encoder(x), model.encoder(test.repeat(8, 1, 1, 1)).rsample()
     heads = [taught(mlp(10, 128, 10), q.rsample, y, 800, 2e-3, decay) for decay in (1.0, 3.0, 10.0)]

@@ -309,7 +309,7 @@ def leaked(model, data):
 
 def changed(model, data, side="s"):
     """Nats an example that a lie about s costs: −log p(x|z, s̃) + log p(x|z, s)."""
-    seen = data.seen("test", model.row)
+    seen = data.view("test", model.row).batch()
     with torch.no_grad():
         code = model.encode(seen)
         lie = {**code, side: code[side]._replace(sample=1 - code[side].sample)}
@@ -339,7 +339,7 @@ def test_what_is_left_to_z_tells_less_of_s_than_its_twins_at_equal_rate(coloured
     """Seeds 0, 1, 2 at 6 nats: 0.00, 0.01, 0.00 nats of s against 0.51, 0.45, 0.09."""
     (apart, a), (twin, b) = (trained("hadad", coloured, 6.0, strength=w) for w in (1.0, 0.0))
     assert a.R_train == pytest.approx(6, rel=0.02) and b.R_train == pytest.approx(6, rel=0.02)
-    seen = coloured.seen("test", apart.row)
+    seen = coloured.view("test", apart.row).batch()
     right = apart.encode(seen)["specified"].sample.argmax(1) == coloured.splits["test"].factors["colour"]
     assert right.float().mean() > 0.99
     assert changed(apart, coloured, "specified") > 10

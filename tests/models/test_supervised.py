@@ -174,10 +174,10 @@ def test_dropout_for_a_label_drops_what_the_label_is_not():
         model, control = trained("information_dropout", data, 4.0, task=task)
         assert abs(control.rate_err) < 0.02
         for name, size in (("digit", 10), ("colour", 2)):
-            q = model.requires_grad_(False).encode(Batch.unlabelled(train.x))["z"].q
+            q = model.requires_grad_(False).encode(Batch.unlabelled(train.take()))["z"].q
             head = taught(mlp(10, 64, size), q.rsample, train.factors[name], 300)
             with torch.no_grad():
-                z = model.encode(Batch.unlabelled(test.x))["z"].drawn
+                z = model.encode(Batch.unlabelled(test.take()))["z"].drawn
                 left[task, name] = cross_entropy(head(z), test.factors[name]).item()
     assert left["label", "colour"] > math.log(2) - 0.05 and left["reconstruction", "colour"] < 0.05
     assert left["label", "digit"] < left["reconstruction", "digit"] - 0.4

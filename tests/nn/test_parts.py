@@ -264,7 +264,7 @@ def test_trained_noise_pays_for_its_mean_and_its_width():
 @pytest.mark.parametrize("noise", NOISES[1:])
 def test_before_there_is_a_channel_nothing_is_paid_and_behind_it_the_rate_asked_for(data, noise):
     model = Plain(data.spec(hidden=(8,), latent=2), noise=noise)
-    seen = data.seen("train", model.row)
+    seen = data.view("train", model.row).batch()
     terms = model(seen)
     assert not terms.rate.any() and not terms.rate.requires_grad and terms.distortion.requires_grad
     assert mean_rate(model, seen) == 0
@@ -299,7 +299,7 @@ class Corrupts(Autoencoder):
 def test_the_model_behind_a_channel_stays_as_it_was_measured(data):
     """Noise of training alone is over when the channel is put on, for f and for the decoder, however it is trained."""
     model = Corrupts(data.spec(hidden=(8,), latent=2), noise="posthoc-learned")
-    seen = data.seen("train", model.row)
+    seen = data.view("train", model.row).batch()
     noisy = Whitened(model.train(), seen, 1.5)
     modes: list[tuple[bool, bool]] = []
     encode = noisy.encode
@@ -318,7 +318,7 @@ def test_the_model_behind_a_channel_stays_as_it_was_measured(data):
 def test_what_is_put_behind_a_channel_is_a_copy(data):
     model = Plain(data.spec(hidden=(8,), latent=2), noise="posthoc-learned")
     before = copy.deepcopy(model.state_dict())
-    noisy = Whitened(model, data.seen("train", model.row), 1.0)
+    noisy = Whitened(model, data.view("train", model.row).batch(), 1.0)
     fit(noisy, data, 1.0, Training(steps=10, batch=16))
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     moved = [not torch.equal(before[name], value) for name, value in noisy.model.state_dict().items()]
