@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,7 +70,11 @@ def card(kind: str, path: Path) -> dict[str, Any]:
     Raises `PluginError` when the file does not parse, defines none or more than one, or has something else than
     literals of the right types there.
     """
-    tree = parse(path)
+    return dict(_card(kind, path, parse(path)))
+
+
+@lru_cache(maxsize=1024)
+def _card(kind: str, path: Path, tree: ast.Module) -> dict[str, Any]:
     calls = list(_calls(tree, CARDS[kind]))
     if not calls:
         raise PluginError(

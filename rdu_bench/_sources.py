@@ -25,7 +25,7 @@ def parse(path: Path) -> ast.Module:
         if path.stat().st_size > MOST:
             size = f"{path.stat().st_size / 1e6:.0f} MB"
             raise PluginError(f"{path} has {size}: a plug-in is a source text of at most {MOST // 10**6} MB.")
-        return ast.parse(path.read_bytes(), str(path))
+        return _parsed(path.read_bytes(), str(path))
     except OSError as error:
         raise PluginError(f"{path} cannot be read: {error.strerror}.") from error
     except SyntaxError as error:
@@ -35,6 +35,11 @@ def parse(path: Path) -> ast.Module:
         raise PluginError(f"{path}{at}: {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:  # null bytes, a thousand brackets
         raise PluginError(f"{path} does not parse: {error or type(error).__name__}") from error
+
+
+@lru_cache(maxsize=1024)
+def _parsed(source: bytes, name: str) -> ast.Module:
+    return ast.parse(source, name)  # not to be changed by those who read it
 
 
 def source_digest(path: Path) -> str:

@@ -6,6 +6,7 @@ import fnmatch
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from .. import registry
@@ -13,10 +14,10 @@ from ..budget import Budget
 from .parameters import checked
 from .selection import STRATEGY, Selection
 from .sentences import close, place, shown
-from .spec import Curve
+from .spec import Curve, hashed
 from .suite import DataEntry, ModelEntry, Suite, SuiteError
 
-__all__ = ["STRATEGY", "Expansion", "Plan", "Selection", "curves", "expand", "lacks", "on", "planned"]
+__all__ = ["STRATEGY", "Expansion", "Plan", "Selection", "curves", "expand", "on", "planned"]
 
 MOST = 100_000  # curves of one suite
 
@@ -36,6 +37,20 @@ class Plan:
     models: list[ModelEntry]
     datasets: list[DataEntry]
     heads: tuple[str, ...]
+
+    def lacks(self, model: ModelEntry, data: DataEntry) -> set[str]:
+        """What a model needs of the data and a data set has not."""
+        return self._needs[model.name] - self._provides[data.name]
+
+    @cached_property
+    def _needs(self) -> dict[str, set[str]]:
+        names = {entry.name for entry in self.models}
+        return {name: set(registry.card("models", name).get("needs", ())) for name in names}
+
+    @cached_property
+    def _provides(self) -> dict[str, set[str]]:
+        names = {entry.name for entry in self.datasets}
+        return {name: set(registry.card("datasets", name).get("provides", ())) for name in names}
 
 
 def curves(suite: Suite, selection: Selection | None = None) -> list[Curve]:
@@ -62,6 +77,7 @@ def expand(suite: Suite, selection: Selection | None = None) -> Expansion:
         raise SuiteError(f"suite {suite.name!r} has no curve: none of its models can run on any of its data sets")
     if asked.shard:
         found = _part(found, asked.shard)
+    hashed(found)
     starred = any(entry.name == "*" for entry in suite.models)
     return Expansion(found, registry.trouble("models") if starred else [])
 
@@ -120,14 +136,15 @@ def planned(suite: Suite) -> Plan:
                 hint = close(glob, labels)
                 raise SuiteError(f"{where} = {shown(glob)}: no data set of the suite has that label.{hint}")
         models += _meant(entry, suite) if entry.name == "*" else [checked("models", entry, ("models", i))]
+    plan = Plan(suite, models, data, heads)
     for i, at in enumerate(data):
-        if at.family == "conv" and "image" not in registry.card("datasets", at.name).get("provides", ()):
+        if at.family == "conv" and "image" not in plan._provides[at.name]:
             raise SuiteError(
                 f"datasets[{i}].family = 'conv': {at.name} does not provide \"image\"; take family = 'mlp', "
                 "or name it in the card of the data set"
             )
-    _runnable(suite, models, data)
-    return Plan(suite, models, data, heads)
+    _runnable(plan)
+    return plan
 
 
 def _usable() -> list[str]:
@@ -158,7 +175,7 @@ def _expanded(plan: Plan, asked: Selection) -> Iterator[Curve]:
         spent = asked.budget or at.budget or suite.budget
         assert isinstance(spent, Budget)  # a selection holds no name of one
         for entry in plan.models:
-            if not on(entry, at) or lacks(entry, at):
+            if not on(entry, at) or plan.lacks(entry, at):
                 continue
             for seed, params in itertools.product(range(asked.seeds or suite.seeds), _swept(entry)):
                 yield Curve(
@@ -194,19 +211,13 @@ def on(model: ModelEntry, data: DataEntry) -> bool:
     return any(_matches(data.label or data.name, glob) for glob in model.datasets)
 
 
-def lacks(model: ModelEntry, data: DataEntry) -> set[str]:
-    """What a model needs of the data and a data set has not."""
-    provided = registry.card("datasets", data.name).get("provides", ())
-    return set(registry.card("models", model.name).get("needs", ())) - set(provided)
-
-
-def _runnable(suite: Suite, models: Sequence[ModelEntry], data: Sequence[DataEntry]) -> None:
+def _runnable(plan: Plan) -> None:
     """A model that is named, not meant by `*`, must run on some of the data sets that it is given."""
-    named = {registry.find("models", m.name).stem for m in suite.models if m.name != "*"}
-    for entry in models:
-        missing = [lacks(entry, at) for at in data if on(entry, at)]
+    named = {m.name.replace("-", "_") for m in plan.suite.models if m.name != "*"}
+    for entry in plan.models:
+        missing = [plan.lacks(entry, at) for at in plan.datasets if on(entry, at)]
         if entry.name in named and all(missing):
             raise SuiteError(
                 f"{entry.name} needs data with {', '.join(sorted(set.union(*missing)))}, which no data set that suite "
-                f"{suite.name!r} gives it has: add one that has, or leave {entry.name} out"
+                f"{plan.suite.name!r} gives it has: add one that has, or leave {entry.name} out"
             )

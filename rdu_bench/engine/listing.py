@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from .. import budget as budgets
 from ..budget import Budget
-from .expand import expand, lacks, on, planned
+from .expand import expand, on, planned
 from .spec import Curve
 from .suite import DataEntry, ModelEntry, Suite, names, read
 
@@ -138,7 +138,7 @@ def description(suite: Suite) -> list[str]:
         facts += [("budget", named if named != "own" else _pairs(budget.spec()))]
         lines += [f"  {line}" for line in [*aligned(facts), *aligned(_rows(mine))]]
         for model in plan.models:
-            if on(model, entry) and (needs := lacks(model, entry)):
+            if on(model, entry) and (needs := plan.lacks(model, entry)):
                 lines.append(f"  without {model.name}, which needs {', '.join(sorted(needs))}")
     return [*lines, *(f"left out: {sentence}" for sentence in left_out)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -71,12 +72,25 @@ class Curve:
             "plugins": self.plugins,
         }
 
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """Kind and name of the plug-ins that make this curve."""
+        return [("models", self.model), ("datasets", self.dataset), *(("probes", head) for head in self.heads)]
+
     @cached_property
     def plugins(self) -> dict[str, str]:
-        """Hashes of the files that make this curve, as they were when it was first asked; it travels with them."""
-        files = [("models", self.model), ("datasets", self.dataset), *(("probes", head) for head in self.heads)]
-        return {f"{kind}/{name}": registry.plugin_hash(kind, name) for kind, name in files}
+        """Hashes of these plug-ins, as they were when it was first asked; it travels with them."""
+        return {f"{kind}/{name}": registry.plugin_hash(kind, name) for kind, name in self.files}
 
     def key(self, sigma: float | None) -> str:
         """Hash of the spec, 16 hex digits."""
         return digest(self.spec(sigma))
+
+
+def hashed(curves: Iterable[Curve]) -> None:
+    """Take note in every curve of the hashes of its plug-ins as they are now, each file being read once."""
+    known: dict[tuple[str, str], str] = {}
+    for curve in curves:
+        for file in curve.files:
+            known[file] = known.get(file) or registry.plugin_hash(*file)
+        vars(curve)["plugins"] = {f"{kind}/{name}": known[kind, name] for kind, name in curve.files}

@@ -103,3 +103,12 @@ def test_shards_are_a_partition(n):
     whole = curves(suite.read("smoke"))
     parts = [curves(suite.read("smoke"), Selection(shard=(i + 1, n))) for i in range(n)]
     assert sorted(str(c) for part in parts for c in part) == sorted(map(str, whole))
+
+
+def test_a_file_is_hashed_once_however_many_curves_it_makes(monkeypatch):
+    asked = []
+    known = registry.plugin_hash
+    monkeypatch.setattr(registry, "plugin_hash", lambda *file: asked.append(file) or known(*file))
+    found = curves(suite.read("smoke"), Selection(seeds=20))
+    assert len({curve.key(3.0) for curve in found}) == 60
+    assert sorted(asked) == sorted({file for curve in found for file in curve.files}) and len(asked) == 6
