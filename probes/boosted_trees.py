@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -12,14 +12,8 @@ from torch.distributions import Categorical, Distribution, MultivariateNormal
 
 from rdu_bench.api import Budget, Head, Probe, ProbeCard, Target
 
+Trees: TypeAlias = HistGradientBoostingClassifier | HistGradientBoostingRegressor
 ROUNDS, STRIDE, PATIENCE = 150, 5, 2  # at most; between looks at validation; looks without gain before the end
-TREES: dict[str, Any] = {
-    "learning_rate": 0.1,
-    "max_leaf_nodes": 8,
-    "l2_regularization": 1.0,
-    "early_stopping": False,  # sklearn's own would score a part of fit
-    "warm_start": True,
-}
 PRIOR = 1e-4  # share of the class frequencies in every prediction
 
 
@@ -42,6 +36,18 @@ class BoostedTrees(Probe):
         return [(_classes if t.factor.kind == "class" else _reals)(fit, val, t, seed % 2**32) for t in targets]
 
 
+def _trees(kind: type[Trees], seed: int) -> Trees:
+    """Without rounds yet; scikit-learn's own early stopping would score a part of fit."""
+    return kind(
+        learning_rate=0.1,
+        max_leaf_nodes=8,
+        l2_regularization=1.0,
+        early_stopping=False,
+        warm_start=True,
+        random_state=seed,
+    )
+
+
 def _points(z: Tensor) -> np.ndarray:
     return z.flatten(0, 1).float().numpy()
 
@@ -50,7 +56,7 @@ def _at(stages: Iterable[np.ndarray], rounds: int) -> Tensor:
     return torch.from_numpy(next(islice(stages, rounds - 1, None))).double()
 
 
-def _grow(model: Any, z: Tensor, y: Tensor, loss: Callable[[], float]) -> int:
+def _grow(model: Trees, z: Tensor, y: Tensor, loss: Callable[[], float]) -> int:
     """Fit `model` round by round; how many rounds of it are best by `loss`."""
     points, answers = _points(z), y.repeat(len(z)).numpy()
     best, chosen = np.inf, STRIDE
@@ -70,7 +76,7 @@ def _classes(fit: Tensor, val: Tensor, target: Target, seed: int) -> Head:
     present = counts.nonzero()[:, 0]
     if len(present) == 1:
         return Head(lambda z: Categorical(probs=prior.expand(*z.shape[:-1], -1)), {"rounds": 0})
-    model = HistGradientBoostingClassifier(random_state=seed, **TREES)
+    model = _trees(HistGradientBoostingClassifier, seed)
 
     def spread(found: Tensor, z: Tensor) -> Categorical:
         probs = PRIOR * prior.repeat(len(found), 1)
@@ -92,10 +98,10 @@ def _classes(fit: Tensor, val: Tensor, target: Target, seed: int) -> Head:
 def _reals(fit: Tensor, val: Tensor, target: Target, seed: int) -> Head:
     grown = []
     for component in range(target.factor.size):
-        model = HistGradientBoostingRegressor(random_state=seed, **TREES)
+        model = _trees(HistGradientBoostingRegressor, seed)
         truth = target.val[:, component].repeat(len(val)).numpy()
 
-        def loss(model: Any = model, truth: np.ndarray = truth) -> float:
+        def loss(model: Trees = model, truth: np.ndarray = truth) -> float:
             return float(np.square(model.predict(_points(val)) - truth).mean())
 
         grown.append((model, _grow(model, fit, target.fit[:, component], loss)))

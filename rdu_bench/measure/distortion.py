@@ -33,8 +33,8 @@ class Decoded(NamedTuple):
     def trouble(self) -> str:
         """Why it cannot be compared with others; empty where it can."""
         bad = {part: int((~nats.isfinite()).any(0).sum()) for part, nats in self._asdict().items()}
-        said = [f"{n} of {getattr(self, part).shape[1]} examples of {part}" for part, n in bad.items() if n]
-        return f"−log p(x|z) is not finite on {' and '.join(said)}" if said else ""
+        counts = [f"{n} of {getattr(self, part).shape[1]} examples of {part}" for part, n in bad.items() if n]
+        return f"−log p(x|z) is not finite on {' and '.join(counts)}" if counts else ""
 
 
 def distortion(study: Study) -> Found:

@@ -1,4 +1,4 @@
-"""What the first blocks of a code cost and tell before the next are sent."""
+"""What the first blocks of a code cost, and how useful they are, before the next are sent."""
 
 from __future__ import annotations
 

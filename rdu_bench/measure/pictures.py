@@ -26,7 +26,7 @@ BETWEEN = 7  # steps from one to the other, both included
 
 
 class Part(NamedTuple):
-    """Some pictures, and what is to be said of them."""
+    """Some pictures, and what the record holds of them beside."""
 
     images: Tensor  # (…, C, H, W), as x is stored
     about: dict[str, Any]

@@ -70,8 +70,8 @@ def under(study: Study, levels: Sequence[float] | None) -> dict[str, object]:
         if level:
             seed = named_seed("noise", study.data.name, level)
             view = study.view("test")
-            how = {"flip": level} if flips else {"noise": level * study.pixels.deviation}
-            worse = Corrupted(view, seed, **how)
+            noise = 0.0 if flips else level * study.pixels.deviation
+            worse = Corrupted(view, seed, flip=level if flips else 0.0, noise=noise)
             with study.divided():
                 codes = draw(study.model, worse, min(len(test.z), 2), device=study.device, decode=False)
         for factor in study.task:

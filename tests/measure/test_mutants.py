@@ -61,7 +61,7 @@ class LatentMean(Optimal):
 
 
 class Peeking(Optimal):
-    """The decoder is told a pixel that was not sent."""
+    """The decoder sees a pixel that was not sent."""
 
     def encode(self, batch):
         Peeking.seen = batch.x[:, :1]
@@ -139,7 +139,7 @@ def test_test_points_in_the_marginal_cap_the_rate(monkeypatch):
 
 
 class Relaxed(Model):
-    """The decoder gets the relaxed sample, the bill is for the symbol."""
+    """The decoder gets the relaxed sample, the rate is that of the symbol."""
 
     row = Row(paper="0000.00000")
     e = 2.0

@@ -1,4 +1,4 @@
-"""Side information: a decoder that is told s pays for it, and the representation has none of it."""
+"""Side information: a decoder that is given s pays for it, and the representation has none of it."""
 
 import math
 
@@ -15,10 +15,10 @@ from rdu_bench.training import Training, fit, mean_rate
 from rdu_bench.training.posthoc import Whitened
 
 
-class Told(Autoencoder):
-    """A VAE whose decoder is told the colour."""
+class Informed(Autoencoder):
+    """A VAE whose decoder is given the colour."""
 
-    row = Row(paper="0000.00000", title="told", side="s", needs=("groups",))
+    row = Row(paper="0000.00000", title="informed", side="s", needs=("groups",))
 
     def __init__(self, data):
         super().__init__(data, decoder=Decoder(data, data.latent + data.groups))
@@ -31,7 +31,7 @@ class Told(Autoencoder):
         return self.decoder(torch.cat([code["z"].sample, code["s"].sample], -1))
 
 
-class Silent(Told):
+class Noiseless(Informed):
     """The same without noise of its own."""
 
     channel = "posthoc-iso"
@@ -46,7 +46,7 @@ def data():
     return registry.dataset("coloured", colours=3, correlation=0.0)
 
 
-def test_what_is_announced_is_sent_as_it_is_and_costs_its_logarithm():
+def test_side_information_is_sent_as_it_is_and_costs_its_logarithm():
     s = torch.tensor([0, 2, 1, 2])
     block = label_block(s, 3)
     assert block.side and block.discrete and torch.equal(block.sample.argmax(1), s)
@@ -56,7 +56,7 @@ def test_what_is_announced_is_sent_as_it_is_and_costs_its_logarithm():
 
 def test_the_representation_has_no_side_information(data):
     torch.manual_seed(0)
-    model = Told(data.spec(hidden=(16,), latent=4))
+    model = Informed(data.spec(hidden=(16,), latent=4))
     seen = data.view("test", model.row).batch()
     assert torch.equal(seen.s, data.splits["test"].factors["colour"]) and bool((seen.y == -1).all())
     assert flatten(model.encode(seen)).shape[1] == 4
@@ -66,22 +66,22 @@ def test_the_representation_has_no_side_information(data):
     assert codes.sizes == (3,) and codes.own == 0
 
 
-def test_models_that_are_not_told_are_not_given_s(data):
+def test_models_without_side_information_are_not_given_s(data):
     assert bool((data.view("test", Row(paper="")).batch().s == -1).all())
 
 
-def test_a_rate_counts_what_the_decoder_is_told(data):
+def test_a_rate_counts_what_the_decoder_is_given(data):
     torch.manual_seed(0)
-    model = Told(data.spec(hidden=(32,), latent=4))
+    model = Informed(data.spec(hidden=(32,), latent=4))
     control = fit(model, data, 4.0, Training(steps=300)).control
     code = model.encode(data.view("train", model.row).batch())
     assert control.R_train == pytest.approx(4, rel=0.05)
     assert code["z"].rate.mean().item() == pytest.approx(4 - math.log(3), rel=0.1)
 
 
-def test_records_of_a_model_that_is_told_break_no_law(data):
+def test_records_of_a_model_with_side_information_break_no_law(data):
     torch.manual_seed(0)
-    model = Told(data.spec(hidden=(32,), latent=4))
+    model = Informed(data.spec(hidden=(32,), latent=4))
     fit(model, data, 4.0, Training(steps=200))
     budget = spent(
         codes=800, draws_fit=2, draws_test=2, mixtures=(4,), probe_steps=50, head_epochs=2, test=400, score_groups=50
@@ -98,19 +98,19 @@ def test_records_of_a_model_that_is_told_break_no_law(data):
 
 def test_a_channel_put_on_afterwards_lets_side_information_pass(data):
     torch.manual_seed(0)
-    seen = data.view("train", Silent.row).batch()
-    noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 2.0)
+    seen = data.view("train", Noiseless.row).batch()
+    noisy = Whitened(Noiseless(data.spec(hidden=(16,), latent=4)), seen, 2.0)
     assert mean_rate(noisy, seen) == pytest.approx(2, rel=1e-3) and not noisy.limit
     some = seen.rows(slice(5))
     other = some._replace(s=(some.s + 1) % 3)
-    told, lied = (noisy.decode({**noisy.encode(some), "s": label_block(b.s, 3)}).mean for b in (some, other))
-    assert isinstance(some, Batch) and not torch.allclose(told, lied)
+    one, two = (noisy.decode({**noisy.encode(some), "s": label_block(b.s, 3)}).mean for b in (some, other))
+    assert isinstance(some, Batch) and not torch.allclose(one, two)
 
 
 def test_a_channel_cannot_give_less_than_side_information_costs_and_says_so(data):
     torch.manual_seed(0)
-    seen = data.view("train", Silent.row).batch()
-    noisy = Whitened(Silent(data.spec(hidden=(16,), latent=4)), seen, 1.0)
+    seen = data.view("train", Noiseless.row).batch()
+    noisy = Whitened(Noiseless(data.spec(hidden=(16,), latent=4)), seen, 1.0)
     control = fit(noisy, data, 1.0, Training(steps=1)).control
     assert control.R_train == pytest.approx(math.log(3), abs=0.01)
     assert control.status == "unreachable" and "side information alone costs 1.10 nats" in control.reason
