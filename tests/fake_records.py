@@ -124,7 +124,14 @@ def rich(record):
     draw = random.Random("rich" + record["key"])
     record["scores"], record["nulls"] = _scores(R, useful, draw)
     record["mi"] = _mi(record, R, useful)
-    record["pictures"] = {"latents": ["z[3]", "z[0]", "z[7]"], "at": AT}
+    steps = list(range(100, 2001, 100))
+    record["learning"] = {
+        "step": steps,
+        "D": [record["values"]["D"] + 60 * math.exp(-t / 300) for t in steps],
+        "R": [R * (1 - math.exp(-t / 400)) for t in steps],
+        "beta": [0.4 + 3 * math.exp(-t / 200) for t in steps],
+    }
+    record["pictures"] = {"latents": ["z[3]", "z[0]", "z[7]"], "at": AT, "prior": "own"}
     record["data"]["factors"]["angle"] = {"size": 1, "kind": "real", "independent": True, "H_y": None}
     record["factors"]["angle"] = {
         "H_y": None, "Hy_V": 1.42, "Dy": 1.42 - R / 20, "Dy_se": 0.01, "Dy_linear": 1.5 - R / 20, "Dy_linear_se": 0.01, "Dy_head": "mlp",
@@ -250,6 +257,8 @@ def vectors(record, channels=None, side=16):
         "latents/rate": np.full(4, R / 4, np.float32),
         "pictures/originals": np.stack([disc(*p, 60) for p in places]),
         "pictures/reconstructions": np.stack([disc(*p, 3 + R) for p in places]),
+        "pictures/prior": np.stack([disc(*p, 2 + R) for p in places[::-1]]),
+        "pictures/interpolations": np.stack([[disc(0.06 * i - 0.2, 0, 0.15, 4 + R) for i in range(7)]] * 2),
         "pictures/traversals": np.stack([np.stack(row) for row in moved]),
     }
 

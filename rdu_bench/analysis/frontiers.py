@@ -105,33 +105,67 @@ def frontier(results: Results, metric: str = "D", *, every: bool = False) -> pd.
     curve.  `hull` marks the vertices of the lower convex hull, which is the frontier.  Other recipes than the current
     one of each row are there with `every` only, see `points`.
     """
-    plane, table = axis(metric), points(results, every=every)
-    nulls, parts = null_levels(table, plane), []
+    plane = axis(metric)
+    about = ["name", "section", "labels", "autoregressive"]
+    table = points(results, every=every)[[*ROW, *about, *_NEEDED, plane.loss, plane.se, plane.null]]
+    nulls = null_levels(table, plane)
+    curves: list[Curve] = []
+    rows: list[dict[str, Any]] = []
     for key, row in rows_of(table):
         null = nulls[key]
         if not np.isfinite(null):
             continue
-        curves: list[tuple[int | None, pd.DataFrame]] = [(None, mean_points(row, plane, null))]
-        for seed, curve in row.groupby("seed"):
-            good = curve[usable(curve, plane)]
-            columns = {plane.loss: "loss", plane.se: "loss_se"}
-            kept = good[["sigma", "R_star", "R_star_se", plane.loss, plane.se, "status"]].rename(columns=columns)
-            curves.append((int(str(seed)), kept.assign(seeds=1, failed=0)))
-        for number, curve in curves:
-            level = null
-            if number is not None:
-                own = null_of(row[(row["seed"] == number) & usable(row, plane)], plane)
-                level = own if np.isfinite(own) else null
-            first = {"R_star": 0.0, "loss": level, "status": "null", "seeds": 1 if number is not None else None}
-            whole = pd.concat([pd.DataFrame([first]), curve], ignore_index=True)
-            on = vertices(np.maximum(whole["R_star"].to_numpy(float), 0), whole["loss"].to_numpy(float))
-            info: dict[str, Any] = {**dict(zip(ROW, key, strict=True)), "seed": number}
-            info |= {c: row[c].iloc[0] for c in ("name", "section", "labels", "autoregressive")}
-            info |= {"hull": whole.index.isin(on), "null": whole.index == 0, "metric": metric}
-            parts.append(whole.assign(**info))
-    names = [*ROW, "name", "section", "labels", "autoregressive", "metric", "seed", "sigma", "R_star", "R_star_se"]
+        mine = [_mean_curve(row, plane, null), *_seed_curves(row, plane, null)]
+        info = dict(zip(ROW, key, strict=True)) | {c: row[c].iloc[0] for c in about}
+        curves += mine
+        rows += [info] * len(mine)
+    names = [*ROW, *about, "metric", "seed", "sigma", "R_star", "R_star_se"]
     names += ["loss", "loss_se", "status", "seeds", "failed", "hull", "null"]
-    if not parts:
+    if not curves:
         return pd.DataFrame(columns=names)
-    frame = pd.concat(parts, ignore_index=True)[names]
-    return frame.astype({"seed": "Int64", "seeds": "Int64", "failed": "Int64"})
+    sizes = [len(curve["R_star"]) for curve in curves]
+    columns = {c: np.concatenate([curve[c] for curve in curves]) for c in curves[0]}
+    columns |= {c: np.repeat(np.array([r[c] for r in rows], dtype=object), sizes) for c in (*ROW, *about)}
+    frame = pd.DataFrame(columns).assign(metric=metric)[names]
+    whole = {c: frame[c].astype("Int64") for c in ("seed", "seeds", "failed")}
+    return frame.assign(**whole, autoregressive=frame["autoregressive"].astype(bool))
+
+
+_NEEDED = ("seed", "sigma", "params", "R_star", "R_star_se", "status", "measured")
+Curve = dict[str, np.ndarray]  # columns of one curve, the null point first
+
+
+def _mean_curve(row: pd.DataFrame, plane: Axis, null: float) -> Curve:
+    """The null point, and the means over the seeds of one row."""
+    mean = mean_points(row, plane, null)
+    columns = {name: mean[name].to_numpy() for name in mean.columns}
+    return _curve(columns, null, seed=np.nan, seeds=np.nan)
+
+
+def _seed_curves(row: pd.DataFrame, plane: Axis, null: float) -> Iterator[Curve]:
+    """For each seed of one row the null point and what was measured."""
+    good = usable(row, plane).to_numpy()
+    seeds, place = np.unique(row["seed"].to_numpy(float), return_inverse=True)
+    names = {"sigma": "sigma", "R_star": "R_star", "R_star_se": "R_star_se", "loss": plane.loss, "loss_se": plane.se}
+    columns = {name: row[column].to_numpy(float) for name, column in names.items()}
+    status, levels = row["status"].to_numpy(object), row[plane.null].to_numpy(float)
+    for i, seed in enumerate(seeds):
+        mine = np.flatnonzero((place == i) & good)
+        known = levels[mine][np.isfinite(levels[mine])]
+        each = {name: values[mine] for name, values in columns.items()} | {"status": status[mine]}
+        each |= {"seeds": np.ones(len(mine)), "failed": np.zeros(len(mine))}
+        yield _curve(each, float(np.median(known)) if len(known) else null, seed=float(seed), seeds=1.0)
+
+
+def _curve(columns: Curve, null: float, *, seed: float, seeds: float) -> Curve:
+    """Columns with the null point in front, the seed, and which points are vertices of the hull."""
+    first = {"R_star": 0.0, "loss": null, "seeds": seeds}
+    out = {
+        name: np.concatenate([[first.get(name, np.nan)], values.astype(float)])
+        for name, values in columns.items()
+        if name != "status"
+    }
+    out["status"] = np.concatenate([np.array(["null"], dtype=object), columns["status"].astype(object)])
+    n = len(out["R_star"])
+    on = vertices(np.maximum(out["R_star"], 0), out["loss"])
+    return out | {"seed": np.full(n, seed), "hull": np.isin(np.arange(n), on), "null": np.arange(n) == 0}

@@ -2,115 +2,100 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Callable, Mapping
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from .. import analysis
-from ..analysis.leaderboard import write as write_board
-from ..analysis.points import ROW, Results, records_of
-from ..analysis.scores import by_target, wide
-from ..records.store import Store
+from .. import _files
+from ..analysis.leaderboard import to_markdown
+from ..analysis.scores import wide
 from . import figures, page
-from .pictures import Vectors
-from .style import Palette
+from .context import Vectors, gather
+from .figures import FORMATS
+from .text import csv
 
-__all__ = ["render"]
+__all__ = ["FORMATS", "render"]
 
-SEEDS = 5  # that UDR needs; with fewer there is no number, and no use in reading every record's latents
+FOLDERS = ("figures",)  # that a report makes inside its folder
 
 
-def render(results: Results, out: str | Path, *, title: str | None = None, vectors: Vectors | None = None) -> Path:
+def render(
+    results: Any,
+    out: str | Path,
+    *,
+    title: str | None = None,
+    vectors: Vectors | None = None,
+    formats: Sequence[str] = FORMATS,
+) -> Path:
     """Write `index.html`, `figures/`, the leaderboard, the frontiers and the scores as tables into `out`.
 
-    `results` are records, or a table from `load_results`.  `vectors(record)` returns the arrays of a record, of which
-    the pictures are drawn; by default those beside the record's `path` where it has one, else those of the store at
-    `out`, which is where a run draws its own report.  Each file is replaced in one step and the page last, so that
-    drawing again, also from a run that is still going, never breaks what is there.  Returns the page;
-    raises `ValueError` when there is no record.
+    `results` are records, or whatever `rdu_bench.load_results` takes or gives.  `vectors(record)` returns the arrays of
+    a record, of which the pictures are drawn; by default those beside the record's `path` where it has one, else those
+    of the store at `out`, which is where a run draws its own report.  `formats` are those of the figures.
+
+    Each file is replaced in one step and the page last, so that drawing again, also from a run that is still going,
+    never breaks what is there; SIGTERM ends the drawing and leaves nothing half written.  A part that cannot be drawn
+    is missing from the page, which says so.  Returns the page.  Raises `ValueError` when there is no record or no such
+    format, `WriteError` where `out` cannot be written or its `figures` is a symbolic link.
     """
     folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    records = records_of(results)
-    table = analysis.points(results)
-    planes = {name: analysis.frontier(results, name) for name in ("D", "Dy")}
-    board = analysis.leaderboard(results)
-    tidy = analysis.scores(records)
-    read = readable(vectors or beside(folder))
-    agreed = analysis.udr(records, read) if _seeds(table) >= SEEDS else None
-    palette = Palette(sorted(set(table["name"])), first=_reference(table))
-    drawn = figures.draw(table, planes, palette, folder / "figures", replacing, by_target(tidy))
-    write_board(board, folder)
-    tables = {f"frontier-{name}": frame for name, frame in planes.items()}
-    if not tidy.empty:
-        tables["scores"] = wide(tidy)
-    if agreed is not None and agreed["udr_robust_mean"].notna().any():
-        tables["udr"] = agreed
-    for name, frame in tables.items():
-        with replacing(folder / f"{name}.csv") as file:
-            file.write(frame.to_csv(index=False).encode())
-    html = page.build(records, table, planes, board, palette, drawn, tidy, agreed, read, title=title)
-    with replacing(folder / "index.html") as file:
-        file.write(html.encode())
+    wrong = [kind for kind in formats if kind not in FORMATS]
+    if wrong or isinstance(formats, str):
+        raise ValueError(f"figures are drawn as {', '.join(FORMATS)}; not as {', '.join(wrong) or formats!r}.")
+    with _terminable():
+        _prepare(folder)
+        context = gather(results, folder, title, vectors)
+        drawn = figures.draw(context, folder / "figures", formats)
+        _files.write(folder / "leaderboard.md", to_markdown(context.board).encode("utf-8", "replace"))
+        for name, frame in _tables(context).items():
+            _files.write(folder / f"{name}.csv", csv(frame))
+        html = page.build(context, drawn, tuple(formats))
+        _files.write(folder / "index.html", html.encode("utf-8", "replace"))
     return folder / "index.html"
 
 
-def _seeds(table: pd.DataFrame) -> int:
-    """The most seeds that any row of the leaderboard has."""
-    return int(table.groupby(ROW)["seed"].nunique().max())
+def _tables(context: Any) -> dict[str, Any]:
+    tables = {f"frontier-{name}": frame for name, frame in context.planes.items()} | {"leaderboard": context.board}
+    if not context.tidy.empty:
+        tables["scores"] = wide(context.tidy)
+    if context.agreed is not None and context.agreed["udr_robust_mean"].notna().any():
+        tables["udr"] = context.agreed
+    return tables
 
 
-def readable(vectors: Vectors) -> Vectors:
-    """The same, with nothing for a record whose file is damaged, which must not cost the others their page."""
-
-    def read(record: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
-        try:
-            return vectors(record)
-        except (OSError, ValueError):
-            return {}
-
-    return read
-
-
-def beside(folder: Path) -> Vectors:
-    """Reads what lies beside a record: by its `path`, or in the store at `folder`."""
-
-    def read(record: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
-        path = record.get("path")
-        return Store(Path(path).parents[3] if path else folder).vectors(record)
-
-    return read
+def _prepare(folder: Path) -> None:
+    """Makes the folder, refuses links inside it, and removes what killed writers left."""
+    with _files.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name in FOLDERS:
+        inside = folder / name
+        if inside.is_symlink():
+            raise _files.WriteError(
+                f"{inside} is a symbolic link, which is not followed; remove it, or draw into another folder with --out"
+            )
+        _files.sweep(inside, f".*{_files.PART}")
+    _files.sweep(folder, f".*{_files.PART}")
 
 
-def _reference(table) -> str | None:  # type: ignore[no-untyped-def]
-    names = table.loc[table["model"] == "vae", "name"]
-    return None if names.empty else str(names.iloc[0])
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM raises `SystemExit`, so that files that are being written are cleared away.
 
+    Where the caller has a handler of its own, or in another thread than the main one, nothing is changed.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
 
-class replacing:
-    """A binary file that appears at `path` in one step when the block ends well, and not at all otherwise."""
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
 
-    def __init__(self, path: Path):
-        self.path = path
-
-    def __enter__(self) -> IO[bytes]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        handle, self.temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".", suffix=".part")
-        os.chmod(self.temporary, 0o644)
-        self.file: IO[bytes] = os.fdopen(handle, "wb")
-        return self.file
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self.file.close()
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            os.unlink(self.temporary)
-
-
-Replacing = Callable[[Path], replacing]
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

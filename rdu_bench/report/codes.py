@@ -1,4 +1,4 @@
-"""Single codes looked into: which latent knows which factor, and what the receiver draws."""
+"""Single codes looked into: which latent knows which factor, what the receiver draws, and how training went."""
 
 from __future__ import annotations
 
@@ -10,26 +10,35 @@ import pandas as pd
 
 from ..analysis.leaderboard import REFERENCE
 from ..analysis.scores import REPRESENTATIONS
-from .lineup import Lineup
-from .pictures import BUDGET, Point, Vectors, album
+from .context import Context
+from .lineup import Lineup, short
+from .pictures import Point, album
 
 LATENTS = 24  # shown of a matrix, those that know most
+READ = 400  # whole records that a page reads of one data set
 
 
-def codes(
-    records: Mapping[str, Mapping[str, Any]],
-    table: pd.DataFrame,
-    lineup: Lineup,
-    vectors: Vectors,
-    budget: int = BUDGET,
+def codes(context: Context, dataset: str, budget: int) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """One point of every model and target, of its first seed; None where no record has a matrix or pictures.
+
+    And learning curves of the same points; None where no record has any.
+    """
+    lineup = context.lineups[dataset]
+    rows, note = chosen(context.of(dataset), lineup)
+    held = [(row, context.whole(row["key"])) for row in rows]
+    shown = [(row, record) for row, record in held if record.get("mi") or record.get("pictures")]
+    return _codes(context, lineup, shown, (budget, note)), learning(held, lineup, note)
+
+
+def _codes(
+    context: Context, lineup: Lineup, shown: Sequence[tuple[Any, Any]], limit: tuple[int, str]
 ) -> dict[str, Any] | None:
-    """One point of every model and target, of its first seed; None where no record has a matrix or pictures."""
-    rows = _first_seeds(records, table)
-    if not rows:
+    if not shown:
         return None
-    held = [Point(lineup.number(r), _order(r), records[r["key"]]) for r in rows]
+    budget, note = limit
+    held = [Point(lineup.number(row), _order(row), record) for row, record in shown]
     drawn = [i for i, point in enumerate(held) if point.record.get("pictures")]
-    kept = album([held[i] for i in drawn], vectors, budget)
+    kept = album([held[i] for i in drawn], context.vectors, budget)
     pages = dict(zip(drawn, kept.pages, strict=True))
     points = [
         {
@@ -39,16 +48,16 @@ def codes(
             "mi": matrix(point.record.get("mi") or {}),
             "pictures": pages.get(i),
         }
-        for i, (row, point) in enumerate(zip(rows, held, strict=True))
+        for i, ((row, _), point) in enumerate(zip(shown, held, strict=True))
     ]
     return {
         "points": points,
-        "start": _start(rows),
+        "start": _start([row for row, _ in shown]),
         "reps": [[r, text] for r, text in REPRESENTATIONS.items()],
         "matrices": any(p["mi"] for p in points),
         "pictures": bool(kept.images),
         "images": kept.images,
-        "note": kept.note,
+        "note": " ".join(filter(None, [note, kept.note])),
     }
 
 
@@ -56,11 +65,23 @@ def _order(row: Mapping[Any, Any]) -> float:
     return math.inf if pd.isna(row["sigma"]) else float(row["sigma"])
 
 
-def _first_seeds(records: Mapping[str, Mapping[str, Any]], table: pd.DataFrame) -> list[dict[Any, Any]]:
-    """For each model and target the point of the lowest seed that has something to show, by name and σ."""
-    shown = [bool(records[key].get("mi") or records[key].get("pictures")) for key in table["key"]]
-    rows = table[shown].sort_values(["name", "model", "variant", "sigma", "params", "seed"])
-    return rows.drop_duplicates(["model", "variant", "sigma", "params"]).to_dict("records")
+def chosen(table: pd.DataFrame, lineup: Lineup) -> tuple[list[dict[Any, Any]], str]:
+    """For each model and target the measured point of the lowest seed, by model and σ; and what was left out."""
+    rows = table[table["measured"]].sort_values(["model", "variant", "sigma", "params", "seed"], kind="stable")
+    rows = rows.drop_duplicates(["model", "variant", "sigma", "params"])
+    each = rows[["key", "model", "variant", "sigma", "params", "seed"]].to_dict("records")
+    each.sort(key=lambda r: (lineup.number(r), _order(r)))
+    if len(each) <= READ:
+        return each, ""
+    kept: list[dict[Any, Any]] = []
+    by_model: dict[int, list[dict[Any, Any]]] = {}
+    for row in each:
+        by_model.setdefault(lineup.number(row), []).append(row)
+    most = max(1, READ // len(by_model))
+    for of in list(by_model.values())[:READ]:
+        step = (len(of) - 1) / max(most - 1, 1)
+        kept += [of[round(i * step)] for i in range(min(most, len(of)))] if most > 1 else [of[len(of) // 2]]
+    return kept, f"Of {len(each)} models and targets, {len(kept)} are shown one by one."
 
 
 def _start(rows: Sequence[Mapping[Any, Any]]) -> int:
@@ -85,9 +106,31 @@ def matrix(mi: Mapping[str, Any]) -> dict[str, Any] | None:
         "factors": mi["factors"],
         "H": mi["H"],
         "of": len(best),
-        **{r: [[None if v is None else round(float(v), 4) for v in mi[r][j]] for j in kept] for r in reps},
+        **{r: [[short(v, 4) for v in mi[r][j]] for j in kept] for r in reps},
     }
 
 
 def _share(value: float | None, entropy: float | None) -> float:
     return value / entropy if value and entropy else 0.0
+
+
+CURVES = ("D", "R", "beta")
+
+
+def learning(held: Sequence[tuple[Any, Any]], lineup: Lineup, note: str) -> dict[str, Any] | None:
+    """D, R (nats) and β as training went, for each point that has them; None where none has."""
+    points = []
+    for row, record in held:
+        curve = record.get("learning")
+        steps = curve.get("step") if isinstance(curve, Mapping) else None
+        if not steps:
+            continue
+        columns = {name: [short(v, 4) for v in curve.get(name) or []] for name in CURVES}
+        if all(len(values) == len(steps) for values in columns.values()):
+            about = {"model": lineup.number(row), "target": lineup.target(row), "seed": int(row["seed"])}
+            sigma = short(row["sigma"])
+            points.append({**about, "sigma": sigma, "step": [int(s) for s in steps], **columns})
+    if not points:
+        return None
+    starts = [i for i, p in enumerate(points) if p["sigma"] is not None and p["model"] == points[0]["model"]]
+    return {"points": points, "start": starts[len(starts) // 2] if starts else 0, "note": note}

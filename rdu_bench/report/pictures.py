@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +13,8 @@ from PIL import Image
 
 Vectors = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 
-BUDGET = 6_000_000  # characters of pictures on a page
-NAMES = ("originals", "reconstructions", "traversals")
+BUDGET = 4_500_000  # characters of pictures on a page
+NAMES = ("originals", "reconstructions", "prior", "interpolations", "traversals")
 
 
 class Point(NamedTuple):
@@ -44,7 +44,7 @@ def sheet(pictures: np.ndarray) -> bytes:
     if channels == 2:  # red and green
         whole = np.pad(whole, ((0, 0), (0, 0), (0, 1)))
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole)).save(file, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(whole[..., 0] if channels == 1 else whole)).save(file, "PNG", compress_level=9)
     return file.getvalue()
 
 
@@ -55,30 +55,75 @@ def page(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[d
         array = arrays.get(f"pictures/{name}")
         if array is None or not array.size:
             continue
-        grid = array if array.ndim == 5 else array[None]
+        grid = array if array.ndim == 5 else array[None] if name != "prior" else _rows(array)
         uri = "data:image/png;base64," + base64.b64encode(sheet(grid)).decode()
         key = hashlib.blake2b(uri.encode(), digest_size=6).hexdigest()
         images[key] = uri  # originals are often the same for all models, and are kept once
         sheets[name] = {"image": key, "rows": len(grid), "columns": grid.shape[1], "size": list(grid.shape[-2:])}
     if not sheets:
         return None
-    return {**sheets, "latents": list(about.get("latents") or []), "at": list(about.get("at") or [])}, images
+    said = {part: list(about.get(part) or []) for part in ("latents", "at")}
+    return {**sheets, **said, "marginal": str(about.get("prior") or "")}, images
+
+
+def _rows(pictures: np.ndarray) -> np.ndarray:
+    """(n, C, H, W) as rows of eight where they come out even."""
+    n = len(pictures)
+    columns = 8 if n % 8 == 0 else n
+    return pictures.reshape(n // columns, columns, *pictures.shape[1:])
 
 
 def album(points: Sequence[Point], vectors: Vectors, budget: int = BUDGET) -> Album:
-    """Pages of as many points as fit the budget: all, else three targets a model, else one, else the first ones."""
-    made: list[tuple[dict[str, Any], dict[str, str]] | None] = []
-    for point in points:
-        try:
-            made.append(page(point.record, vectors(point.record)))
-        except ValueError:  # of pictures that are none, which must not cost the others theirs
-            made.append(None)
-    there = [i for i, found in enumerate(made) if found]
-    kept, images, note = _fitting(points, there, made, budget)
-    pages = [found[0] if found and i in kept else None for i, found in enumerate(made)]
-    unread = len(made) - len(there)
-    lost = f" Pictures of {unread} of {len(made)} points are damaged or not beside their records." if unread else ""
+    """Pages of as many points as fit the budget: all, else three targets a model, else one, else the first ones.
+
+    Vectors are read of points that may be kept alone: the size of a few tells how many that can be.
+    """
+    made: dict[int, tuple[dict[str, Any], dict[str, str]] | None] = {}
+
+    def find(i: int) -> tuple[dict[str, Any], dict[str, str]] | None:
+        if i not in made:
+            try:
+                made[i] = page(points[i].record, vectors(points[i].record))
+            except (
+                ValueError,
+                TypeError,
+                AttributeError,
+                LookupError,
+            ):  # of pictures that are none, which must not cost the others theirs
+                made[i] = None
+        return made[i]
+
+    everyone = list(range(len(points)))
+    kept: list[int] = []
+    images: dict[str, str] = {}
+    note = ""
+    for plan, said in _plans(points, everyone):
+        note = said
+        if _estimate([find(i) for i in plan[:: max(1, len(plan) // 8)]], len(plan)) > 2 * budget:
+            continue  # not even nearly
+        kept, images = plan, {key: uri for i in plan for key, uri in _images(find(i))}
+        if sum(map(len, images.values())) <= budget:
+            break
+    else:
+        kept, images, note = _first(everyone, find, budget)
+    there = [i for i in kept if find(i)]
+    unread = len(kept) - len(there)
+    lost = f" Pictures of {unread} of {len(kept)} points are damaged or not beside their records." if unread else ""
+    pages: list[dict[str, Any] | None] = [None] * len(points)
+    for i in there:
+        found = made[i]
+        pages[i] = found[0] if found else None
     return Album(pages, images, (note + lost).strip())
+
+
+def _images(found: tuple[dict[str, Any], dict[str, str]] | None) -> Iterable[tuple[str, str]]:
+    return found[1].items() if found else ()
+
+
+def _estimate(sample: Sequence[tuple[dict[str, Any], dict[str, str]] | None], n: int) -> float:
+    """Characters of n points, from a few of them; what all share counts once."""
+    images = {key: len(uri) for found in sample for key, uri in _images(found)}
+    return sum(images.values()) / max(len(sample), 1) * n
 
 
 def _plans(points: Sequence[Point], there: list[int]) -> list[tuple[list[int], str]]:
@@ -104,17 +149,15 @@ def _nearest(points: Sequence[Point], there: list[int], wanted: tuple[float, ...
     return sorted(kept)
 
 
-def _fitting(
-    points: Sequence[Point], there: list[int], made: Sequence[Any], budget: int
+def _first(
+    there: list[int], find: Callable[[int], tuple[dict[str, Any], dict[str, str]] | None], budget: int
 ) -> tuple[list[int], dict[str, str], str]:
-    for plan, note in _plans(points, there):
-        images = {key: uri for i in plan for key, uri in made[i][1].items()}
-        if sum(map(len, images.values())) <= budget:
-            return plan, images, note
+    """The first points that fit; the first that does not ends the search."""
     kept: list[int] = []
-    images = {}
+    images: dict[str, str] = {}
     for i in there:
-        more = images | made[i][1]
-        if sum(map(len, more.values())) <= budget:
-            kept, images = [*kept, i], more
+        more = images | dict(_images(find(i)))
+        if sum(map(len, more.values())) > budget:
+            break
+        kept, images = [*kept, i], more
     return kept, images, f"To keep the page small, it has pictures of {len(kept)} points of {len(there)}."

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from .. import analysis
 from ..analysis.leaderboard import interval_text, number
 from ..analysis.points import heads
 from ..analysis.scores import COLUMN, PROTOCOLS, REPRESENTATIONS, SCORES, Score, averages, by_target
@@ -105,14 +104,13 @@ def _lacking(tidy: pd.DataFrame, lineup: Lineup) -> dict[str, list[tuple[str, in
 
 
 def useful(
-    records: Sequence[Mapping[str, Any]], data: Mapping[str, Any], lineup: Lineup
+    table: pd.DataFrame, data: Mapping[str, Any], lineup: Lineup
 ) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """Usefulness of each factor: what the script draws against R*, and a table of the highest targets."""
-    table = analysis.by_factor(records)
+    """Usefulness of each factor, from `analysis.by_factor`: what the script draws, and a table of highest targets."""
     if table.empty:
         return None, None
     found = [c for c in heads(table.columns) if table[c].notna().any()]
-    about = data.get("factors", {})
+    about = data["factors"]
     names = [f for f in (*about, *sorted(set(table["factor"]) - about.keys())) if (table["factor"] == f).any()]
     drawn = {
         "factors": names,

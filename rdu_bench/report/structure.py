@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
 
-from .. import analysis
 from ..analysis.leaderboard import number
 from .lineup import Lineup, short
+from .text import listed, plain
 
 Frames = dict[str, pd.DataFrame]
 
 
-def structure(records: Sequence[Mapping[str, Any]], data: Mapping[str, Any], lineup: Lineup) -> dict[str, Any] | None:
-    """Tables and curves of what the records have; None where they have nothing."""
-    frames = analysis.structure(records)
+def structure(frames: Frames, table: pd.DataFrame, data: Mapping[str, Any], lineup: Lineup) -> dict[str, Any] | None:
+    """Tables and curves of what the points (`table`) of one data set have; None where they have nothing."""
+    frames = {name: frame for name, frame in frames.items() if len(frame)}
     if not frames:
         return None
     targets = _targets(frames, lineup)
     drawn = {f for name in _DRAWN if name in frames for f in frames[name]["factor"]}
-    about = list(data.get("factors", {}))
+    about = list(data["factors"])
     return {
         "tables": [
-            table(frames[name], lineup) | {"lacking": _lacking(name, records, lineup)}
-            for name, table in _TABLES.items()
+            made(frames[name], lineup) | {"lacking": _lacking(name, table, lineup)}
+            for name, made in _TABLES.items()
             if name in frames
         ],
         "targets": [text for text, _ in targets],
@@ -36,15 +37,16 @@ def structure(records: Sequence[Mapping[str, Any]], data: Mapping[str, Any], lin
     }
 
 
-def _lacking(table: str, records: Sequence[Mapping[str, Any]], lineup: Lineup) -> list[str]:
+def _lacking(name: str, table: pd.DataFrame, lineup: Lineup) -> list[str]:
     """Why models have no line in a table that others are in."""
-    part = "efficiency" if table == "codelength" else table
+    part = "structure." + ("efficiency" if name == "codelength" else name)
     models: dict[str, set[str]] = {}
-    for record in records:
-        reason = (record.get("nulls") or {}).get(f"structure.{part}")
-        if reason and part not in (record.get("structure") or {}):
-            models.setdefault(str(reason), set()).add(lineup.name(record["spec"]))
-    return [f"{reason} ({', '.join(sorted(names))})" for reason, names in sorted(models.items())]
+    for nulls, rows in table.groupby("nulls", sort=False):
+        reason = json.loads(str(nulls)).get(part) if nulls else None
+        if reason:
+            for row in rows.drop_duplicates(["model", "variant"]).to_dict("records"):
+                models.setdefault(plain(reason, 300), set()).add(lineup.name(row))
+    return [f"{reason} ({listed(sorted(names))})" for reason, names in sorted(models.items())]
 
 
 _DRAWN = {"efficiency": "n", "noise": "level"}

@@ -1,0 +1,146 @@
+"""The opening of the page: what was compared, and what came out, in sentences made from the records."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..analysis.leaderboard import number
+from ..records.schema import STATUSES
+from .context import Context
+from .plots import Place, places
+from .style import shown
+from .text import counted, listed, plain
+
+FIRST = 3  # models named of each ranking
+SAID = 20  # lines of what was left out
+
+
+def compared(context: Context) -> list[tuple[str, str]]:
+    """What was compared, as pairs of a heading and a sentence."""
+    table = context.table
+    names = context.palette.sorted(table["name"].tolist())
+    rows = table.drop_duplicates(["model", "variant"])
+    seen = int((rows.drop_duplicates("name")["labels"] != "none").sum())
+    seeds = sorted({int(s) for s in table["seed"]})
+    each = table.groupby(["dataset", "model", "variant"])["seed"].nunique()
+    seeds_said = counted(len(seeds), "seed") + (f" ({listed(map(str, seeds), 8)})" if len(seeds) > 1 else "")
+    if each.nunique() > 1:
+        seeds_said += f"; a model has {each.min()} to {each.max()} of them"
+    counts = table["status"].value_counts()
+    told = [f"{counts[s]} {s}" for s in STATUSES if counts.get(s)]
+    targets = sorted({f"{s:g}" for s in table["sigma"].dropna()}, key=float)
+    out = [
+        ("Suite", listed(_versions(table))),
+        ("Models", f"{len(names)}" + (f", of which {seen} trained on labels (†)" if seen else "")),
+        ("Data sets", listed(context.datasets, 40)),
+        ("Seeds", seeds_said),
+        ("Target rates σ", (f"{listed(targets, 20)} nats" if targets else "none") + _sweeps(table)),
+        ("Budget", _budget(table)),
+        ("Points", f"{counted(len(table), 'point')}: {listed(told)}"),
+    ]
+    return [(what, said) for what, said in out if said]
+
+
+def _versions(table: pd.DataFrame) -> list[str]:
+    """Each suite with its versions."""
+    versions = table["spec.suite_version"] if "spec.suite_version" in table else pd.Series(np.nan, table.index)
+    found: dict[str, set[str]] = {}
+    for suite, version in zip(table["suite"], versions, strict=True):
+        found.setdefault(plain(suite, 60), set()).add("" if pd.isna(version) else f"{float(version):g}")
+    return [
+        f"{name} (version {listed(sorted(filter(None, seen)))})" if any(seen) else name for name, seen in found.items()
+    ]
+
+
+def _sweeps(table: pd.DataFrame) -> str:
+    free = table[table["sigma"].isna()]
+    if free.empty:
+        return ""
+    swept = listed(sorted({text.partition(" = ")[0] for text in free["swept"] if text}))
+    return "; and each model's own loss without a target (ELBO)" + (f", over {swept}" if swept else "")
+
+
+def _budget(table: pd.DataFrame) -> str:
+    """What the points cost, in the terms in which all of them agree, else how many budgets there are."""
+    texts = [t for t in dict.fromkeys(table["spec.budget"]) if t]
+    try:
+        budgets = [json.loads(text) for text in texts]
+        if len(budgets) == 1 and {"steps", "batch"} <= budgets[0].keys():
+            b = budgets[0]
+            rate = f", learning rate {b['lr']:g}" if isinstance(b.get("lr"), int | float) else ""
+            return f"{b['steps']} training steps of {b['batch']} examples a point{rate}"
+        steps = sorted({int(b["steps"]) for b in budgets})
+        return f"{counted(len(budgets), 'budget')}, of {listed(map(str, steps))} training steps" if budgets else ""
+    except (ValueError, LookupError, TypeError):
+        return counted(len(texts), "budget") if texts else ""
+
+
+def left_out(context: Context) -> list[str]:
+    """What is in the folder and not on the page, a sentence each."""
+    lines = [
+        f"{counted(int(r['points']), 'point')} of {plain(r['name'], 80)} on {plain(r['dataset'], 80)}: "
+        f"{plain(r['why'], 200)}."
+        for r in context.left.to_dict("records")
+    ]
+    lines += [f"Not a record: {plain(text, 300)}." for text in context.table.attrs.get("ignored", ())]
+    if len(lines) > SAID:
+        lines = [*lines[: SAID - 1], f"and {len(lines) - SAID + 1} more."]
+    return lines
+
+
+def findings(context: Context, dataset: str) -> list[str]:
+    """What the board of one data set says, in sentences that name numbers, units and intervals."""
+    there = [p for p in places(context, dataset) if np.isfinite(p.x) or np.isfinite(p.y)]
+    base = next((p for p in there if p.reference), None)
+    others = [p for p in there if not p.reference]
+    if base is None or not others:
+        return ["No model can be compared with a reference here: the board below goes by dominated area."]
+    out = []
+    for axis, digits, what in (
+        ("x", 2, "save the most rate at equal distortion (nats)"),
+        ("y", 3, "gain the most usable information about the task at equal rate (nats)"),
+    ):
+        known = [p for p in others if np.isfinite(getattr(p, axis))]
+        if known:
+            out.append(_ranking(known, (axis, digits), what, base))
+    both = [p for p in others if p.placed and p.x > 0 and p.y > 0]
+    sure = [p for p in both if p.intervals and p.x_low > 0 and p.y_low > 0]
+    ahead = f"{counted(len(both), 'model')} of {len(others)} {'is' if len(both) == 1 else 'are'} ahead on both"
+    if any(p.seeds > 1 for p in there):
+        out.append(f"{ahead}, {len(sure)} of them with both 95 % intervals above 0.")
+    else:
+        out.append(f"{ahead}. With one seed there are no intervals: such differences may be those of seeds.")
+    return out
+
+
+def _ranking(known: list[Place], way: tuple[str, int], what: str, base: Place) -> str:
+    axis, digits = way
+    order = sorted(known, key=lambda p: -getattr(p, axis))
+    first = [p for p in order if getattr(p, axis) > 0][:FIRST]
+    if not first:
+        return f"No model is ahead of {base.name} among those that {what}; nearest is {_said(order[0], axis, digits)}."
+    return f"Against {base.name}, these {what}: {listed(_said(p, axis, digits) for p in first)}."
+
+
+def _said(place: Place, axis: str, digits: int) -> str:
+    value, low, high = (getattr(place, f"{axis}{end}") for end in ("", "_low", "_high"))
+    interval = f", 95 % interval {number(low, digits, True)} to {number(high, digits, True)}"
+    return f"{shown(place.name, place.labels)} ({number(value, digits, True)}{interval if np.isfinite(low) else ''})"
+
+
+def opening(context: Context) -> dict[str, Any]:
+    """All of the above, for the page's first section."""
+    main = context.datasets[0]
+    about = context.attempt("", "compared", lambda: compared(context)) or []
+    left = context.attempt("", "left out", lambda: left_out(context)) or []
+    return {
+        "compared": about,
+        "left": left,
+        "left_points": int(context.left["points"].sum()) if len(context.left) else 0,
+        "main": main,
+        "findings": context.attempt("", "findings", lambda: findings(context, main)) or [],
+    }

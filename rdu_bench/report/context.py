@@ -1,0 +1,205 @@
+"""What a report is drawn from: one table of points, what follows from it, and the few whole records that are shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import analysis
+from ..analysis.frontiers import AXES
+from ..analysis.leaderboard import REFERENCE
+from ..analysis.points import left_out, records_of
+from ..records.asked import NAME as ASKED
+from .lineup import Lineup
+from .style import Palette
+from .text import identifiers, plain, slugs
+
+Record = Mapping[str, Any]
+Vectors = Callable[[Record], Mapping[str, np.ndarray]]
+
+SEEDS = 5  # that UDR needs
+AGREEING = 60  # targets for which a page computes UDR, each of which reads the latents of its first five seeds
+
+
+@dataclass
+class Context:
+    """Everything that figures and page are drawn from.  `troubles` collects a sentence for each part that failed."""
+
+    table: pd.DataFrame
+    planes: dict[str, pd.DataFrame]
+    board: pd.DataFrame
+    tidy: pd.DataFrame
+    agreed: pd.DataFrame | None
+    useful: pd.DataFrame
+    structure: dict[str, pd.DataFrame]
+    left: pd.DataFrame
+    whole: Callable[[str], Record]  # the record of a key, read when it is wanted
+    vectors: Vectors
+    datasets: list[str]  # in the order of the suite
+    title: str
+    palette: Palette = field(init=False)
+    lineups: dict[str, Lineup] = field(init=False)
+    files: dict[str, str] = field(init=False)  # data set → part of file names
+    ids: dict[str, str] = field(init=False)  # data set → part of the page's anchors
+    troubles: dict[tuple[str, str], str] = field(default_factory=dict)
+    found: dict[str, str] = field(default_factory=dict)  # notes on what was left out of the page
+
+    def __post_init__(self) -> None:
+        first = self.table.loc[self.table["model"] == REFERENCE, "name"]
+        self.palette = Palette(_ranked(self.board, self.datasets), None if first.empty else str(first.iloc[0]))
+        self.lineups = {name: Lineup(self.of(name), self.palette) for name in self.datasets}
+        self.files, self.ids = slugs(self.datasets), identifiers(self.datasets)
+
+    def of(self, dataset: str) -> pd.DataFrame:
+        """The points of one data set."""
+        return self.table[self.table["dataset"] == dataset]
+
+    def attempt(self, dataset: str, part: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives; where it fails, None and a sentence in `troubles`: a part costs itself alone."""
+        try:
+            return make()
+        except Exception as error:
+            said = plain(f"{type(error).__name__}: {error}", 300)
+            self.troubles[dataset, part] = f"This part could not be drawn ({said}); the rest of the page is whole."
+            return None
+
+
+def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | None) -> Context:
+    """Reads `results` once and computes all that pages show.  Raises what `analysis.points` raises."""
+    given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results)
+    found = _table(results if given is None else given)
+    table = analysis.points(found)
+    read = _readable(vectors or _beside(folder))
+    tidy = analysis.scores(found)
+    context = Context(
+        table=table,
+        planes={name: analysis.frontier(found, name) for name in AXES},
+        board=analysis.leaderboard(found),
+        tidy=tidy,
+        agreed=None,
+        useful=analysis.by_factor(found),
+        structure=analysis.structure(found),
+        left=left_out(found),
+        whole=_whole(given, table),
+        vectors=read,
+        datasets=_in_order(table, list(found["key"]), [folder, *_homes(table)]),
+        title=plain(title, 200) if title else ", ".join(sorted(set(map(plain, table["suite"])))) or "records",
+    )
+    context.agreed = context.attempt("", "udr", lambda: _agreed(context, given))
+    return context
+
+
+def _table(results: Any) -> pd.DataFrame:
+    from ..records.flatten import table
+
+    return table(results)
+
+
+def _ranked(board: pd.DataFrame, datasets: Sequence[str]) -> list[str]:
+    """All names: by section, then by their rank on the first data set that has them."""
+    place = {name: i for i, name in enumerate(datasets)}
+    rows = board.assign(place=board["dataset"].map(place), seen=board["labels"] != "none")
+    rows = rows.sort_values(["autoregressive", "seen", "place", "rank", "bd_nats", "name"], kind="stable")
+    return list(dict.fromkeys(rows["name"]))
+
+
+def _whole(given: Sequence[Record] | None, table: pd.DataFrame) -> Callable[[str], Record]:
+    held = {str(r["key"]): r for r in given or ()}
+    paths = dict(zip(table["key"], table["path"], strict=True)) if "path" in table else {}
+
+    def whole(key: str) -> Record:
+        if key in held:
+            return held[key]
+        path = paths.get(key)
+        if not path:
+            return {}
+        try:
+            found = json.loads(Path(path).read_text("utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return found | {"path": path} if isinstance(found, dict) else {}
+
+    return whole
+
+
+def _readable(vectors: Vectors) -> Vectors:
+    """The same, with nothing for a record whose file is damaged, which must not cost the others their page."""
+
+    def read(record: Record) -> Mapping[str, np.ndarray]:
+        try:
+            return vectors(record)
+        except (OSError, ValueError, LookupError, TypeError):
+            return {}
+
+    return read
+
+
+def _beside(folder: Path) -> Vectors:
+    """Reads what lies beside a record: by its `path`, or in the store at `folder`."""
+    from ..records.store import Store
+
+    def read(record: Record) -> Mapping[str, np.ndarray]:
+        path = record.get("path")
+        return Store(Path(path).parents[3] if path else folder).vectors(record)
+
+    return read
+
+
+def _homes(table: pd.DataFrame) -> list[Path]:
+    """Folders that the records lie in, first come first."""
+    if "path" not in table:
+        return []
+    folders = dict.fromkeys(str(Path(path).parent.parent) for path in table["path"] if path)
+    return [Path(f).parent.parent for f in dict.fromkeys(folders)][:20]
+
+
+def _in_order(table: pd.DataFrame, keys: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """Data sets as the suite asked for them, then by when a point of theirs was first made."""
+    place = {key: i for i, key in enumerate(keys)}
+    first = table.assign(place=table["key"].map(place), made=table["provenance.finished"].fillna(float("inf")))
+    late = first.groupby("dataset")[["made", "place"]].min().sort_values(["made", "place"])
+    columns = ["spec.dataset_label", "spec.dataset", "spec.dataset_params"]
+    kinds = table[[*columns, "dataset"]].drop_duplicates()
+    shown: dict[tuple[str, ...], list[str]] = {}
+    for row in kinds.itertuples(index=False, name=None):
+        shown.setdefault(tuple(row[:3]), []).append(row[3])
+    asked = [name for folder in folders for kind in _asked(folder) for name in shown.get(kind, ())]
+    return list(dict.fromkeys([*asked, *map(str, late.index)]))
+
+
+def _asked(folder: Path) -> list[tuple[str, ...]]:
+    """Label, name and parameters of the data sets that a folder's runs asked for, as canonical JSON."""
+    from .._hash import canonical
+
+    try:
+        rows = json.loads((folder / ASKED).read_text("utf-8"))["rows"]
+        return [tuple(map(canonical, json.loads(json.loads(name)[0]))) for name in rows]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return []
+
+
+def _agreed(context: Context, given: Sequence[Record] | None) -> pd.DataFrame | None:
+    """UDR of the targets with seeds enough, of their first five; None with fewer, or where there are too many."""
+    measured = context.table[context.table["measured"]]
+    cells = measured.groupby(["dataset", "model", "variant", "sigma", "params"], dropna=False)["seed"].nunique()
+    many = int((cells >= SEEDS).sum())
+    if not many:
+        return None
+    if many > AGREEING:
+        context.found["udr"] = (
+            f"UDR is left out: {many} targets have {SEEDS} seeds or more, and a page computes it for up to {AGREEING}; "
+            "`rdu_bench.analysis.udr` gives all of them."
+        )
+        return None
+    kept = measured.sort_values("seed", kind="stable").groupby(
+        ["dataset", "model", "variant", "sigma", "params"], dropna=False
+    )
+    chosen = kept.head(SEEDS)
+    records = [r for r in (context.whole(key) for key in chosen["key"]) if r]
+    return analysis.udr(records, context.vectors)

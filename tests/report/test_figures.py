@@ -1,0 +1,113 @@
+"""Figures as files: what is in them, and who shares a panel."""
+
+import itertools
+
+import fake_records
+import pandas as pd
+import pytest
+
+from rdu_bench.report import render
+from rdu_bench.report.plots import CROWD, FEW, panels
+from rdu_bench.report.style import Palette
+
+
+@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+@pytest.mark.parametrize("plane", ["D", "Dy"])
+def test_every_figure_is_there_in_every_format(page, plane, kind):
+    start = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind]
+    for dataset in ("sprites", "digits"):
+        content = (page.parent / "figures" / f"{dataset}-R-{plane}.{kind}").read_bytes()
+        assert content.startswith(start) and len(content) > 5000
+
+
+def test_figures_name_axes_units_and_directions(page):
+    svg = (page.parent / "figures" / "sprites-R-D.svg").read_text(encoding="utf-8")
+    for words in ("R* (nats)", "≥ I(x; z)", "D (nats)", "≥ H(x|z)", "infeasible", "no code", "trained on labels"):
+        assert words in svg
+
+
+def rows(names, labels=(), autoregressive=()):
+    """What a plane is drawn from, as far as the division into panels looks."""
+    given = {"labels": ["required" if n in labels else "none" for n in names], "name": list(names)}
+    return pd.DataFrame({**given, "autoregressive": [n in autoregressive for n in names]})
+
+
+def test_a_few_models_share_a_panel():
+    names = [f"m{i:02}" for i in range(CROWD)]
+    [(_, one), (title, apart)] = panels([*names, "ar"], rows([*names, "ar"], autoregressive=["ar"]), "m00")
+    assert one == tuple(names) and apart == ("ar",) and "autoregressive" in title
+
+
+def test_a_crowd_is_divided_with_the_reference_everywhere_and_nobody_lost():
+    names = [f"m{i:02}" for i in range(30)]
+    seen = names[-3:]
+    parts = panels(names, rows(names, labels=seen), "m00")
+    assert all("m00" in of and len(of) <= FEW + 1 for _, of in parts)
+    assert sorted(n for _, of in parts for n in of if n != "m00") == names[1:]
+    assert [of[1:] for title, of in parts if "labels" in title] == [tuple(seen)]
+
+
+@pytest.mark.parametrize("n", [5, 36, 300])
+def test_no_two_models_have_one_colour_and_neighbours_differ_in_hue(n):
+    names = [f"m{i}" for i in range(n)]
+    looks = [Palette(names, "m0")[name] for name in names]
+    assert len({look.colour for look in looks}) == n
+    assert all(a.marker != b.marker for a, b in itertools.pairwise(looks[1:]))
+    assert all(len(look.colour) == 7 and int(look.colour[1:], 16) >= 0 for look in looks)
+
+
+def test_a_model_looks_the_same_on_every_data_set(page, told):
+    sets = told(page)["sets"]
+    looks = [
+        {look["name"]: (look["colour"], look["symbol"]) for look in sets[s]["looks"]} for s in ("sprites", "digits")
+    ]
+    shared = looks[0].keys() & looks[1].keys()
+    assert len(shared) == 8 and all(looks[0][name] == looks[1][name] for name in shared)
+
+
+def test_the_map_has_the_reference_at_the_origin_and_says_which_way_is_better(page, told):
+    own = told(page)["maps"]["sprites"]
+    at = {told(page)["sets"]["sprites"]["looks"][p["model"]]["name"]: p for p in own["points"]}
+    assert at["VAE"]["reference"] and at["VAE"]["x"][0] == at["VAE"]["y"][0] == 0
+    assert at["β-TCVAE"]["x"][0] > 0 > at["VQ-VAE"]["x"][0]  # it needs .93 of the rate, the other 1.15 times as much
+    assert at["β-TCVAE"]["x"][1] <= at["β-TCVAE"]["x"][0] <= at["β-TCVAE"]["x"][2]
+    assert "PixelVAE" in own["without"]
+    svg = (page.parent / "figures" / "map-sprites.svg").read_text(encoding="utf-8")
+    for words in ("rate saved at equal distortion", "better →", "95 % intervals", "against VAE"):
+        assert words in svg
+
+
+def test_one_seed_has_no_bars_and_the_map_says_so(tmp_path, told):
+    drawn = render(fake_records.suite(("vae", "beta_tcvae", "vq_vae"), seeds=1), tmp_path, formats=("svg",))
+    assert all(p["x"][1:] == [None, None] for p in told(drawn)["maps"]["sprites"]["points"])
+    assert "no intervals" in (tmp_path / "figures" / "map-sprites.svg").read_text(encoding="utf-8")
+    assert "One seed: there are no intervals" in drawn.read_text(encoding="utf-8")
+
+
+def test_formats_are_those_that_were_asked_for(tmp_path):
+    render(fake_records.suite(("vae",), seeds=1), tmp_path, formats=("png",))
+    assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png"}
+    with pytest.raises(ValueError, match="png, svg, pdf; not as 'gif'"):
+        render(fake_records.suite(("vae",), seeds=1), tmp_path, formats=("gif",))
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_scores_have_a_figure_in_every_format(whole, kind):
+    content = (whole.parent / "figures" / f"sprites-scores.{kind}").read_bytes()
+    assert content.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[kind])
+    assert not (whole.parent / "figures" / f"digits-scores.{kind}").exists()
+
+
+def test_the_figure_of_scores_says_what_they_are(whole):
+    svg = (whole.parent / "figures" / "sprites-scores.svg").read_text(encoding="utf-8")
+    for words in (
+        "MIG",
+        "DCI disentanglement",
+        "SAP",
+        "IRS",
+        "robust",
+        "sampled z",
+        "estimates, no bounds",
+        "≥ I(x; z)",
+    ):
+        assert words in svg

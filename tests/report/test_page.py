@@ -1,0 +1,130 @@
+"""What the page says, and what lies beside it."""
+
+import csv
+import json
+
+import fake_records
+import numpy as np
+import pytest
+
+from rdu_bench.report import render
+
+
+def test_tables_are_written_beside_the_page(page):
+    for name in ("leaderboard.csv", "leaderboard.md", "frontier-D.csv", "frontier-Dy.csv"):
+        assert (page.parent / name).stat().st_size > 200
+
+
+def test_the_page_asks_the_network_for_nothing(page):
+    text = page.read_text(encoding="utf-8")
+    body = text[: text.index("<script>")] + text[text.index('id="payload"') :]
+    assert "src=" not in body and "http://" not in body and "https://" not in body
+
+
+def test_drawing_again_replaces_and_leaves_no_parts(tmp_path):
+    records = [fake_records.record("vae", sigma=s) for s in (1.0, 4.0)]
+    first = render(records, tmp_path).read_bytes()
+    before = {p.name for p in tmp_path.rglob("*")}
+    second = render(records[:1], tmp_path).read_bytes()
+    assert {p.name for p in tmp_path.rglob("*")} == before and first != second
+
+
+def test_a_failed_drawing_leaves_the_old_page(page, monkeypatch):
+    from rdu_bench.report import page as module
+
+    before = page.read_bytes()
+    monkeypatch.setattr(module, "build", lambda *a, **k: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        render(fake_records.suite(("vae",), seeds=1), page.parent, formats=())
+    assert page.read_bytes() == before and not list(page.parent.rglob("*.part"))
+
+
+def test_nothing_to_draw_is_said(tmp_path):
+    with pytest.raises(ValueError, match="no records"):
+        render([], tmp_path)
+
+
+def test_a_run_in_which_all_failed_still_has_a_page(tmp_path):
+    lost = [fake_records.record("vae", sigma=s, status="error", reason="no good") for s in (1.0, 2.0)]
+    text = render([{**r, "values": {}, "factors": {}} for r in lost], tmp_path).read_text(encoding="utf-8")
+    assert "no good" in text
+
+
+PARTS = ("useful", "scores", "codes", "learning", "structure")
+
+
+def test_parts_that_no_record_has_are_absent(whole, page, told):
+    assert all(f'id="sprites-{part}"' in whole.read_text(encoding="utf-8") for part in PARTS)
+    for text, dataset in ((whole.read_text(encoding="utf-8"), "digits"), (page.read_text(encoding="utf-8"), "sprites")):
+        assert f'id="{dataset}-useful"' in text
+        assert not any(f'id="{dataset}-{part}"' in text for part in PARTS[1:])
+    assert not (page.parent / "scores.csv").exists()
+    assert set(told(page)["sets"]["sprites"]) == {"looks", "dims", "useful"}
+
+
+def test_a_failed_run_has_no_part_and_breaks_nothing(tmp_path, told):
+    lost = [fake_records.record("vae", sigma=s, status="diverged") | {"scores": {}, "mi": {}} for s in (1.0, 2.0)]
+    assert set(told(render(lost, tmp_path))["sets"]["sprites"]) == {"looks", "dims"}
+
+
+def test_the_payload_is_json_without_nan(whole, page, told):
+    assert told(page)["plots"] and told(whole)["sets"]["sprites"]["scores"]["curves"]
+
+
+def test_scores_are_a_table_that_names_protocol_and_representation(whole):
+    rows = list(csv.DictReader((whole.parent / "scores.csv").open()))
+    columns = [c for c in rows[0] if c.endswith(("_mean", "_sample"))]
+    assert len(columns) == 13 * 4 and "mig_robust_mean" in columns and "irs_dlib_sample" in columns
+    assert all("_dlib_" in c or "_robust_" in c for c in columns)
+    assert {r["dataset"] for r in rows} == {"sprites"} and len(rows) == 4 * 2 * 8 + 1
+    assert any(r["dci_disentanglement_robust_sample"] == "" for r in rows)
+
+
+def test_every_score_is_drawn_or_its_lack_explained(whole, told):
+    scores = told(whole)["sets"]["sprites"]["scores"]
+    for column, models in scores["averages"].items():
+        drawn = sum(n for curve in scores["curves"].get(column, {}).values() for *_, n, of in curve)
+        lacking = scores["lacking"].get(column, [])
+        assert drawn + sum(n for _, n, _ in lacking) == scores["points"][column]
+        assert all(reason for reason, _, _ in lacking) and len(models) == 5
+    assert scores["lacking"]["mig_dlib_mean"][0][:2] == ["the point has no numbers (diverged)", 1]
+
+
+def test_a_score_is_averaged_over_all_targets_and_says_over_how_many(whole, told):
+    scores, looks = (told(whole)["sets"]["sprites"][part] for part in ("scores", "looks"))
+    number = str([look["name"] for look in looks].index("VAE"))
+    whole_grid, partial = (scores["averages"][f"{s}_robust_sample"][number] for s in ("mig", "dci_disentanglement"))
+    assert whole_grid[2:] == [14, 14] and partial[2] < partial[3] == 14
+    targets = [point[1] for point in scores["curves"]["mig_robust_sample"][number] if point[3] != "ELBO"]
+    assert whole_grid[0] == pytest.approx(np.mean(targets), abs=1e-4)
+    assert "best" not in json.dumps(scores)
+
+
+def test_seeds_that_agree_are_a_score_where_there_are_enough(tmp_path, told):
+    records = [fake_records.rich(fake_records.record("vae", seed=s, sigma=t)) for s in range(5) for t in (2.0, 6.0)]
+    few = [fake_records.rich(fake_records.record("beta_vae", seed=s, sigma=6.0)) for s in range(2)]
+    scores = told(render(records + few, tmp_path, vectors=fake_records.vectors))["sets"]["sprites"]["scores"]
+    [[_, low, _, target, *_], [_, high, _, _, n, of]] = scores["curves"]["udr_robust_mean"]["0"]
+    assert target == "σ = 2" and 0.8 < low <= 1 and 0.8 < high <= 1 and n == of == 5
+    [[reason, count, models]] = scores["lacking"]["udr_robust_mean"]
+    assert "at least 5" in reason and count == 1 and models == "β-VAE"
+    assert scores["averages"]["udr_robust_mean"]["0"][2:] == [2, 2]
+    assert "udr_robust_mean" in (tmp_path / "udr.csv").read_text(encoding="utf-8")
+
+
+def test_structure_names_each_number_and_its_direction(whole):
+    text = whole.read_text(encoding="utf-8")
+    for words in (
+        "I_V ≤ I(s; z)",
+        "D_s ≥ H(s|z)",
+        "R* ≥ I(x; z)",
+        "ARI ↑",
+        "MDL (nats) ↓",
+        "&gt; ",
+        "k-means",
+        "z1 + z2 + z3",
+    ):
+        assert words in text
+    assert "Not there: the code has 1 block; levels are 2 to 6 (VAE)." in text
+    for head in ("linear ≥ H(y|z)", "knn ≥ H(y|z)", "boosted trees ≥ H(y|z)", "factor cut in bins ≥ H(y|z)"):
+        assert head in text
