@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .analysis import frontier, leaderboard  # type: ignore[no-redef]
     from .encoder import Encoder
     from .engine.kept import load_model
-    from .engine.scheduler import run
+    from .engine.run import run
     from .records.flatten import load_results
 
 _HOME = {
@@ -30,7 +30,7 @@ _HOME = {
     "leaderboard": "analysis",
     "load_model": "engine.kept",
     "load_results": "records.flatten",
-    "run": "engine.scheduler",
+    "run": "engine.run",
 }
 
 __all__ = ["Encoder", "frontier", "leaderboard", "load_model", "load_results", "run"]

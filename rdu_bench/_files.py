@@ -62,6 +62,34 @@ def sweep(folder: Path, pattern: str = f"**/.*{PART}") -> None:
                 path.unlink()
 
 
+def check_folder(folder: Path, *, make: bool = False) -> None:
+    """Whether files can be put into `folder`, and nowhere else through it.
+
+    Raises `NotADirectoryError` for a file, and for a folder with folders inside that are symbolic links out of it;
+    it may be a link itself.  Raises `WriteError` when it cannot be written.  With `make` it is made, and a file is
+    written to see.
+    """
+    home = folder.resolve()
+    for depth in ("*", "*/*", "*/*/*"):
+        for inside in home.glob(depth):
+            if inside.is_symlink() and inside.is_dir() and not inside.resolve().is_relative_to(home):
+                said = f"{folder / inside.relative_to(home)} is a link that leads out of {folder}"
+                raise NotADirectoryError(f"{said}; remove it, or choose another folder")
+    there = folder.absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is not a folder, so nothing can be put into {folder}; choose another")
+    with explained(folder):
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+            trial = folder / f".{secrets.token_hex(4)}{PART}"
+            trial.touch()
+            trial.unlink()
+        elif not os.access(there, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"{there} may not be written")
+
+
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Inside, trouble of the disk is a `WriteError` that names `path` and what to do."""

@@ -8,28 +8,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ._text import one_line, say
 from .engine.spec import Curve
 from .records.schema import FAILED
 from .records.store import Store
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
     from rich.table import Table
 
+NARROW = 72  # columns of a terminal below which the table leaves out what names alone can tell
+
 
 class Progress:
-    """Counts points and shows what runs; `tell` is given the messages of `run_curve`."""
+    """Counts points and shows what runs; `update` is given the messages of `run_curve`."""
 
     def __init__(self, curves: list[Curve], store: Store, *, quiet: bool):
-        wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
-        self.total, self.quiet = len(wanted), quiet
-        self.kept = self.done = len(wanted & store.keys())
+        specs = {curve.key(sigma): curve.spec(sigma) for curve in curves for sigma in curve.sigmas}
+        self.total, self.quiet = len(specs), quiet
+        self.kept = self.done = sum(map(store.has, specs.values()))
         self.failed = 0
         self.began = time.monotonic()
         self.running: dict[int, tuple[Curve, dict[str, Any]]] = {}  # two curves of a sweep have one row
         self.live: Live | None = None
 
-    def tell(self, curve: Curve, message: dict[str, Any]) -> None:
+    def update(self, curve: Curve, message: dict[str, Any]) -> None:
         """Take note of what a curve says."""
         if message["phase"] == "done":
             self.done += 1
@@ -39,7 +43,7 @@ class Progress:
         else:
             self.running[id(curve)] = curve, message
         if self.live:
-            self.live.update(self.table())
+            self.live.update(self.table(self.live.console.width))
 
     def eta(self) -> float | None:
         """Seconds left, from the pace so far."""
@@ -52,24 +56,33 @@ class Progress:
         where = f"{curve.data_label} {curve.row} seed {curve.seed} {target(message['sigma'])}"
         text = f"[{self.done}/{self.total}] {where}: {message['status']}"
         if message.get("reason"):
-            text += f"  {message['reason']}"
-        if self.live:
-            if message["status"] != "ok":
-                self.live.console.print(text, markup=False, highlight=False)
-        else:
-            print(text, flush=True)
+            text += f"  {one_line(message['reason'])}"
+        if not self.live:
+            say(text)
+        elif message["status"] != "ok":
+            self.live.console.print(text, markup=False, highlight=False)
 
-    def table(self) -> Table:
-        """Counts and what runs now."""
+    def table(self, width: int = 100) -> Table:
+        """Counts and what runs now, in at most `width` columns."""
         from rich.table import Table
+        from rich.text import Text
 
         left = self.eta()
         title = f"{self.done} of {self.total} points, {self.failed} failed" + (f", {clock(left)} left" if left else "")
-        table = Table("data set", "model", "seed", "σ", "phase", title=title, title_justify="left", box=None)
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        names = ("model", "σ", "phase") if width < NARROW else ("data set", "model", "seed", "σ", "phase")
+        for name in names:
+            table.add_column(name, no_wrap=True, overflow="ellipsis")
         for curve, message in list(self.running.values()):
             steps = f" {message['step']}/{message['steps']}" if message["phase"] == "train" else ""
-            at = (curve.data_label, curve.row, str(curve.seed), target(message["sigma"]))
-            table.add_row(*at, message["phase"] + steps)
+            cells = {
+                "data set": curve.data_label,
+                "model": curve.row,
+                "seed": str(curve.seed),
+                "σ": target(message["sigma"]),
+                "phase": message["phase"] + steps,
+            }
+            table.add_row(*(Text(one_line(cells[name])) for name in names))
         return table
 
 
@@ -89,13 +102,24 @@ def clock(seconds: float) -> str:
 def watch(curves: list[Curve], store: Store, *, quiet: bool = False) -> Iterator[Progress]:
     """A `Progress` that shows itself while the block runs."""
     progress = Progress(curves, store, quiet=quiet)
-    if quiet or not sys.stdout.isatty():
+    console = None if quiet else _terminal()
+    if console is None:
         if not quiet and progress.kept:
-            print(f"{progress.kept} of {progress.total} points are already there", flush=True)
+            say(f"{progress.kept} of {progress.total} points are already there")
         yield progress
         return
     from rich.live import Live
 
-    with Live(progress.table(), refresh_per_second=4) as live:
+    with Live(progress.table(console.width), console=console, refresh_per_second=4) as live:
         progress.live = live
         yield progress
+
+
+def _terminal() -> Console | None:
+    """The terminal that a live table can be drawn on, in colour unless NO_COLOR is set; None where there is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    from rich.console import Console
+
+    console = Console()
+    return None if console.is_dumb_terminal or console.width < 20 else console

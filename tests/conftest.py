@@ -3,6 +3,7 @@
 import datetime
 import os
 import sys
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before anything imports torch, and for what tests start
 
@@ -59,3 +60,33 @@ def corners():
     made = Corners()
     made.load()
     return made
+
+
+class Done(NamedTuple):
+    """What a command line left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """`command("run", "--suite", …, cwd=folder)` does in this process what `rdu-bench` does in its own."""
+    from rdu_bench import _paths
+    from rdu_bench.cli import main
+
+    def call(*args, cwd, **env):
+        with monkeypatch.context() as patch:
+            patch.chdir(cwd)
+            for name in ("RDU_BENCH_DATA", _paths.PLUGINS):
+                patch.setenv(name, "")  # so that what the command sets goes when it ends
+                patch.delenv(name)
+            for name, value in env.items():
+                patch.setenv(name, value)
+            capsys.readouterr()
+            with pytest.raises(SystemExit) as stop:
+                main([str(arg) for arg in args])
+        return Done(stop.value.code, *capsys.readouterr())
+
+    return call

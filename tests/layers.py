@@ -13,7 +13,7 @@ PLUGINS = ("models", "probes", "datasets")
 # lower layers first; a module may import ours from lower layers and from its own
 LAYERS: dict[str, tuple[str, ...]] = {
     "package": ("rdu_bench",),  # its names are loaded when they are first used
-    "ground": ("_*", "budget", "analytic", *PLUGINS),
+    "ground": ("_[a-z]*", "budget", "analytic", *PLUGINS),
     "networks": ("nn", "nn.*", "model", "autoencoder"),
     "data": ("data", "data.*"),
     "scores": ("scores", "scores.*"),

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from .. import budget as budgets
+from .._text import aligned
 from ..budget import Budget
 from .expand import expand, on, planned
 from .spec import Curve
@@ -96,12 +97,6 @@ def key_lines() -> list[str]:
         lines += ["", table] if table else []
         lines += aligned([("key", "type", "default", "meaning"), *rows])
     return lines
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of cells as lines, each column as wide as its widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def overview() -> list[tuple[str, ...]]:

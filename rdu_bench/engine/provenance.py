@@ -57,6 +57,11 @@ def peak_mb() -> float | None:
     return round(peak / (1024 if sys.platform != "darwin" else 1024**2), 1)
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def of_run(*, device: str, threads: int, started: float) -> dict[str, Any]:
     """The provenance of a record; `started` in seconds since 1970."""
     return {
@@ -79,17 +84,3 @@ def device_name(device: str) -> str:
 
         return f"{device} ({torch.cuda.get_device_name(device)})"
     return f"{device} ({platform.machine()})"
-
-
-def doctor() -> dict[str, Any]:
-    """All that a bug report needs."""
-    import torch
-
-    return {
-        **versions(),
-        **git(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "plugins": os.environ.get(_paths.PLUGINS, ""),
-    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import time
 
-from rdu_bench.engine.scheduler import run
+from rdu_bench.engine.run import run
 
 
 def main() -> None:

@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from rdu_bench.engine import scheduler as execute
+from rdu_bench.engine import run as engine
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import Selection, curves
+from rdu_bench.engine.plan import Pace, plan, wall_seconds
+from rdu_bench.engine.scheduler import execute
 from rdu_bench.progress import Progress, clock
 from rdu_bench.records.store import Store
 
@@ -47,7 +50,7 @@ def record(curve, sigma, status="ok"):
 
 def go(curves, store, **how):
     progress = Progress(curves, store, quiet=True)
-    execute.execute(curves, store, progress, **how)
+    execute(curves, store, progress, **how)
     return progress
 
 
@@ -74,7 +77,7 @@ def test_only_what_is_missing_or_broken_is_computed_again(points):
     done.clear()
     lost = curves[1]
     store.path(lost.spec(3.0), lost.key(3.0)).write_text('{"half"')
-    store.forget(lost.key(None))
+    store.forget(lost.spec(None))
     go(curves, store)
     assert sorted(done, key=str) == sorted([(lost.model, lost.seed, 3.0), (lost.model, lost.seed, None)], key=str)
 
@@ -86,19 +89,44 @@ def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, t
         for sigma in curve.sigmas:
             store.write(record(curve, sigma, "diverged" if sigma == 3.0 else "rate_missed"))
     how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "quiet": True}
-    assert execute.run("smoke", **how).failed == 4 and not done
-    assert execute.run("smoke", retry_failed=True, **how).failed == 0
+    assert engine.run("smoke", **how).failed == 4 and not done
+    assert engine.run("smoke", retry_failed=True, **how).failed == 0
     assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
 
 
 def test_an_estimate_comes_from_records_where_there_are_some(points):
-    curves, _, _ = points
-    curve = curves[0]
-    guess = execute.estimate(curve)
-    assert 0 < guess < 600 and execute.estimate(curve, [record(curve, sigma) for sigma in curve.sigmas]) == 0
-    assert math.isclose(execute.estimate(curve, [record(curve, 3.0)]), 3.0 * 2)  # two points left, 3 s each
-    assert math.isclose(execute.estimate(curve, [record(curves[-1], 3.0)]), 3.0 * 3)  # the machine is as fast as it was
-    assert math.isclose(execute.estimate(curve, [record(curves[-1], 3.0), record(curve, 8.0)]), 3.0 * 2)
+    found, _, _ = points
+    curve, other = found[0], found[-1]
+    specs = [curve.spec(sigma) for sigma in curve.sigmas]
+    guess = Pace().seconds(specs[0])
+    assert 0 < guess < 600
+    seen = Pace([record(curve, 3.0)])  # 3 s
+    assert math.isclose(seen.seconds(specs[0]), 3.0)
+    elsewhere = Pace([record(other, 3.0)])  # the machine is as fast as it was
+    assert math.isclose(elsewhere.seconds(specs[0]), 3.0)
+    slow = record(other, 3.0) | {"times": {"train_s": 30.0, "measure_s": None}}
+    assert math.isclose(Pace([slow, record(curve, 8.0)]).seconds(specs[0]), 3.0)  # its own row counts
+
+
+def test_a_plan_tells_what_is_done_and_how_long_the_rest_takes(points):
+    found, store, _ = points
+    for sigma in found[0].sigmas[:2]:
+        store.write(record(found[0], sigma))
+    one, *rest = plan(found, store)
+    assert one.done == (True, True, False) and math.isclose(one.seconds, 3.0)
+    assert all(p.done == (False, False, False) and math.isclose(p.seconds, 9.0) for p in rest)
+    assert math.isclose(wall_seconds([one, *rest], 1), 3.0 + 9.0 * len(rest))
+    assert math.isclose(wall_seconds([one, *rest], 64), 9.0)  # a curve is not divided
+
+
+def test_a_plan_reads_no_records_but_those_of_its_own_points(points, monkeypatch):
+    found, store, _ = points
+    go(found, store)
+    opened = []
+    whole = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, *a, **k: opened.append(path) or whole(path, *a, **k))
+    plan(found[:1], store)
+    assert len([path for path in opened if path.suffix == ".json"]) <= len(found[0].sigmas)
 
 
 def test_time_is_said_as_a_clock():
@@ -110,7 +138,7 @@ def test_no_gpu_is_said_before_anything_is_computed(tmp_path):
 
     if not torch.cuda.is_available():
         with pytest.raises(suite.SuiteError, match="try cpu"):
-            execute.run("smoke", device="cuda", out=tmp_path)
+            engine.run("smoke", device="cuda", out=tmp_path)
 
 
 def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
@@ -122,7 +150,7 @@ def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
     (tmp_path / "models" / "late.py").write_text(
         "from rdu_bench.api import Autoencoder, Row\n\n\nclass Late(Autoencoder):\n    row = Row(paper='0000.00000')\n"
     )
-    execute.prepare(None, [tmp_path])
+    engine.prepare(None, [tmp_path])
     assert registry.load("models", "late").__name__ == "Late"
 
 
@@ -133,9 +161,9 @@ def test_the_live_table_says_what_is_done_and_what_runs(points):
     go(curves[:1], store)
     progress = Progress(curves, store, quiet=True)
     at = {"sigma": 3.0, "step": 50, "steps": 250}
-    progress.tell(curves[1], {**at, "phase": "train"})
-    progress.tell(curves[2], {**at, "phase": "measure"})
-    progress.tell(curves[3], {**at, "phase": "done", "status": "error", "reason": "as planned"})
+    progress.update(curves[1], {**at, "phase": "train"})
+    progress.update(curves[2], {**at, "phase": "measure"})
+    progress.update(curves[3], {**at, "phase": "done", "status": "error", "reason": "as planned"})
     console = Console(width=100)
     with console.capture() as captured:
         console.print(progress.table())
@@ -147,7 +175,7 @@ def test_plain_lines_carry_the_reason(points, capsys):
     curves, store, _ = points
     progress = Progress(curves, store, quiet=False)
     done = {"sigma": None, "phase": "done", "step": 1, "steps": 1, "status": "error", "reason": "as planned"}
-    progress.tell(curves[0], done)
+    progress.update(curves[0], done)
     assert capsys.readouterr().out == "[1/12] digits vae seed 0 ELBO: error  as planned\n"
 
 
@@ -168,8 +196,8 @@ def test_any_dask_scheduler_will_do(tmp_path, monkeypatch):
         )
         how = {"plugins": [tmp_path], "quiet": True}  # the workers were started before they could know of the folder
         suite_file = tmp_path / "mine.toml"
-        there = execute.run(suite_file, scheduler=cluster.scheduler_address, out=tmp_path / "there", **how)
-    here = execute.run(suite_file, out=tmp_path / "here", **how)
+        there = engine.run(suite_file, scheduler=cluster.scheduler_address, out=tmp_path / "there", **how)
+    here = engine.run(suite_file, out=tmp_path / "here", **how)
     assert there.done == here.done == 2 and there.failed == here.failed == 0
     a, b = Store(tmp_path / "here"), Store(tmp_path / "there")
     for key in a.keys() | b.keys():
@@ -179,7 +207,7 @@ def test_any_dask_scheduler_will_do(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_no_scheduler_is_said(tmp_path):
     with pytest.raises(suite.SuiteError, match="no dask scheduler answers"):
-        execute.run("smoke", scheduler="tcp://127.0.0.1:9", out=tmp_path, quiet=True)
+        engine.run("smoke", scheduler="tcp://127.0.0.1:9", out=tmp_path, quiet=True)
 
 
 @pytest.mark.slow

@@ -1,0 +1,98 @@
+"""Options and arguments that several verbs share, and what they accept."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .._text import one_line
+
+
+def path(text: str | Path) -> Path:
+    """A path that a file system can hold; an empty one would be this folder."""
+    if isinstance(text, Path):  # a default
+        return text
+    if not text.strip():
+        raise typer.BadParameter("an empty text is no path; this folder is .")
+    try:
+        os.lstat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no path ({error})") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise typer.BadParameter(f"{text} is too long for the name of a file") from error
+    return Path(text)
+
+
+def whole(text: str) -> int:
+    """A whole number."""
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{one_line(repr(text), 60)} is no whole number") from error
+
+
+def number(text: str) -> float:
+    """A number; which ones will do is not for the command line to say."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{one_line(repr(text), 60)} is no number") from error
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`i/n` → (i, n)."""
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise typer.BadParameter(f"{text!r}: give i/n with 1 ≤ i ≤ n, such as 1/4")
+    return int(found[1]), int(found[2])
+
+
+Plugins = Annotated[
+    list[Path] | None,
+    typer.Option("--plugins", parser=path, metavar="DIR", help="Folder with models/, probes/ or datasets/."),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", parser=path, metavar="DIR", help="Folder with data files, as RDU_BENCH_DATA."),
+]
+Out = Annotated[Path | None, typer.Option(parser=path, metavar="DIR", help="Where to [results/runs/SUITE].")]
+Folders = Annotated[
+    list[Path] | None,
+    typer.Argument(parser=path, metavar="[FOLDER]...", help="Folders of runs; by default the one written last."),
+]
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]")]
+
+
+def folders(given: Sequence[Path] | None) -> list[Path]:
+    """The folders that are given, or that of the run written last.  Raises `FileNotFoundError`."""
+    for place in given or ():
+        if not place.is_dir():
+            raise FileNotFoundError(f"{place} is not a folder of records")
+    if given:
+        return list(dict.fromkeys(given))
+    runs = [place for place in Path("results/runs").glob("*") if (place / "records").is_dir()]
+    if not runs:
+        raise FileNotFoundError("no run in results/runs; give the folder of one, or start one with `rdu-bench run`")
+    return [max(runs, key=lambda place: (place / "records").stat().st_mtime)]
+
+
+def overview(app: typer.Typer) -> None:
+    """Without a verb, `app` shows its help and exits with 2, whatever the version of typer does by itself."""
+
+    @app.callback(invoke_without_command=True)
+    def _no_verb(context: typer.Context) -> None:
+        no_verb(context)
+
+
+def no_verb(context: typer.Context) -> None:
+    """Show the help and exit with 2 when there is no verb."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)

@@ -1,0 +1,131 @@
+"""What came out: `status`, `report`, `leaderboard` and `verify`, at any time, also of an unfinished run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .._text import one_line
+from .options import Folders, Out, folders
+
+if TYPE_CHECKING:
+    from ..records.store import Store
+
+SCREEN = 20  # points that are named unless all are asked for
+
+
+def status(
+    given: Folders = None,
+    every: Annotated[bool, typer.Option("--all", help="Name every point that is not ok.")] = False,
+) -> None:
+    """Count the points of runs by what became of them, and say why some failed."""
+    for folder in folders(given):
+        _status(folder, None if every else SCREEN)
+
+
+def _status(folder: Path, most: int | None) -> None:
+    from ..records.schema import Damaged
+    from ..records.store import Store
+
+    store, counts, told = Store(folder), Counter[str](), []
+    expected, there, asked = store.asked(), 0, 0
+    for path, record in store.each():
+        if isinstance(record, Damaged):
+            told.append(f"not a whole record, and ignored: {path}: {one_line(record)}")
+            continue
+        there, asked = there + 1, asked + bool(record.get("asked"))
+        counts[record["status"]] += 1
+        if record["status"] != "ok":
+            told.append(_sentence(record))
+    if not there and not told and not expected:
+        raise FileNotFoundError(f"no records in {folder}; `rdu-bench run` makes some")
+    print(f"{folder}: {there} points")
+    if expected is not None:
+        older = f"; {there - asked} points of what was asked for before" if there > asked else ""
+        print(f"  {asked} of {len(expected)} that runs asked for last, {len(expected) - asked} missing{older}")
+    for name, count in counts.most_common():
+        print(f"  {count:5} {name}")
+    for sentence in told[:most]:
+        print(f"  {sentence}")
+    if most is not None and len(told) > most:
+        print(f"  and {len(told) - most} more; --all names them")
+
+
+def _sentence(record: dict[str, Any]) -> str:
+    from ..progress import target
+
+    spec = record["spec"]
+    row = "-".join(filter(None, (spec["model"], spec["variant"])))
+    at = f"{spec['dataset_label']} {row} seed {spec['seed']} {target(spec['sigma'])}"
+    return one_line(f"{at}: {record['status']}: {record['reason']}")
+
+
+def report(
+    given: Folders = None,
+    out: Out = None,
+    title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
+) -> None:
+    """Draw the report of what is there, or one page of several runs; by default beside the records of the first."""
+    from .. import _files
+
+    places = folders(given)
+    home = _home(places)
+    target = out or places[0]
+    _files.check_folder(target, make=True)
+    from ..report import render
+
+    drawn = render(
+        [record for record, _ in home.values()],
+        target,
+        title=title,
+        vectors=lambda record: home[record["key"]][1].vectors(record),
+    )
+    print(f"report: {drawn}")
+
+
+def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
+    """Key → record and the store that it lies in; that of the first folder counts."""
+    from ..records.store import Store
+
+    found: dict[str, tuple[dict[str, Any], Store]] = {}
+    for place in places:
+        store = Store(place)
+        records = store.records()
+        if not records:
+            raise FileNotFoundError(f"no records in {place}; `rdu-bench run` makes some")
+        for record in records:
+            found.setdefault(record["key"], (record, store))
+    return found
+
+
+def leaderboard(given: Folders = None, csv: Annotated[bool, typer.Option("--csv")] = False) -> None:
+    """Print the leaderboard, of one run or of several, as Markdown or as CSV."""
+    records = [record for record, _ in _home(folders(given)).values()]
+    from .. import analysis
+
+    board = analysis.leaderboard(records)
+    print(board.to_csv(index=False, lineterminator="\n") if csv else analysis.to_markdown(board))
+
+
+def verify(given: Folders = None) -> None:
+    """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
+    from ..records.audit import audit
+    from ..records.store import Store
+
+    faults = 0
+    for folder in folders(given):
+        store, count, found = Store(folder), 0, 0
+        for path, sentences in audit(store):
+            count += 1
+            found += len(sentences)
+            for sentence in sentences:
+                print(f"{path.relative_to(store.root)}: {one_line(sentence)}")
+        if not count:
+            raise FileNotFoundError(f"no records in {folder}; `rdu-bench run` makes some")
+        print(f"{folder}: {count} records, {found} faults")
+        faults += found
+    if faults:
+        raise typer.Exit(1)

@@ -1,0 +1,91 @@
+"""`rdu-bench run`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .._text import one_line, say
+from .options import DataDir, Out, Plugins, number, shard, whole
+
+if TYPE_CHECKING:
+    from ..engine.expand import Selection
+    from ..engine.run import How
+
+
+def run(
+    suite: Annotated[str, typer.Option(help="Name of a suite, or a TOML file.")] = "quick",
+    model: Annotated[list[str] | None, typer.Option(help="Only models that match; may be given again.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Only data sets that match.")] = None,
+    sigma: Annotated[
+        list[float] | None, typer.Option(parser=number, metavar="NATS", help="These target rates, not the suite's.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Seeds 0 to N − 1.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [cores]; 0 is this one."),
+    ] = None,
+    out: Out = None,
+    budget: Annotated[str | None, typer.Option(help="smoke, laptop or paper.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="independent, continuation or batched.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
+    data_dir: DataDir = None,
+    plugins: Plugins = None,
+    scheduler: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address of a dask scheduler.")] = None,
+    shard: Annotated[
+        Any, typer.Option(parser=shard, metavar="I/N", help="The i-th of n parts of the suite, for job arrays.")
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Compute failed points again.")] = False,
+    keep_models: Annotated[
+        bool, typer.Option("--keep-models", help="Keep the weights of what is trained now, for load_model.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
+) -> None:
+    """Train, freeze, measure, record and report; does only what is not there yet."""
+    from ..engine import provenance
+    from ..engine import run as engine
+    from ..engine.expand import Selection
+
+    engine.prepare(data_dir, plugins or ())
+    selection = Selection(
+        tuple(model or ()), tuple(dataset or ()), tuple(sigma or ()), seeds, budget, strategy, device, shard=shard
+    )
+    how = engine.How(provenance.cores() if jobs is None else jobs, out, scheduler, retry_failed, keep_models)
+    if dry_run:
+        _dry_run(suite, selection, how)
+        return
+    outcome = engine.complete(suite, selection, how)
+    print(f"{outcome.done} points, {outcome.failed} failed")
+    if outcome.report:
+        print(f"report: {outcome.report}")
+    else:
+        print(f"records: {outcome.folder / 'records'}")
+    for sentence in filter(None, (outcome.trouble, engine.lost(outcome))):
+        say(f"rdu-bench: {one_line(sentence)}", sys.stderr)
+    if outcome.failed or outcome.missing or outcome.trouble:
+        raise typer.Exit(1)
+
+
+def _dry_run(suite: str, selection: Selection, how: How) -> None:
+    from ..engine import plan
+    from ..engine import run as engine
+    from ..progress import clock
+    from ..records.store import Store
+
+    asked = engine.prepared(suite, selection, how)
+    planned = plan.plan(asked.curves, Store(asked.folder))
+    for sentence in asked.left_out:
+        say(f"left out: {one_line(sentence)}", sys.stderr)
+    for one in planned:
+        curve = one.curve
+        marks = zip(curve.sigmas, one.done, strict=True)
+        targets = " ".join(f"{'ELBO' if s is None else f'{s:g}'}{' ✓' * done}" for s, done in marks)
+        params = " ".join(f"{name}={value}" for name, value in curve.params.items())
+        print(f"{curve.data_label:16} {curve.row:20} {params:16} seed {curve.seed}  {targets}")
+    jobs = max(how.jobs, 1)
+    points, kept = (sum(map(count, planned)) for count in (lambda p: len(p.done), lambda p: sum(p.done)))
+    time = clock(plan.wall_seconds(planned, jobs))
+    print(f"{len(planned)} curves, {points} points, {kept} done ✓; about {time} with {jobs} worker{'s' * (jobs > 1)}")
+    print(f"records go to {asked.folder / 'records'}")

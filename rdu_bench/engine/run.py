@@ -1,0 +1,210 @@
+"""A run: a suite, or a part of one, into a folder; and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import _files, _paths
+from .._hash import digest
+from .._text import one_line, say
+from ..progress import watch
+from ..records.schema import FAILED
+from ..records.store import Store, read_record
+from . import suite as suites
+from .expand import Selection, expand
+from .provenance import cores
+from .ready import missing_data
+from .scheduler import execute, missing
+from .spec import Curve
+from .suite import SuiteError
+
+RUNS = Path("results") / "runs"  # where a run goes that is not told where to
+
+
+@dataclass(frozen=True)
+class How:
+    """How a run goes, which changes no number.  Raises `SuiteError` for what cannot be."""
+
+    jobs: int = 0  # worker processes; 0 is this one
+    out: str | Path | None = None  # None: results/runs/SUITE
+    scheduler: str | None = None  # address of a dask scheduler that takes the place of workers of our own
+    retry_failed: bool = False
+    keep_models: bool = False  # the weights of what is trained now, beside its records
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        most = max(64, 16 * cores())
+        if not 0 <= self.jobs <= most:
+            raise SuiteError(f"-j {self.jobs}: this machine has {cores()} cores; give a number from 0 to {most}")
+        if self.scheduler is not None and not re.fullmatch(r"(\w+://)?\S+:[0-9]{1,5}|inproc://\S+", self.scheduler):
+            raise SuiteError(f"--scheduler {self.scheduler}: give its address, such as tcp://10.0.0.1:8786")
+
+
+class Asked(NamedTuple):
+    """What a run is about to do."""
+
+    title: str
+    curves: list[Curve]
+    folder: Path
+    left_out: list[str]  # plug-ins that the suite means and that cannot be used, a sentence each
+
+
+class Outcome(NamedTuple):
+    """What a run left behind."""
+
+    folder: Path
+    done: int  # points with a record
+    failed: int  # of those, diverged or in error
+    report: Path | None
+    missing: int = 0  # points without a record, though the run went through all of them
+    trouble: str | None = None  # why there is no report
+
+
+def run(
+    suite_name: str | Path = "quick",
+    *,
+    models: Sequence[str] = (),
+    datasets: Sequence[str] = (),
+    sigmas: Sequence[float] = (),
+    seeds: int | None = None,
+    budget: str | None = None,
+    strategy: str | None = None,
+    device: str = "cpu",
+    jobs: int = 0,
+    out: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    scheduler: str | None = None,
+    shard: tuple[int, int] | None = None,
+    retry_failed: bool = False,
+    keep_models: bool = False,
+    quiet: bool = False,
+) -> Outcome:
+    """Train, freeze, measure, record and report a suite, doing only what `out` does not hold yet.
+
+    `jobs` is the number of worker processes; 0 runs in this one.  Interrupting loses at most the points in work.
+    `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
+    A page that cannot be drawn is a warning, for the records are what counts.  Raises `SuiteError`, `LookupError`,
+    `PluginError` or `FileNotFoundError` before anything is computed, `WriteError` when `out` cannot be written.
+    """
+    prepare(data_dir, plugins)
+    selection = Selection(tuple(models), tuple(datasets), tuple(sigmas), seeds, budget, strategy, device, shard=shard)
+    outcome = complete(suite_name, selection, How(jobs, out, scheduler, retry_failed, keep_models, quiet))
+    for sentence in filter(None, (outcome.trouble, lost(outcome))):
+        warnings.warn(sentence, stacklevel=2)
+    return outcome
+
+
+def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
+    """As `run`, with what is asked for and how in one object each."""
+    with terminable():
+        asked = prepared(suite_name, selection, how)
+        for sentence in asked.left_out:
+            say(f"left out: {one_line(sentence)}", sys.stderr)
+        curves = [replace(curve, keep_models=how.keep_models) for curve in asked.curves]
+        _files.check_folder(asked.folder, make=True)
+        store = Store(asked.folder)
+        store.sweep()
+        if how.retry_failed:
+            _forget_failures(curves, store)
+        with watch(curves, store, quiet=how.quiet) as progress:
+            execute(curves, store, progress, jobs=how.jobs, scheduler=how.scheduler)
+        return conclude(curves, store, asked.title)
+
+
+def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
+    """What a run is about to do; everything about it that can be refused is refused here, and nothing is written."""
+    suite = suites.read(suite_name)
+    expansion = expand(suite, selection)
+    folder = Path(how.out) if how.out is not None else RUNS / suite.name
+    _files.check_folder(folder)
+    if how.scheduler is None:
+        _check_device(selection.device)
+        store = Store(folder)
+        missing_data(curve for curve in expansion.curves if missing(curve, store))
+    return Asked(suite.title or suite.name, expansion.curves, folder, expansion.left_out)
+
+
+def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
+    """Make data and plug-in folders known to this process and its children."""
+    _paths.add_plugins(*plugins)
+    if data_dir is not None:
+        if not Path(data_dir).is_dir():
+            raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
+        os.environ["RDU_BENCH_DATA"] = str(Path(data_dir).resolve())
+
+
+def _check_device(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(device.partition(":")[2] or 0) >= count:
+            raise SuiteError(f"--device {device}: torch sees {count} such devices here; try cpu")
+
+
+def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
+    """Write the report and count.  A page that cannot be drawn leaves its reason in the outcome."""
+    wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
+    records = store.records()
+    mine = [record for record in records if record["key"] in wanted]
+    failed = sum(record["status"] in FAILED for record in mine)
+    page, trouble = None, None
+    if records:
+        try:
+            from ..report import render
+
+            page = render(records, store.folder, title=title)
+        except Exception as error:
+            if os.environ.get("RDU_BENCH_DEBUG"):
+                raise
+            trouble = f"the report could not be drawn ({type(error).__name__}: {error})"
+    return Outcome(store.folder, len(mine), failed, page, len(wanted) - len(mine), trouble)
+
+
+def lost(outcome: Outcome) -> str | None:
+    """What is gone of a run, as a sentence."""
+    if not outcome.missing:
+        return None
+    return (
+        f"{outcome.missing} of {outcome.done + outcome.missing} points have no record in {outcome.folder}, though all "
+        "were computed: were files in it removed meanwhile? The same command computes them again"
+    )
+
+
+def _forget_failures(curves: list[Curve], store: Store) -> None:
+    for spec in (curve.spec(sigma) for curve in curves for sigma in curve.sigmas):
+        record = read_record(store.path(spec, digest(spec)))
+        if record is not None and record["status"] in FAILED:
+            store.forget(spec)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM, and SIGHUP where it is not ignored, end what runs inside as Ctrl-C does: with `KeyboardInterrupt`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [n for n in (getattr(signal, name) for name in names) if signal.getsignal(n) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
