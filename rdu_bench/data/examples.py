@@ -157,7 +157,7 @@ class View:
 
 
 def batches(
-    examples: Examples, size: int, steps: int, *, label: str | None, sensitive: str | None, seed: int, device: str
+    examples: Examples, size: int, steps: int, *, label: str | None, sensitive: str | None, seed: int
 ) -> Iterator[Batch]:
     """`steps` batches of `size` examples, reshuffled every epoch by `seed`; short last batches are not sent.
 
@@ -176,7 +176,7 @@ def batches(
         stored = examples.stored(torch.cat([pick for _, pick in window]))
         for i, (step, pick) in enumerate(window):
             x = examples.as_seen(stored[i * size : (i + 1) * size])
-            yield Batch(x, y[pick], s[pick], torch.tensor(step / steps)).to(device)
+            yield Batch(x, y[pick], s[pick], torch.tensor(step / steps))
 
 
 def _orders(n: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:

@@ -68,15 +68,10 @@ def stream(data: Dataset, model: Model, training: Training) -> Iterator[Batch]:
     seed = named_seed("order", training.seed)
     if model.row.batches == "one-factor" and isinstance(data, GroundTruth):
         return data.one_factor(training.batch, training.steps, seed=seed, device=training.device)
-    return batches(
-        labelled(data, model, training.seed),
-        training.batch,
-        training.steps,
-        label=data.label.name if data.label else None,
-        sensitive=data.sensitive,
-        seed=seed,
-        device=training.device,
-    )
+    label = data.label.name if data.label else None
+    split = labelled(data, model, training.seed)
+    drawn = batches(split, training.batch, training.steps, label=label, sensitive=data.sensitive, seed=seed)
+    return (batch.to(training.device) for batch in drawn)
 
 
 def run(

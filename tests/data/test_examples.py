@@ -174,7 +174,7 @@ def test_bad_pixels_get_one_sentence(message):
 
 
 def drawn(some, size, steps, seed=3):
-    return list(batches(some, size, steps, label="y", sensitive="y", seed=seed, device="cpu"))
+    return list(batches(some, size, steps, label="y", sensitive="y", seed=seed))
 
 
 def test_an_epoch_is_a_permutation_fixed_by_the_seed():

@@ -64,7 +64,7 @@ def test_a_row_is_read_once_and_in_the_order_of_the_file(tmp_path, monkeypatch):
 def test_training_gets_the_batches_that_memory_gives(path, ahead, monkeypatch):
     monkeypatch.setattr(examples, "AHEAD", ahead)
     y, rows = np.arange(300) % 5, np.random.default_rng(1).permutation(N)[:300]
-    how = {"label": "y", "sensitive": None, "seed": 9, "device": "cpu"}
+    how = {"label": "y", "sensitive": None, "seed": 9}
     far = batches(Examples(source(path), {"y": y}, rows=rows), 64, 11, **how)
     near = batches(Examples(PIXELS[:, None], {"y": y}, rows=rows), 64, 11, **how)
     for a, b in zip(far, near, strict=True):
@@ -74,7 +74,7 @@ def test_training_gets_the_batches_that_memory_gives(path, ahead, monkeypatch):
 def test_few_steps_do_not_read_far_ahead(path, monkeypatch):
     asked = []
     monkeypatch.setattr(HDF5Source, "__getitem__", lambda self, rows: asked.append(len(rows)) or PIXELS[rows][:, None])
-    made = batches(Examples(source(path), {}), 50, 3, label=None, sensitive=None, seed=0, device="cpu")
+    made = batches(Examples(source(path), {}), 50, 3, label=None, sensitive=None, seed=0)
     assert len(list(made)) == 3 and asked == [150]
 
 

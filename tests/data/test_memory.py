@@ -48,7 +48,7 @@ def hashed(data, model):
     assert len(data.hash) == 16
 
 def trained(data, model):
-    for batch in batches(data.splits["train"], 128, 20, label="y", sensitive=None, seed=0, device="cpu"):
+    for batch in batches(data.splits["train"], 128, 20, label="y", sensitive=None, seed=0):
         terms = model(batch)
         (terms.distortion + terms.rate).mean().backward()
 
