@@ -230,14 +230,15 @@ def test_the_same_files_elsewhere_have_the_same_hash(plug, tmp_path):
     assert registry.plugin_hash("models", "mine") == before
 
 
+@pytest.mark.parametrize("form", ["from ._parts import LATENT", "from . import _parts\n    LATENT = _parts.LATENT"])
 @pytest.mark.parametrize("name", ["mine", "_parts"])
-def test_an_edit_is_taken_up_by_a_process_that_goes_on(plug, name):
-    plug("models/mine.py", f"{MODEL}\n    from ._parts import LATENT\n    OWN = 2\n")
+def test_an_edit_is_taken_up_by_a_process_that_goes_on(plug, name, form):
+    plug("models/mine.py", f"{MODEL}\n    {form}\n    OWN = 2\n")
     plug("models/_parts.py", "LATENT = 2\n")
     kind = registry.load("models", "mine")
     assert registry.load("models", "mine") is kind and (kind.LATENT, kind.OWN) == (2, 2)
     if name == "mine":  # within a second, and no longer than before: compiled copies do not notice
-        plug("models/mine.py", f"{MODEL}\n    from ._parts import LATENT\n    OWN = 5\n")
+        plug("models/mine.py", f"{MODEL}\n    {form}\n    OWN = 5\n")
         assert registry.load("models", "mine").OWN == 5
     else:
         plug("models/_parts.py", "LATENT = 5\n")

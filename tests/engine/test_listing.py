@@ -2,6 +2,7 @@
 
 import pytest
 
+from rdu_bench import registry
 from rdu_bench.budget import Budget, find, name_of
 from rdu_bench.engine import listing, ready, suite
 from rdu_bench.engine.expand import Selection, curves
@@ -113,3 +114,10 @@ def test_missing_files_are_found_with_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("RDU_BENCH_DATA", str(tmp_path))
     with pytest.raises(suite.SuiteError, match="mnist"):
         ready.missing_data(found)
+
+
+def test_data_sets_that_need_no_files_are_not_imported_to_ask(monkeypatch):
+    asked = []
+    monkeypatch.setattr(registry, "missing_files", lambda name, **params: asked.append(name) or "")
+    ready.missing_data(curves(suite.read("all")))
+    assert sorted(asked) == ["coloured", "mnist"]
