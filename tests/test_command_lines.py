@@ -144,6 +144,8 @@ LINES = [
     ("report empty", "no records in empty"),
     ("report empty nowhere", "nowhere is not a folder"),
     ("report file --out other", "not a folder"),
+    ("report --formats gif", "png, svg and pdf"),
+    ("report --formats ''", "png, svg and pdf"),
     ("leaderboard", "no run in"),
     ("leaderboard file", "not a folder"),
     ("leaderboard empty", "no records in empty"),

@@ -67,10 +67,14 @@ def report(
     given: Folders = None,
     out: Out = None,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
+    formats: Annotated[str, typer.Option(metavar="LIST", help="Of the figures.")] = "png,svg,pdf",
 ) -> None:
     """Draw the report of what is there, or one page of several runs; by default beside the records of the first."""
     from .. import _files
 
+    chosen = tuple(part.strip() for part in formats.split(","))
+    if not set(chosen) <= {"png", "svg", "pdf"}:
+        raise typer.BadParameter(f"--formats {formats}: give one or more of png, svg and pdf, such as png,svg")
     places = folders(given)
     home = _home(places)
     target = out or places[0]
@@ -81,6 +85,7 @@ def report(
         [record for record, _ in home.values()],
         target,
         title=title,
+        formats=chosen,
         vectors=lambda record: home[record["key"]][1].vectors(record),
     )
     print(f"report: {drawn}")
