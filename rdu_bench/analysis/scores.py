@@ -68,7 +68,7 @@ def scores(results: Results, *, every: bool = False) -> pd.DataFrame:
     parts = []
     for _, rows in found.groupby("dataset", sort=True):
         named = {name for why in nulls[rows.index] for name in why}
-        for column in map(str, found.columns):
+        for column in sorted(map(str, found.columns), key=_place):
             known = split(column)
             if known is None or not (rows[column].notna().any() or column in named):
                 continue
@@ -78,6 +78,12 @@ def scores(results: Results, *, every: bool = False) -> pd.DataFrame:
             why = ["" if v == v else _reason(status, given.get(column)) for v, status, given in each]
             parts.append(rows[wanted].assign(score=score, protocol=protocol, rep=rep, value=value, reason=why))
     return pd.concat(parts, ignore_index=True)[TIDY] if parts else pd.DataFrame(columns=TIDY)
+
+
+def _place(column: str) -> tuple[int, str]:
+    """Scores in the order of `SCORES`, unknown ones last."""
+    known = split(column)
+    return list(SCORES).index(known[0]) if known and known[0] in SCORES else len(SCORES), column
 
 
 @cache

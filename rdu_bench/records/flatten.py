@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 Source = Any  # a folder, a file of points, a Store, a frame, a record, or several of these but frames
 CHUNK = 500  # records held as dictionaries at a time
+SHOWN = ("name", "section", "measured", "autoregressive")  # columns that only `analysis.points` adds
 IGNORED = 100  # files that are no records, told of by name
 
 _ABOUT = ("title", "paper", "labels", "decoder", "objective", "channel", "side")
@@ -50,6 +52,11 @@ _NUMBERS = {
 }
 _EXACT = ("key", "data.hash")  # digits of these that are taken for a number are lost
 _FLAGS = {"asked", "literal_ok", "saturated", "current", "repeated"}
+_LEAD = (
+    *("dataset", "model", "variant", "swept", "seed", "sigma", "status", "R_star", "R_star_se", "D", "D_se", "Dy"),
+    *("Dy_se", "reason", "key", "recipe", "current"),
+)
+_ORDER = ["dataset", "model", "variant", "seed", "sigma", "params", "key"]
 _SPEC = ("suite", "model", "variant", "seed", "sigma", "strategy")  # fields of the spec with a column of their own
 
 
@@ -69,14 +76,15 @@ def table(source: Source) -> pd.DataFrame:
 
     ignored: list[str] = []
     if isinstance(source, pd.DataFrame):
-        frame, ignored = source, list(source.attrs.get("ignored", ()))
+        frame = source.drop(columns=[name for name in SHOWN if name in source])
+        ignored = list(source.attrs.get("ignored", ()))
     elif isinstance(source, str | Path) and Path(source).suffix in (".csv", ".parquet"):
         frame = _read(Path(source))
     else:
-        parts = [pd.DataFrame(rows) for rows in _chunks(_records(source, ignored))]
+        parts = list(_chunks(_records(source, ignored)))
         if not parts:
             raise _nothing(source, ignored)
-        frame = pd.concat([part.astype(object) for part in parts], ignore_index=True)
+        frame = pd.concat(parts, ignore_index=True)
     if not {"key", "status", "spec.model", "spec.dataset_label", "spec.variant"} <= set(frame.columns):
         raise ValueError("this frame is no table of records; make one with `load_results`")
     frame = _typed(frame)
@@ -84,6 +92,9 @@ def table(source: Source) -> pd.DataFrame:
         "key", keep="last"
     )
     frame = identified(frame.loc[last.index.sort_values()].reset_index(drop=True))
+    frame = frame.sort_values(_ORDER, na_position="last", kind="stable", ignore_index=True)
+    lead = [name for name in _LEAD if name in frame]
+    frame = frame[[*lead, *sorted(set(map(str, frame.columns)) - {*lead})]]
     frame.attrs["ignored"] = ignored
     return frame
 
@@ -151,16 +162,15 @@ def _ignore(ignored: list[str], what: str, why: str) -> None:
         ignored.append(f"{what}: {why}")
 
 
-def _chunks(records: Iterable[Mapping[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    rows: list[dict[str, Any]] = []
+def _chunks(records: Iterable[Mapping[str, Any]]) -> Iterator[pd.DataFrame]:
+    """Frames of so many records, which take far less memory than their dictionaries."""
+    import pandas as pd
+
     texts: dict[str, str] = {}
-    for record in records:
-        rows.append(_flat(record, texts))
-        if len(rows) == CHUNK:
-            yield rows
-            rows = []
-    if rows:
-        yield rows
+    left = iter(records)
+    while rows := [_flat(record, texts) for record in islice(left, CHUNK)]:
+        names = dict.fromkeys(name for row in rows for name in row)
+        yield _typed(pd.DataFrame({name: pd.Series([r.get(name) for r in rows], dtype=object) for name in names}))
 
 
 def _flat(record: Mapping[str, Any], texts: dict[str, str]) -> dict[str, Any]:
@@ -221,55 +231,53 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Every column as text ("" for none), number (NaN for none), count or flag, whatever file the table came from."""
     import pandas as pd
 
-    known = {
-        **dict.fromkeys(_TEXT, "text"),
-        **dict.fromkeys(_NUMBERS, "number"),
-        **dict.fromkeys(_FLAGS, "flag"),
-        "seed": "count",
-    }
-    needed = [name for name in known if name not in frame.columns]
-    columns: dict[str, pd.Series] = {}
-    for name in [*map(str, frame.columns), *needed]:
-        column = frame[name] if name in frame.columns else pd.Series(None, frame.index, dtype=object)
-        kind = known.get(name) or ("text" if name.startswith("Dy_head[") else _kind(column))
-        columns[name] = _as(column, kind, name)
+    columns: dict[str, Any] = {}
+    for name in [*map(str, frame.columns), *(name for name in _KINDS if name not in frame.columns)]:
+        column = frame[name] if name in frame.columns else None
+        kind = _KINDS.get(name) or ("text" if name.startswith("Dy_head[") else None)
+        if column is None:
+            columns[name] = _column([None] * len(frame), kind, name)
+        elif str(column.dtype) == _DTYPES.get(kind or "number", ""):
+            columns[name] = column.array
+        else:
+            columns[name] = _column(column.tolist(), kind, name)
     return pd.DataFrame(columns, index=frame.index)
 
 
-def _kind(column: pd.Series) -> str:
-    """What a column holds whose name says nothing: numbers or flags where all its values are, else text."""
+def _column(values: list[Any], kind: str | None, name: str) -> Any:
+    """One column as an array of its kind; where its name says nothing, of what all its values can be."""
+    import numpy as np
     import pandas as pd
 
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return "flag"
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return "number"
-    there = column[column.notna() & (column != "")]
-    if there.empty:
-        return "number"
-    if there.map(lambda v: v is True or v is False or v in ("True", "False")).all():
-        return "flag"
-    return "number" if pd.to_numeric(there, errors="coerce").notna().all() else "text"
-
-
-def _as(column: pd.Series, kind: str, name: str) -> pd.Series:
-    import pandas as pd
-
+    given = [None if v is None or v != v or v == "" or v is pd.NA else v for v in values]
+    there = [v for v in given if v is not None]
+    if kind is None:
+        kind = "flag" if there and all(v is True or v is False or v in ("True", "False") for v in there) else None
+        kind = kind or ("number" if all(map(_numeric, there)) else "text")
     if kind == "number":
-        blank = column if pd.api.types.is_numeric_dtype(column.dtype) else column.mask(column == "")
-        return pd.to_numeric(blank, errors="coerce").astype(float)
+        return np.array([float(v) if v is not None and _numeric(v) else np.nan for v in given], dtype=float)
     if kind == "count":
-        return pd.to_numeric(column).astype("int64")
+        return np.array([int(v) for v in given], dtype="int64")
     if kind == "flag":
-        if str(column.dtype) == "boolean":
-            return column
-        values = {True: True, False: False, "True": True, "False": False}
-        return pd.Series(
-            [None if v is None or v != v else values.get(v) for v in column], column.index, dtype="boolean"
-        )
-    if name in _EXACT and pd.api.types.is_numeric_dtype(column.dtype) and column.notna().any():
+        known = {"True": True, "False": False, True: True, False: False}
+        return pd.array([known.get(v) for v in given], dtype="boolean")
+    if name in _EXACT and any(not isinstance(v, str) for v in there):
         raise ValueError(
             f"column {name!r} of this table was read as numbers, and what it said is lost; "
             "give `load_results` the CSV file itself"
         )
-    return column.fillna("").astype(str).astype(object)
+    return np.array(["" if v is None else str(v) for v in given], dtype=object)
+
+
+def _numeric(value: Any) -> bool:
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return False
+    return True
+
+
+_KINDS = {**dict.fromkeys(sorted(_TEXT), "text"), **dict.fromkeys(sorted(_NUMBERS), "number")}
+_KINDS |= {**dict.fromkeys(sorted(_FLAGS), "flag"), "seed": "count"}
+_DTYPES = {"number": "float64", "count": "int64", "flag": "boolean"}

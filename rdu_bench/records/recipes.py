@@ -43,6 +43,8 @@ def identified(table: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(dataset=_shown(table), finished=table["provenance.finished"].fillna(float("-inf")))
     for name in ("model", "variant"):
         table[name] = table[f"spec.{name}"].map(_json)
+    for name in ("title", "labels", "decoder"):
+        table[name] = table[f"model.{name}"]
     sweeps = _sweeps(table)
     table["swept"] = _each_pair(table["params"], sweeps, lambda p, s: ", ".join(f"{n} = {p[n]}" for n in s if n in p))
     table["data.hash"] = _data(table)
