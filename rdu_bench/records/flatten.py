@@ -257,7 +257,7 @@ def _column(values: list[Any], kind: str | None, name: str) -> Any:
     if kind == "number":
         return np.array([float(v) if v is not None and _numeric(v) else np.nan for v in given], dtype=float)
     if kind == "count":
-        return np.array([int(v) for v in given], dtype="int64")
+        return np.array([int(v) for v in there], dtype="int64")
     if kind == "flag":
         known = {"True": True, "False": False, True: True, False: False}
         return pd.array([known.get(v) for v in given], dtype="boolean")
