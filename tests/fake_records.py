@@ -85,7 +85,7 @@ def record(
     Dy, H_y, Hy_V = (sum(f[k] for f in task) for k in ("Dy", "H_y", "Hy_V"))
     gap = None if H_x is None else D + R - H_x
     out["values"] = {
-        "R_own": R * 1.2, "R_own_se": 0.05, "R_parts": {"z": R * 1.2}, "R_star": R, "R_star_se": 0.06, "R_star_w": {"own": 1.0},
+        "R_own": R * 1.2, "R_own_se": 0.05, "R_own_mc": R * 1.2, "R_own_mc_se": 0.05, "D_null_se": 0.3, "R_parts": {"z": R * 1.2}, "R_star": R, "R_star_se": 0.06, "R_star_w": {"own": 1.0},
         "I_low": min(R * 0.93, math.log(2000) - 0.3), "log_N": math.log(2000), "saturated": R > 6.6, "D_own": D, "D_own_se": 0.4,
         "D_star": D + 0.8, "D_star_se": 0.4, "D": D, "D_se": 0.4, "D_source": "own", "D_null": null, "D_per_dim": D / 256,
         "D_bits_per_dim": D / 256 / math.log(2), "likelihood": "bernoulli", "H_x": H_x, "H_x_kind": H_x_kind if H_x is not None else "none",

@@ -1,7 +1,7 @@
 """Records in, tables out: frontiers, their differences with intervals, the leaderboard, scores.  Never a model."""
 
 from rdu_bench.analysis.frontiers import frontier
-from rdu_bench.analysis.leaderboard import across, leaderboard, to_markdown
+from rdu_bench.analysis.leaderboard import across, leaderboard, to_csv, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, left_out, left_out_text, points
 from rdu_bench.analysis.scores import scores
 from rdu_bench.analysis.structure import structure
@@ -19,6 +19,7 @@ __all__ = [
     "points",
     "scores",
     "structure",
+    "to_csv",
     "to_markdown",
     "udr",
 ]

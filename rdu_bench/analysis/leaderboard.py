@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from .. import _files
 from .frontiers import AXES, null_levels, null_of, rows_of, seed_hulls, usable
 from .hull import ENOUGH, Gap, Hull, area, gap
 from .intervals import Interval, shared_ranks, t_interval
@@ -196,7 +197,7 @@ def to_markdown(board: pd.DataFrame) -> str:
     head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "rank y", "ΔI_V", "95 %", "seeds"]
     head += ["points", "note"]
     for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
-        out += ["", f"## {dataset}, {section}", "", _line(head), _line(["---"] * len(head))]
+        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", _line(head), _line(["---"] * len(head))]
         for _, row in rows.iterrows():
             cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
             cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
@@ -207,12 +208,27 @@ def to_markdown(board: pd.DataFrame) -> str:
 
 
 def _line(cells: list[str]) -> str:
-    safe = [str(c).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ") for c in cells]
-    return "| " + " | ".join(safe) + " |"
+    return "| " + " | ".join(_cell(str(c)) for c in cells) + " |"
+
+
+def _cell(text: str) -> str:
+    """Text that Markdown shows as it is, in one line."""
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return "".join(f"\\{c}" if c in "\\`*_[]#|~!$" else "&lt;" if c == "<" else c for c in shown)
 
 
 def write(board: pd.DataFrame, folder: Path) -> None:
     """leaderboard.csv (full precision) and leaderboard.md."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "leaderboard.csv").write_text(board.to_csv(index=False), "utf-8")
-    (folder / "leaderboard.md").write_text(to_markdown(board), "utf-8")
+    _files.write(folder / "leaderboard.csv", to_csv(board))
+    _files.write(folder / "leaderboard.md", to_markdown(board))
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin a formula with
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """A table as CSV in which no text can be taken for a formula: such a cell begins with an apostrophe."""
+    texts = [c for c in frame.columns if frame[c].dtype == object or str(frame[c].dtype).startswith("str")]
+    safe = {c: ["'" + v if isinstance(v, str) and v.startswith(FORMULA) else v for v in frame[c]] for c in texts}
+    heads = {c: f"'{c}" for c in map(str, frame.columns) if c.startswith(FORMULA)}
+    return frame.assign(**safe).rename(columns=heads).to_csv(index=False, lineterminator="\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,11 +33,11 @@ def _status(folder: Path, most: int | None) -> None:
 
     store, counts, told = Store(folder), Counter[str](), []
     expected, there, asked = store.asked(), 0, 0
-    for path, record in store.each():
+    for path, record in store.heads():
         if isinstance(record, Damaged):
             told.append(f"not a whole record, and ignored: {path}: {one_line(record)}")
             continue
-        there, asked = there + 1, asked + bool(record.get("asked"))
+        there, asked = there + 1, asked + (record["key"] in (expected or ()))
         counts[record["status"]] += 1
         if record["status"] != "ok":
             told.append(_sentence(record))
@@ -106,13 +107,21 @@ def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
     return found
 
 
-def leaderboard(given: Folders = None, csv: Annotated[bool, typer.Option("--csv")] = False) -> None:
-    """Print the leaderboard, of one run or of several, as Markdown or as CSV."""
-    records = [record for record, _ in _home(folders(given)).values()]
+def leaderboard(
+    given: Folders = None,
+    csv: Annotated[bool, typer.Option("--csv")] = False,
+    every: Annotated[bool, typer.Option("--every", help="Rows of earlier runs and files too.")] = False,
+) -> None:
+    """Print the leaderboard, of one run or of several, as Markdown or as CSV, and what it leaves out."""
     from .. import analysis
+    from ..records.flatten import table
 
-    board = analysis.leaderboard(records)
-    print(board.to_csv(index=False, lineterminator="\n") if csv else analysis.to_markdown(board))
+    found = table(folders(given))
+    board = analysis.leaderboard(found, every=every)
+    print(analysis.to_csv(board) if csv else analysis.to_markdown(board), end="" if csv else "\n")
+    left = "" if every else analysis.left_out_text(analysis.left_out(found))
+    ignored = [f"not a whole record, and ignored: {one_line(sentence)}" for sentence in found.attrs["ignored"]]
+    print("\n".join(filter(None, [left, *ignored])), file=sys.stderr, end="\n" * bool(left or ignored))
 
 
 def verify(given: Folders = None) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._hash import canonical, digest
+from .raw import read_file
 from .schema import FAILED, Damaged, misfits
 from .store import Store, load_record
 
@@ -35,7 +37,23 @@ def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
         except ValueError as error:
             found.append(str(error))
         lacking = missing(record)
-        yield path, [*found, *(lacking or check(record)), *_data_faults(record, hashes)]
+        twice = _twice(path)
+        yield path, [*found, *twice, *lacking, *check(record), *_data_faults(record, hashes)]
+
+
+def _twice(path: Path) -> list[str]:
+    """A field that a record's file has twice, of which readers take the last."""
+    found: list[str] = []
+
+    def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(given)
+        if len(made) < len(given):
+            names = [name for name, _ in given]
+            found.append(next(name for name in names if names.count(name) > 1))
+        return made
+
+    json.loads(read_file(path), object_pairs_hook=pairs)
+    return [f"field {found[0]!r} is there twice"] if found else []
 
 
 def _data_faults(record: Mapping[str, Any], hashes: dict[str, str]) -> Iterator[str]:

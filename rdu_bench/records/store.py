@@ -120,6 +120,16 @@ class Store:
         """All whole records, see `each`; `broken` lists the others."""
         return [record for _, record in self.each() if not isinstance(record, Damaged)]
 
+    def heads(self) -> Iterator[tuple[Path, dict[str, Any] | Damaged]]:
+        """Key, status, reason and spec of every record, one at a time, or what is wrong with its file."""
+        for path in self.paths():
+            try:
+                record = load_record(path)
+            except Damaged as damaged:
+                yield path, damaged
+                continue
+            yield path, {name: record.get(name) for name in HEAD}
+
     def broken(self) -> list[Path]:
         """Files that are no whole record."""
         return [path for path in self.paths() if read_record(path) is None]
