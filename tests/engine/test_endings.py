@@ -151,3 +151,24 @@ def test_a_fault_of_the_program_has_its_traceback_and_says_where_to_go(command, 
     monkeypatch.setattr("rdu_bench.engine.run.conclude", lambda *_: {}["key"])
     done = command(*RUN, cwd=tmp_path)
     assert done.returncode == 1 and "Traceback" in done.stderr and "rdu-bench doctor" in done.stderr
+
+
+def test_an_interrupt_that_an_import_turns_into_another_error_is_an_interrupt(command, trained, tmp_path, monkeypatch):
+    def half_imported(*_):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ImportError("half of a package") from None
+
+    monkeypatch.setattr("rdu_bench.engine.run.prepare", half_imported)
+    done = command(*RUN, cwd=tmp_path)
+    assert done.returncode == 130 and "Traceback" not in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(command, trained, tmp_path):
+    trained["point"] = lambda *_: os.kill(os.getpid(), signal.SIGHUP)
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` does
+    try:
+        assert command(*RUN, cwd=tmp_path).returncode == 0
+    finally:
+        signal.signal(signal.SIGHUP, old)

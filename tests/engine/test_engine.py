@@ -171,6 +171,34 @@ def test_the_live_table_says_what_is_done_and_what_runs(points):
     assert "4 of 12 points, 1 failed" in text and "train 50/250" in text and "measure" in text and "left" in text
 
 
+@pytest.mark.parametrize("width", [24, 40, 71, 72, 200])
+def test_the_live_table_fits_the_terminal(points, width):
+    from rich.console import Console
+
+    found, store, _ = points
+    progress = Progress(found, store, quiet=True)
+    progress.update(found[1], {"sigma": 3.0, "step": 50, "steps": 250, "phase": "train"})
+    console = Console(width=width, no_color=True)
+    with console.capture() as captured:
+        console.print(progress.table(width))
+    lines = captured.get().splitlines()
+    assert max(map(len, lines)) <= width and "\x1b[3" not in captured.get()
+    assert ("seed" in captured.get()) == (width >= 72) and "vae" in captured.get()
+
+
+def test_what_a_label_says_is_no_markup(points):
+    from rich.console import Console
+
+    found, store, _ = points
+    curve = replace(found[0], label="[bold]x[/nonsense]\x1b[31m")
+    progress = Progress([curve], store, quiet=True)
+    progress.update(curve, {"sigma": 3.0, "step": 0, "steps": 1, "phase": "measure"})
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(progress.table(120))
+    assert "[bold]x[/nonsense]\\x1b[31m" in captured.get()
+
+
 def test_plain_lines_carry_the_reason(points, capsys):
     curves, store, _ = points
     progress = Progress(curves, store, quiet=False)
