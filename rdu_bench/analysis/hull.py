@@ -113,4 +113,5 @@ def area(h: Hull, R_ref: float, D_ref: float) -> float:
     crossings = h.R[level] + (D_ref - h.D[level]) * slopes
     start = min(max(float(h.R[0]), 0.0), R_ref)
     grid = np.unique(np.clip(np.concatenate([[start, R_ref], ends, crossings]), start, R_ref))
-    return float(np.trapezoid(np.maximum(D_ref - h.at(grid), 0), grid)) / R_ref if len(grid) > 1 else 0.0
+    above = np.maximum(D_ref - h.at(grid), 0)
+    return float(np.diff(grid) @ (above[1:] + above[:-1])) / (2 * R_ref)
