@@ -1,0 +1,124 @@
+"""What the documents say is so: commands parse, code runs, links lead somewhere, and tables are those of the code."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import fake_records
+import numpy as np
+import pytest
+import typer
+
+import rdu_bench
+from rdu_bench.cli.app import app
+from rdu_bench.engine.suite import DataEntry, ModelEntry, Suite
+from rdu_bench.records.schema import STATUSES
+from rdu_bench.records.store import Store
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ["README.md", "METHOD.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/README.md", "results/README.md"]
+PUBLISHED = ROOT / "results" / "all" / "manifest.json"
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def blocks(name, language):
+    """Fenced blocks of a language, without their indent."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text(name), re.M | re.S)
+    return ["\n".join(line.removeprefix(indent) for line in block.splitlines()) for indent, block in found]
+
+
+def commands(name):
+    """Command lines of a document, in blocks and in the text."""
+    lines = [line for block in blocks(name, "bash") for line in block.splitlines()]
+    inline = re.findall(r"`(rdu-bench [^`]*)`", text(name))
+    for line in [*lines, *inline]:
+        yield from (part.strip() for part in line.split("#")[0].split("&&") if part.strip())
+
+
+def ours():
+    """(document, arguments) of every command line of ours."""
+    for name in DOCUMENTS:
+        for line in dict.fromkeys(commands(name)):
+            words = shlex.split(line)
+            if words[0].endswith("rdu-bench"):
+                yield name, words[1:]
+
+
+def test_the_readme_is_short_and_installs_in_its_first_lines():
+    lines = text("README.md").splitlines()
+    assert len(lines) <= 120
+    assert any("pip install" in line for line in lines[:20])
+
+
+@pytest.mark.parametrize(("name", "words"), list(ours()), ids=lambda v: v if isinstance(v, str) else " ".join(v) or "-")
+def test_a_command_of_ours_is_one(name, words):
+    """Its verbs exist and take its options; nothing is run."""
+    command = typer.main.get_command(app)
+    context = command.make_context("rdu-bench", list(words), resilient_parsing=True)
+    while words and hasattr(command, "commands"):
+        assert words[0] in command.commands, f"{name}: there is no `rdu-bench {words[0]}`"
+        command, words = command.commands[words[0]], words[1:]
+    placeholders = [word.replace("NAME", "digits") for word in words]
+    if not hasattr(command, "commands"):
+        command.make_parser(typer.Context(command, parent=context)).parse_args(placeholders)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_files_that_commands_name_exist(name):
+    for line in commands(name):
+        words = shlex.split(line)
+        for word in words if words[0].endswith(("pip", "python", "pytest")) else ():
+            if word.endswith((".py", ".txt")) or word.startswith("tests/"):
+                assert (ROOT / word).exists(), f"{name}: {word}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_to_files_and_headings(name):
+    for target in re.findall(r"\]\(([^)\s]+)\)", text(name)):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, heading = target.partition("#")
+        found = ((ROOT / name).parent / path).resolve() if path else ROOT / name
+        if not PUBLISHED.exists() and found.is_relative_to(PUBLISHED.parent):
+            continue  # what a published run makes
+        assert found.exists(), f"{name}: {target}"
+        titles = re.findall(r"^#+ (.+)$", found.read_text(encoding="utf-8"), re.M) if heading else []
+        assert not heading or heading in [re.sub(r"[^\w -]", "", t).lower().replace(" ", "-") for t in titles], target
+
+
+def test_the_model_of_the_readme_is_the_shipped_one():
+    [shown] = [block for block in blocks("README.md", "python") if block.startswith("class ")]
+    [model] = [n for n in ast.parse(text("models/beta_tcvae.py")).body if isinstance(n, ast.ClassDef)]
+    del model.body[0]  # its docstring
+    assert ast.unparse(ast.parse(shown)) == ast.unparse(model)
+
+
+def test_python_of_the_readme_runs(tmp_path, monkeypatch):
+    """In a folder with a run in it; the encoder is built, and fitted in a test of its own."""
+    store = Store(tmp_path / "results" / "runs" / "quick")
+    for record in fake_records.suite(models=("vae",), seeds=1):
+        store.write(record)
+    draw = np.random.default_rng(0)
+    factors = draw.integers(0, 4, (600, 3))
+    z = factors + 0.1 * draw.normal(size=(600, 3))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(rdu_bench.Encoder, "fit_transform", lambda self, X: X)
+    names = {"X": z, "z": z, "factors": factors, "z_test": z, "factors_test": factors, "y": factors[:, 0]}
+    for block in blocks("README.md", "python"):
+        if not block.startswith("class "):
+            exec(compile(block, "README.md", "exec"), names)
+    assert names["Z"] is z and len(names["frame"]) > 0
+
+
+def test_contributing_lists_every_key_of_a_suite():
+    said = text("CONTRIBUTING.md").split("## A suite")[1].split("\n## ")[0]
+    keys = {*Suite.model_fields, *ModelEntry.model_fields, *DataEntry.model_fields} - {"name"}
+    assert not {key for key in keys if not re.search(rf"\b{key}\b", said)}
+
+
+def test_method_explains_every_status():
+    assert not {status for status in (*STATUSES, "invalid") if f"| `{status}` |" not in text("METHOD.md")}
