@@ -20,6 +20,10 @@ class Axis(NamedTuple):
     null: str
 
 
+NEEDED = [  # columns of the points; the others would be copied with every group
+    *(*ROW, "name", "title", "section", "labels", "decoder", "autoregressive", "seed", "sigma", "params", "status"),
+    *("measured", "R_star", "R_star_se", "D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V"),
+]
 AXES = {"D": Axis("D", "D_se", "D_null"), "Dy": Axis("Dy", "Dy_se", "Hy_V")}
 
 
@@ -107,7 +111,7 @@ def frontier(results: Results, metric: str = "D", *, every: bool = False) -> pd.
     """
     plane = axis(metric)
     about = ["name", "section", "labels", "autoregressive"]
-    table = points(results, every=every)[[*ROW, *about, *_NEEDED, plane.loss, plane.se, plane.null]]
+    table = points(results, every=every)[NEEDED][[*ROW, *about, *_NEEDED, plane.loss, plane.se, plane.null]]
     nulls = null_levels(table, plane)
     curves: list[Curve] = []
     rows: list[dict[str, Any]] = []

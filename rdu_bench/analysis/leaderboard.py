@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from .. import _files
-from .frontiers import AXES, null_levels, null_of, rows_of, seed_hulls, usable
+from .frontiers import AXES, NEEDED, null_levels, null_of, rows_of, seed_hulls, usable
 from .hull import ENOUGH, Gap, Hull, area, gap
 from .intervals import Interval, shared_ranks, t_interval
 from .points import LABELS, STATUSES, Results, points
@@ -31,7 +31,7 @@ def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = F
     number of points of each status, and `missing`.  Other recipes than the current one of each row are there with
     `every` only, see `points`.
     """
-    found = points(results, every=every)
+    found = points(results, every=every)[NEEDED]
     frames = [_panel(panel, reference) for _, panel in found.groupby(["dataset", "autoregressive"], sort=True)]
     board = pd.concat(frames, ignore_index=True)
     order = [board["dataset"], board["autoregressive"], board["labels"].map(LABELS.index), board["rank"].fillna(1e9)]

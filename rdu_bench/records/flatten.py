@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import to_json
+
 from .._hash import canonical
 from .schema import Damaged, misfits
 from .store import Store
@@ -81,7 +83,7 @@ def table(source: Source) -> pd.DataFrame:
     elif isinstance(source, str | Path) and Path(source).suffix in (".csv", ".parquet"):
         frame = _read(Path(source))
     else:
-        parts = list(_chunks(_records(source, ignored)))
+        parts = list(_chunks(_records(source, ignored), ignored))
         if not parts:
             raise _nothing(source, ignored)
         frame = pd.concat(parts, ignore_index=True)
@@ -162,28 +164,36 @@ def _ignore(ignored: list[str], what: str, why: str) -> None:
         ignored.append(f"{what}: {why}")
 
 
-def _chunks(records: Iterable[Mapping[str, Any]]) -> Iterator[pd.DataFrame]:
+def _chunks(records: Iterable[Mapping[str, Any]], ignored: list[str]) -> Iterator[pd.DataFrame]:
     """Frames of so many records, which take far less memory than their dictionaries."""
     import pandas as pd
 
-    texts: dict[str, str] = {}
-    left = iter(records)
-    while rows := [_flat(record, texts) for record in islice(left, CHUNK)]:
-        names = dict.fromkeys(name for row in rows for name in row)
-        yield _typed(pd.DataFrame({name: pd.Series([r.get(name) for r in rows], dtype=object) for name in names}))
+    rows = _rows(records, ignored)
+    while chunk := list(islice(rows, CHUNK)):
+        names = dict.fromkeys(name for row in chunk for name in row)
+        yield _typed(pd.DataFrame({name: pd.Series([r.get(name) for r in chunk], dtype=object) for name in names}))
 
 
-def _flat(record: Mapping[str, Any], texts: dict[str, str]) -> dict[str, Any]:
+def _rows(records: Iterable[Mapping[str, Any]], ignored: list[str]) -> Iterator[dict[str, Any]]:
+    texts: dict[bytes, str] = {}
+    for record in records:
+        try:
+            yield _flat(record, texts)
+        except ValueError as error:  # an infinite number in a field that nobody knows
+            _ignore(ignored, str(record.get("path") or f"record {record['key']}"), str(error))
+
+
+def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
     """One record as a row; what identifies it comes last, so that nothing measured can take its place."""
 
-    def shared(text: str) -> str:
-        return texts.setdefault(text, text)
+    def shared(value: Any) -> str:
+        known = to_json(value)
+        if known not in texts:
+            texts[known] = canonical(value)
+        return texts[known]
 
     def columns(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            f"{prefix}{name}": shared(canonical(v)) if isinstance(v, dict | list | str) else v
-            for name, v in values.items()
-        }
+        return {f"{prefix}{name}": shared(v) if isinstance(v, dict | list | str) else v for name, v in values.items()}
 
     spec, model, data, values = record["spec"], record["model"], record["data"], record["values"]
     row = (
@@ -192,19 +202,17 @@ def _flat(record: Mapping[str, Any], texts: dict[str, str]) -> dict[str, Any]:
     for factor, scores in record["factors"].items():
         row |= {f"{name}[{factor}]": value for name, value in _scalars(scores).items()}
     row |= columns("spec.", spec) | {f"model.{name}": value for name, value in _scalars(model).items()}
-    row |= {f"data.{name}": value for name, value in _scalars(data).items()} | {
-        "data.task": canonical(data.get("task"))
-    }
+    row |= {f"data.{name}": value for name, value in _scalars(data).items()} | {"data.task": shared(data.get("task"))}
     row |= {f"provenance.{name}": value for name, value in _scalars(record["provenance"]).items()}
     row |= {name: model.get(name) for name in ("title", "labels", "decoder")}
     row |= {name: spec[name] for name in _SPEC} | {"dataset": spec["dataset_label"]}
-    row["params"] = shared(canonical(spec.get("params") or {}))
-    row["spec.dataset"] = shared(canonical(spec.get("dataset", spec["dataset_label"])))
-    row["spec.dataset_params"] = shared(canonical(spec.get("dataset_params") or {}))
+    row["params"] = shared(spec.get("params") or {})
+    row["spec.dataset"] = shared(spec.get("dataset", spec["dataset_label"]))
+    row["spec.dataset_params"] = shared(spec.get("dataset_params") or {})
     row["H_x_kind"] = values.get("H_x_kind") or data.get("H_x_kind")
     row["D_bits"] = None if values.get("D") is None else values["D"] / math.log(2)
     for name in ("structure", "nulls"):
-        row[name] = canonical(record[name]) if record.get(name) else None
+        row[name] = to_json(record[name]).decode("utf-8") if record.get(name) else None
     row |= {name: record.get(name) for name in ("key", "schema", "status", "reason", "path", "asked")}
     return row
 

@@ -11,6 +11,28 @@ from .schema import Damaged
 LARGEST = 64 * 2**20  # bytes; no record comes near
 
 
+HEAD, TAIL = 4096, 16  # bytes
+
+
+def read_ends(path: str | Path) -> tuple[bytes, bytes]:
+    """The first and the last bytes of a regular file.  Raises `Damaged`."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise Damaged(f"it cannot be read ({getattr(error, 'strerror', None) or error})") from None
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise Damaged("it is a folder" if stat.S_ISDIR(about.st_mode) else "it is no regular file")
+        start = os.read(handle, HEAD)
+        os.lseek(handle, max(about.st_size - TAIL, 0), os.SEEK_SET)
+        return start, os.read(handle, TAIL)
+    except OSError as error:
+        raise Damaged(f"it cannot be read ({error.strerror or error})") from None
+    finally:
+        os.close(handle)
+
+
 def read_file(path: Path, limit: int = LARGEST) -> bytes:
     """The bytes of a regular file; raises `Damaged` for anything else, and never waits for a pipe."""
     try:

@@ -28,7 +28,6 @@ HEAD = ("schema", "key", "status", "reason", "spec")  # what is written first, b
 
 HEX = re.compile(r"[0-9a-f]{16}")
 NAME = re.compile(r"[^\W]([\w.-]*\w)?")
-OVERFLOW = re.compile(rb"[eE]\+?\d{3}|\d{300}")  # only where this is found can a number be too large for a float
 
 
 class Damaged(ValueError):
@@ -156,16 +155,32 @@ def _scalar(value: Any) -> bool:
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """The record that a file's bytes hold.  Raises `Damaged`."""
+    """The record that a file's bytes hold; infinite numbers pass in fields that nobody knows.  Raises `Damaged`."""
     try:
         record = from_json(raw, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise Damaged(_unreadable(raw, str(error))) from None
     for misfit in misfits(record):
         raise Damaged(misfit.words)
-    if OVERFLOW.search(raw) and _infinite(record):
-        raise Damaged("it holds a number too large to be one")
     return record  # type: ignore[no-any-return]
+
+
+def parse_head(start: bytes, end: bytes) -> dict[str, Any] | None:
+    """The fields of `HEAD` from the first bytes of a record and the last few; None where these do not tell.
+
+    Says nothing of what is between: a record whose other parts are damaged has a head all the same.
+    """
+    try:
+        head = from_json(start, allow_inf_nan=False, cache_strings="keys", allow_partial=True)
+    except ValueError:
+        return None
+    if type(head) is not dict or not end.rstrip().endswith(b"}") or not set(HEAD) <= set(list(head)[:-1]):
+        return None
+    whole = {name: head[name] for name in HEAD}
+    form = {name: FORM[name] for name in HEAD}
+    if any(True for _ in _misfits(whole, form, ())) or any(name not in whole["spec"] for name in NAMED):
+        return None
+    return whole
 
 
 def _unreadable(raw: bytes, why: str) -> str:
@@ -174,12 +189,6 @@ def _unreadable(raw: bytes, why: str) -> str:
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or raw[:3] == b"\xef\xbb\xbf":
         return "it begins with a byte order mark; records are plain UTF-8"
     return f"it is not JSON ({why})"
-
-
-def _infinite(value: Any) -> bool:
-    if isinstance(value, dict | list):
-        return any(map(_infinite, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def misfits(record: Any) -> Iterator[Misfit]:
@@ -207,7 +216,10 @@ def _misfits(table: Mapping[str, Any], forms: Mapping[str, Any], place: tuple[st
         form = forms.get(name, rest)
         if form is None:
             continue
-        if type(form) is Kind:
+        if form is NUMBER and type(value) is float:
+            if value - value != 0:
+                yield _misfit((*place, name), value, NUMBER)
+        elif type(form) is Kind:
             if not form.fits(value):
                 yield _misfit((*place, name), value, form)
         elif type(value) is dict:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from .. import _files
 from .._hash import digest
 from . import asked
-from .raw import read_file
-from .schema import HEAD, HEX, Damaged, parse, sayable
+from .raw import read_ends, read_file
+from .schema import HEAD, HEX, Damaged, parse, parse_head, sayable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,14 +121,21 @@ class Store:
         return [record for _, record in self.each() if not isinstance(record, Damaged)]
 
     def heads(self) -> Iterator[tuple[Path, dict[str, Any] | Damaged]]:
-        """Key, status, reason and spec of every record, one at a time, or what is wrong with its file."""
+        """Key, status, reason and spec of every record, one at a time, or what is wrong with its file.
+
+        Reads the first and the last bytes of a file, and the whole of it only where these do not tell: damage in
+        the middle is for `audit` to find.
+        """
         for path in self.paths():
             try:
-                record = load_record(path)
+                head = parse_head(*read_ends(path))
+                if head is None:
+                    record = load_record(path)
+                    head = {name: record.get(name) for name in HEAD}
             except Damaged as damaged:
                 yield path, damaged
                 continue
-            yield path, {name: record.get(name) for name in HEAD}
+            yield path, head
 
     def broken(self) -> list[Path]:
         """Files that are no whole record."""

@@ -19,17 +19,16 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests")]
 
+APP = "import sys; from rdu_bench.cli.app import app; app(['{}', sys.argv[1]], standalone_mode=False)"
+STORE = "import sys; from rdu_bench.records.store import Store; store = Store(sys.argv[1]); "
 COMMANDS = {
-    "read the files": "import sys; from pathlib import Path; [p.read_bytes() for p in Path(sys.argv[1]).rglob('*.json')]",
-    "keys": "import sys; from rdu_bench.records.store import Store; print(len(Store(sys.argv[1]).keys()))",
-    "has, 1000 times": (
-        "import sys, json; from rdu_bench.records.store import Store; store = Store(sys.argv[1]);"
-        "spec = json.loads(store.paths()[0].read_text())['spec']; print(sum(store.has(spec) for _ in range(1000)))"
-    ),
-    "status": "import sys; from rdu_bench.cli import app; app(['status', sys.argv[1]], standalone_mode=False)",
-    "leaderboard": "import sys; from rdu_bench.cli import app; app(['leaderboard', sys.argv[1]], standalone_mode=False)",
-    "verify": "import sys; from rdu_bench.cli import app; app(['verify', sys.argv[1]], standalone_mode=False)",
+    "read the files": "import sys, pathlib; [p.read_bytes() for p in pathlib.Path(sys.argv[1]).rglob('*.json')]",
+    "keys": STORE + "store.keys()",
+    "has, 1000 times": STORE
+    + "import json; spec = json.loads(store.paths()[0].read_text())['spec']; [store.has(spec) for _ in range(1000)]",
+    **{name: APP.format(name) for name in ("status", "leaderboard", "verify")},
 }
+PEAK = "\nimport resource, sys\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
 
 
 def make(folder: Path, n: int, template: Path | None) -> None:
@@ -59,15 +58,17 @@ def main() -> None:
         make(Path(name), n, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
         once = 0.0
         for what, code in COMMANDS.items():
-            measured = f"{code}\nimport resource, sys\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
             before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-            done = subprocess.run([sys.executable, "-c", measured, name], capture_output=True, text=True, cwd=ROOT)
+            done = subprocess.run([sys.executable, "-c", code + PEAK, name], capture_output=True, text=True, cwd=ROOT)
             wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
             cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
             once = once or cpu
             last = done.stderr.strip().splitlines()[-1]
             peak = f"{int(last) / 1024:6.0f} MB" if last.isdigit() else last
-            print(f"{what:16} {wall:6.1f} s, {cpu:6.1f} s of work, {cpu / once:5.1f} times the reading, {peak}", flush=True)
+            print(
+                f"{what:16} {wall:6.1f} s, {cpu:6.1f} s of work, {cpu / once:5.1f} times the reading, {peak}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":
