@@ -111,7 +111,7 @@ def frontier(results: Results, metric: str = "D", *, every: bool = False) -> pd.
     """
     plane = axis(metric)
     about = ["name", "section", "labels", "autoregressive"]
-    table = points(results, every=every)[NEEDED][[*ROW, *about, *_NEEDED, plane.loss, plane.se, plane.null]]
+    table = points(results, every=every)[[*ROW, *about, *_NEEDED, plane.loss, plane.se, plane.null]]
     nulls = null_levels(table, plane)
     curves: list[Curve] = []
     rows: list[dict[str, Any]] = []
