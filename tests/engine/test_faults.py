@@ -117,14 +117,17 @@ def undisturbed(home):
     return whole(home / "undisturbed")
 
 
+OWN = ("times", "provenance", "path", "asked")  # what a record says of its run, and what reading adds
+
+
 def whole(folder):
-    """Records by key without times and provenance; every file must be whole and nothing else may lie about."""
+    """Records by key without what is of their run alone; every file must be whole and nothing else may lie about."""
     store = Store(folder)
     assert store.broken() == []
     assert not list(folder.rglob("*.part"))
     vectors = {record["key"]: store.vectors(record) for record in store.records()}
     assert all(vectors[r["key"]] for r in store.records() if r["values"])
-    return {r["key"]: {k: v for k, v in r.items() if k not in ("times", "provenance")} for r in store.records()}
+    return {r["key"]: {k: v for k, v in r.items() if k not in OWN} for r in store.records()}
 
 
 def wait_for(what, seconds=120):
