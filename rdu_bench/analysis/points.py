@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -11,12 +12,19 @@ from ..records.flatten import Source, records_of, table
 from ..records.recipes import BASE
 from ..records.schema import FAILED, MEASURED, STATUSES
 
-__all__ = ["FAILED", "LABELS", "MEASURED", "ROW", "STATUSES", "Results", "by_factor", "failures", "heads"]
+__all__ = ["FAILED", "LABELS", "MEASURED", "ROW", "STATUSES", "Results", "Shown", "by_factor", "failures", "heads"]
 __all__ += ["impossible", "left_out", "points", "records_of"]
 
 ROW = ["dataset", "model", "variant"]  # a row of the leaderboard: all sigmas, all seeds
 LABELS = ("none", "optional", "required")
 Results = Source
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What `points` gave, for functions that take results: they need not find it again."""
+
+    points: pd.DataFrame
 
 
 def points(results: Results, *, every: bool = False) -> pd.DataFrame:
@@ -27,6 +35,8 @@ def points(results: Results, *, every: bool = False) -> pd.DataFrame:
     point is there twice.  Adds `section` (what it may be ranked against), `name` (as shown) and `measured` (it has a
     rate and a distortion).  A list of folders, a folder, records and tables are all taken, see `records.flatten.table`.
     """
+    if isinstance(results, Shown):
+        return results.points.copy(deep=False)
     return _named(table(results), every)
 
 

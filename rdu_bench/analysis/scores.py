@@ -11,8 +11,8 @@ from functools import cache
 from typing import NamedTuple
 
 import pandas as pd
+from scipy import stats
 
-from .intervals import t_interval
 from .points import MEASURED, ROW, Results, points
 
 
@@ -121,20 +121,25 @@ def averages(tidy: pd.DataFrame) -> pd.DataFrame:
     A mean over seeds of means over targets, with its 95 % t interval over seeds (`low`, `high`).  Points without a
     score are left out, which flatters whoever lacks the hard ones: `n` of `of` points entered.
     """
-    columns = [*ROW, "name", "labels", *COLUMN, "value", "low", "high", "n", "of"]
-    out = []
-    for key, rows in tidy.groupby([*ROW, "name", "labels", *COLUMN], sort=False):
-        grid = rows[rows["sigma"].notna()] if rows["sigma"].notna().any() else rows
-        over = t_interval(grid.groupby("seed")["value"].mean().to_numpy(float))
-        out.append((*key, over.mean, over.low, over.high, int(grid["value"].count()), len(grid)))
-    return pd.DataFrame(out, columns=columns)
+    keys = [*ROW, "name", "labels", *COLUMN]
+    columns = [*keys, "value", "low", "high", "n", "of"]
+    if tidy.empty:
+        return pd.DataFrame(columns=columns)
+    aimed = tidy["sigma"].notna()
+    grid = tidy[aimed | ~aimed.groupby([tidy[c] for c in keys]).transform("any")]
+    each = grid.groupby([*keys, "seed"], sort=False)["value"].mean()
+    over = each.groupby(level=keys, sort=False).agg(["mean", "std", "count"])
+    half = stats.t.ppf(0.975, (over["count"] - 1).clip(lower=1)) * over["std"] / over["count"].clip(lower=1) ** 0.5
+    points = grid.groupby(keys, sort=False)["value"].agg(["count", "size"])
+    out = over.assign(value=over["mean"], low=over["mean"] - half, high=over["mean"] + half)
+    return out.assign(n=points["count"], of=points["size"]).reset_index()[columns]
 
 
 def wide(tidy: pd.DataFrame) -> pd.DataFrame:
     """A row a point, a column a score with its protocol and representation in its name, as `mig_robust_mean`."""
     if tidy.empty:
         return pd.DataFrame(columns=[*ROW, "name", "labels", "sigma", "seed", "R_star", "status", "key"])
-    named = tidy.assign(column=tidy[COLUMN].agg("_".join, axis=1))
+    named = tidy.assign(column=tidy["score"] + "_" + tidy["protocol"] + "_" + tidy["rep"])
     about = named.drop_duplicates("key")[[*ROW, "name", "labels", "sigma", "seed", "R_star", "status", "key"]]
     values = named.pivot(index="key", columns="column", values="value")[list(dict.fromkeys(named["column"]))]
     return about.merge(values.reset_index(), on="key", how="left").rename_axis(columns=None)

@@ -14,7 +14,7 @@ import pandas as pd
 from .. import analysis
 from ..analysis.frontiers import AXES
 from ..analysis.leaderboard import REFERENCE
-from ..analysis.points import left_out, records_of
+from ..analysis.points import Shown, left_out, records_of
 from ..records.asked import NAME as ASKED
 from .lineup import Lineup
 from .style import Palette
@@ -75,16 +75,17 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
     given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results)
     found = _table(results if given is None else given)
     table = analysis.points(found)
+    shown = Shown(table)
     read = _readable(vectors or _beside(folder))
-    tidy = analysis.scores(found)
+    tidy = analysis.scores(shown)
     context = Context(
         table=table,
-        planes={name: analysis.frontier(found, name) for name in AXES},
-        board=analysis.leaderboard(found),
+        planes={name: analysis.frontier(shown, name) for name in AXES},
+        board=analysis.leaderboard(shown),
         tidy=tidy,
         agreed=None,
-        useful=analysis.by_factor(found),
-        structure=analysis.structure(found),
+        useful=analysis.by_factor(shown),
+        structure=analysis.structure(shown),
         left=left_out(found),
         whole=_whole(given, table),
         vectors=read,

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from .. import __version__, _paths, analysis
 from ..analysis.leaderboard import number
+from ..analysis.points import Shown
 from . import codes, sections
 from .answer import opening
 from .board import COLUMNS, board, failed
@@ -61,7 +62,7 @@ def _page(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple
         "sets": {s["id"]: {name: s[name] for name in ("looks", "dims", *EXTRAS) if s[name]} for s in sets},
     }
     lines, more = failed(context.table)
-    broken = context.attempt("", "laws", lambda: analysis.impossible(context.table))
+    broken = context.attempt("", "laws", lambda: analysis.impossible(Shown(context.table)))
     return env.get_template("index.html.j2").render(
         title=context.title,
         version=__version__,
