@@ -39,6 +39,7 @@ class Context:
     useful: pd.DataFrame
     structure: dict[str, pd.DataFrame]
     left: pd.DataFrame
+    ignored: list[str]  # sentences on files that are no records
     whole: Callable[[str], Record]  # the record of a key, read when it is wanted
     vectors: Vectors
     datasets: list[str]  # in the order of the suite
@@ -75,6 +76,7 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
     given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results)
     found = _table(results if given is None else given)
     table = analysis.points(found)
+    ignored, table.attrs = list(found.attrs.get("ignored", ())), {}  # which pandas would copy at every step
     shown = Shown(table)
     read = _readable(vectors or _beside(folder))
     tidy = analysis.scores(shown)
@@ -87,6 +89,7 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
         useful=analysis.by_factor(shown),
         structure=analysis.structure(shown),
         left=left_out(found),
+        ignored=ignored,
         whole=_whole(given, table),
         vectors=read,
         datasets=_in_order(table, list(found["key"]), [folder, *_homes(table)]),

@@ -44,7 +44,7 @@ def _lacking(name: str, table: pd.DataFrame, lineup: Lineup) -> list[str]:
     for nulls, rows in table.groupby("nulls", sort=False):
         reason = json.loads(str(nulls)).get(part) if nulls else None
         if reason:
-            for row in rows.drop_duplicates(["model", "variant"]).to_dict("records"):
+            for row in rows[["model", "variant"]].drop_duplicates().to_dict("records"):
                 models.setdefault(plain(reason, 300), set()).add(lineup.name(row))
     return [f"{reason} ({listed(sorted(names))})" for reason, names in sorted(models.items())]
 

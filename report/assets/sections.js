@@ -126,7 +126,7 @@ function averages(set, own, protocol, rep) {
     .map((look, model) => [look, model])
     .filter(([, model]) => columns.some(([, by]) => by[model]))
     .map(([look, model]) =>
-      el("tr", { "data-model": look.name }, el("th", { scope: "row" }, el("span", { className: "dot", style: `background:${look.colour}` }), look.name), ...columns.map(([, by]) => cell(by[model]))),
+      el("tr", { "data-model": look.name }, el("th", { scope: "row" }, el("span", { className: "dot", style: `background:${look.colour === "#111111" ? "var(--ink)" : look.colour}` }), look.name), ...columns.map(([, by]) => cell(by[model]))),
     );
   return el("table", { className: "sortable" },
     el("thead", {}, el("tr", {}, heading("model"), ...columns.map(([s]) => heading(s.title, `${s.reading}; mean over σ`, true)))),
