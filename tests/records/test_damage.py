@@ -268,7 +268,7 @@ def test_the_rest_of_the_records_is_used_all_the_same(damaged):
 
 
 def test_verify_status_and_leaderboard_go_on(damaged, capsys):
-    from rdu_bench.cli import app
+    from rdu_bench.cli.app import app
 
     store, _ = damaged
     assert app(["verify", str(store.folder)], standalone_mode=False) == 1
