@@ -57,14 +57,15 @@ def run(
         _dry_run(suite, selection, how)
         return
     outcome = engine.complete(suite, selection, how)
-    print(f"{outcome.done} points, {outcome.failed} failed")
+    unmade = f", {outcome.unmade} not begun" if outcome.unmade else ""
+    print(f"{outcome.done} points, {outcome.failed} failed{unmade}")
     if outcome.report:
         print(f"report: {outcome.report}")
     else:
         print(f"records: {outcome.folder / 'records'}")
     for sentence in filter(None, (outcome.trouble, engine.lost(outcome))):
         say(f"rdu-bench: {one_line(sentence)}", sys.stderr)
-    if outcome.failed or outcome.missing or outcome.trouble:
+    if outcome.failed or outcome.missing or outcome.trouble or outcome.unmade:
         raise typer.Exit(1)
 
 

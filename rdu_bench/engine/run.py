@@ -23,7 +23,7 @@ from ..records.store import Store, read_record
 from . import suite as suites
 from .expand import Selection, expand
 from .provenance import cores
-from .ready import missing_data
+from .ready import at_hand
 from .scheduler import execute, missing
 from .spec import Curve
 from .suite import SuiteError
@@ -56,7 +56,8 @@ class Asked(NamedTuple):
     title: str
     curves: list[Curve]
     folder: Path
-    left_out: list[str]  # plug-ins that the suite means and that cannot be used, a sentence each
+    left_out: list[str]  # plug-ins that cannot be used and data sets that are not here, a sentence each
+    unmade: int  # points of data sets that are not here
 
 
 class Outcome(NamedTuple):
@@ -68,6 +69,7 @@ class Outcome(NamedTuple):
     report: Path | None
     missing: int = 0  # points without a record, though the run went through all of them
     trouble: str | None = None  # why there is no report
+    unmade: int = 0  # points that were not begun, for their data set's files are not here
 
 
 def run(
@@ -119,7 +121,7 @@ def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
             _forget_failures(curves, store)
         with watch(curves, store, quiet=how.quiet) as progress:
             execute(curves, store, progress, jobs=how.jobs, scheduler=how.scheduler)
-        return conclude(curves, store, asked.title)
+        return conclude(curves, store, asked.title)._replace(unmade=asked.unmade)
 
 
 def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
@@ -128,11 +130,13 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
     expansion = expand(suite, selection)
     folder = Path(how.out) if how.out is not None else RUNS / suite.name
     _files.check_folder(folder)
+    curves, sentences = expansion.curves, list[str]()
     if how.scheduler is None:
         _check_device(selection.device)
         store = Store(folder)
-        missing_data(curve for curve in expansion.curves if missing(curve, store))
-    return Asked(suite.title or suite.name, expansion.curves, folder, expansion.left_out)
+        curves, sentences = at_hand(curves, [curve for curve in curves if missing(curve, store)])
+    unmade = sum(len(curve.sigmas) for curve in expansion.curves) - sum(len(curve.sigmas) for curve in curves)
+    return Asked(suite.title or suite.name, curves, folder, [*expansion.left_out, *sentences], unmade)
 
 
 def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:

@@ -104,20 +104,33 @@ def test_a_budget_of_known_fields_has_its_name():
     assert name_of(find("laptop")) == "laptop" and name_of(Budget(steps=3)) == "own"
 
 
-def test_missing_files_are_found_with_what_to_do(tmp_path, monkeypatch):
+@pytest.mark.parametrize("named", [False, True], ids=["no folder", "an empty folder"])
+def test_a_data_set_without_files_is_left_out_and_the_rest_is_done(tmp_path, monkeypatch, named):
+    monkeypatch.delenv("RDU_BENCH_DATA", raising=False)
+    if named:
+        monkeypatch.setenv("RDU_BENCH_DATA", str(tmp_path))
+    found = curves(suite.read("all"))
+    kept, sentences = ready.at_hand(found, found)
+    assert {c.dataset for c in found} - {c.dataset for c in kept} == {"mnist"}
+    assert len(sentences) == 1 and sentences[0].startswith("mnist: mnist") and "\n" not in sentences[0]
+
+
+def test_a_selection_of_data_sets_without_files_alone_is_refused(monkeypatch):
+    monkeypatch.delenv("RDU_BENCH_DATA", raising=False)
+    found = [curve for curve in curves(suite.read("all")) if curve.dataset == "mnist"]
+    with pytest.raises(suite.SuiteError, match="mnist needs"):
+        ready.at_hand(found, found)
+
+
+def test_points_that_are_there_need_no_files(monkeypatch):
     monkeypatch.delenv("RDU_BENCH_DATA", raising=False)
     found = curves(suite.read("all"))
-    with pytest.raises(suite.SuiteError, match=r"mnist needs .* Or leave it out: --dataset digits") as said:
-        ready.missing_data(found)
-    assert "\n" not in str(said.value)
-    ready.missing_data([curve for curve in found if curve.dataset != "mnist"])
-    monkeypatch.setenv("RDU_BENCH_DATA", str(tmp_path))
-    with pytest.raises(suite.SuiteError, match="mnist"):
-        ready.missing_data(found)
+    kept, sentences = ready.at_hand(found, [curve for curve in found if curve.dataset != "mnist"])
+    assert kept == found and sentences == []
 
 
 def test_data_sets_that_need_no_files_are_not_imported_to_ask(monkeypatch):
     asked = []
     monkeypatch.setattr(registry, "missing_files", lambda name, **params: asked.append(name) or "")
-    ready.missing_data(curves(suite.read("all")))
+    ready.without_files(curves(suite.read("all")))
     assert sorted(asked) == ["coloured", "mnist"]
