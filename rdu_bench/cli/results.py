@@ -126,6 +126,7 @@ def leaderboard(
 
 def verify(given: Folders = None) -> None:
     """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
+    from ..records.archive import manifest_faults
     from ..records.audit import audit
     from ..records.store import Store
 
@@ -137,9 +138,33 @@ def verify(given: Folders = None) -> None:
             found += len(sentences)
             for sentence in sentences:
                 print(f"{path.relative_to(store.root)}: {one_line(sentence)}")
+        for sentence in manifest_faults(folder):
+            found += 1
+            print(one_line(sentence))
         if not count:
             raise FileNotFoundError(f"no records in {folder}; `rdu-bench run` makes some")
         print(f"{folder}: {count} records, {found} faults")
         faults += found
     if faults:
         raise typer.Exit(1)
+
+
+def publish(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    out: Annotated[Path, typer.Option(help="Folder for tables, points, archive and manifest.")],
+    vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
+) -> None:
+    """Write what is worth publishing of a run: tables, points as Parquet, one archive, a manifest with hashes."""
+    from .. import _files, analysis
+    from ..analysis.leaderboard import write
+    from ..analysis.scores import wide
+    from ..records.archive import publish as write_all
+    from ..records.flatten import table
+
+    _files.check_folder(out, make=True)
+    found = table(run)
+    write(analysis.leaderboard(found), out)
+    frames = {f"frontier-{name}": analysis.frontier(found, name) for name in ("D", "Dy")}
+    frames["scores"] = wide(analysis.scores(found))
+    tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
+    print(f"published: {write_all(run, found, tables, out, vectors=vectors)}")

@@ -274,7 +274,12 @@ def _column(values: list[Any], kind: str | None, name: str) -> Any:
             f"column {name!r} of this table was read as numbers, and what it said is lost; "
             "give `load_results` the CSV file itself"
         )
-    return np.array(["" if v is None else str(v) for v in given], dtype=object)
+    return np.array(["" if v is None else _letters(str(v)) for v in given], dtype=object)
+
+
+def _letters(text: str) -> str:
+    """The text with escapes for what UTF-8 cannot say."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _numeric(value: Any) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _files
 from .._hash import digest
-from . import asked
+from . import asked, raw
 from .raw import read_ends, read_file
 from .schema import HEAD, HEX, Damaged, parse, parse_head, sayable
 
@@ -29,6 +29,8 @@ class Store:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.root = self.folder / "records"
+        if not self.root.is_dir() and (self.folder / raw.ARCHIVE).is_file():
+            self.root = self.folder / raw.ARCHIVE / "records"  # read as if it were a folder
 
     def path(self, spec: Spec, key: str) -> Path:
         """Where the record of a spec lies."""
@@ -79,7 +81,7 @@ class Store:
         from safetensors.numpy import load
 
         path = self.path(record["spec"], record["key"]).with_suffix(".safetensors")
-        if not os.path.lexists(path):
+        if not raw.has(path):
             return {}
         try:
             return load(read_file(path, limit=2**34))
@@ -100,7 +102,13 @@ class Store:
 
     def paths(self) -> list[Path]:
         """Files of all records, whole or not, in a fixed order."""
-        return [Path(path) for path in sorted(_walk(str(self.root), 2))]
+        return [Path(path) for path in sorted(self._names())]
+
+    def _names(self) -> Iterator[str]:
+        inside = raw.archived(self.root)
+        if inside is None:
+            return _walk(str(self.root), 2)
+        return (str(inside[0] / name) for name in raw.names(inside[0]) if name.endswith(".json"))
 
     def each(self) -> Iterator[tuple[Path, dict[str, Any] | Damaged]]:
         """Every record, one at a time, or what is wrong with its file.
@@ -143,7 +151,7 @@ class Store:
 
     def keys(self) -> set[str]:
         """Keys of all records by the names of their files, which are not read."""
-        return {key for path in _walk(str(self.root), 2) if (key := key_of(path)) is not None}
+        return {key for path in self._names() if (key := key_of(path)) is not None}
 
     def ask(self, specs: Iterable[Spec]) -> None:
         """Note the points that a run is about to make, so that boards know which rows are current.
@@ -159,7 +167,7 @@ class Store:
         return asked.read(self.folder)
 
     def _of(self, key: str) -> list[Path]:
-        return [Path(path) for path in sorted(_walk(str(self.root), 2)) if key_of(path) == key]
+        return [Path(path) for path in sorted(self._names()) if key_of(path) == key]
 
     @contextmanager
     def lock(self, name: str, *, wait: bool = True) -> Iterator[None]:

@@ -1,0 +1,54 @@
+"""A published run is read as the run itself, and what was changed in it is named."""
+
+import fake_records
+import pandas as pd
+import pytest
+
+from rdu_bench.cli.app import app
+from rdu_bench.records.archive import manifest_faults, pack
+from rdu_bench.records.flatten import table
+from rdu_bench.records.store import Store
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    run, out = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("out") / "fake"
+    for sigma in (2.0, 6.0):
+        record = fake_records.rich(fake_records.record("vae", sigma=sigma))
+        Store(run).write(record, fake_records.vectors(record))
+    app(["publish", str(run), "--out", str(out), "--vectors"], standalone_mode=False)
+    return run, out
+
+
+def test_an_archive_is_read_like_a_folder(published):
+    run, out = published
+    kept, packed = Store(run), Store(out)
+    assert packed.keys() == kept.keys() and packed.broken() == []
+    assert [h["key"] for _, h in packed.heads()] == [h["key"] for _, h in kept.heads()]
+    pd.testing.assert_frame_equal(*(table(s).drop(columns="path") for s in (out, run)))
+    pd.testing.assert_frame_equal(
+        *(table(s).drop(columns="path", errors="ignore") for s in (out / "points.parquet", run))
+    )
+    for record in kept.records():
+        assert packed.has(record["spec"]) and packed.vectors(record).keys() == kept.vectors(record).keys() != set()
+
+
+def test_the_same_records_make_the_same_archive(published, tmp_path):
+    run, _ = published
+    for name in ("a", "b"):
+        assert pack(Store(run), tmp_path / name) == 2
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_was_changed_after_publishing_is_named(published):
+    _, out = published
+    assert list(manifest_faults(out)) == []
+    for name in ("points.parquet", "leaderboard.md", "records.zip", "frontier-Dy.csv"):
+        before = (out / name).read_bytes()
+        (out / name).write_bytes(before + b" ")
+        assert [name in why for why in manifest_faults(out)] == [True]
+        (out / name).unlink()
+        assert ["missing" in why for why in manifest_faults(out)] == [True]
+        (out / name).write_bytes(before)
+    (out / "manifest.json").write_text("{")
+    assert ["damaged" in why for why in manifest_faults(out)] == [True]
