@@ -21,6 +21,12 @@ def test_the_page_asks_the_network_for_nothing(page):
     assert "src=" not in body and "http://" not in body and "https://" not in body
 
 
+def test_no_sign_of_the_templates_is_left(whole):
+    text = whole.read_text(encoding="utf-8")
+    body = text[text.index("<body>") : text.index("<script>")]
+    assert not any(sign in body for sign in ("{{", "}}", "{%", ">None<", ">nan<", "NaN", "Undefined"))
+
+
 def test_drawing_again_replaces_and_leaves_no_parts(tmp_path):
     records = [fake_records.record("vae", sigma=s) for s in (1.0, 4.0)]
     first = render(records, tmp_path).read_bytes()
