@@ -109,7 +109,8 @@ def findings(context: Context, dataset: str) -> list[str]:
             out.append(_ranking(known, (axis, digits), what, base))
     both = [p for p in others if p.placed and p.x > 0 and p.y > 0]
     sure = [p for p in both if p.intervals and p.x_low > 0 and p.y_low > 0]
-    ahead = f"{counted(len(both), 'model')} of {len(others)} {'is' if len(both) == 1 else 'are'} ahead on both"
+    many = counted(len(both), "model") if both else "No model"
+    ahead = f"{many} of {len(others)} {'is' if len(both) < 2 else 'are'} ahead on both"
     if any(p.seeds > 1 for p in there):
         out.append(f"{ahead}, {len(sure)} of them with both 95 % intervals above 0.")
     else:
@@ -122,7 +123,8 @@ def _ranking(known: list[Place], way: tuple[str, int], what: str, base: Place) -
     order = sorted(known, key=lambda p: -getattr(p, axis))
     first = [p for p in order if getattr(p, axis) > 0][:FIRST]
     if not first:
-        return f"No model is ahead of {base.name} among those that {what}; nearest is {_said(order[0], axis, digits)}."
+        aim = what.replace("save the most", "saves").replace("gain the most", "gains")
+        return f"Against {base.name}, no model {aim}; nearest is {_said(order[0], axis, digits)}."
     return f"Against {base.name}, these {what}: {listed(_said(p, axis, digits) for p in first)}."
 
 

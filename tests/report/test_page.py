@@ -134,3 +134,15 @@ def test_structure_names_each_number_and_its_direction(whole):
     assert "Not there: the code has 1 block; levels are 2 to 6 (VAE)." in text
     for head in ("linear ≥ H(y|z)", "knn ≥ H(y|z)", "boosted trees ≥ H(y|z)", "factor cut in bins ≥ H(y|z)"):
         assert head in text
+
+
+def test_findings_follow_from_the_records(tmp_path):
+    def said(*models, seeds=2):
+        text = render(fake_records.suite(models, seeds=seeds), tmp_path, formats=()).read_text("utf-8")
+        return text[text.index('<ul class="findings">') : text.index("</ul>", text.index('<ul class="findings">'))]
+
+    ahead, behind = said("vae", "beta_tcvae"), said("vae", "vq_vae", seeds=1)
+    assert "these save the most rate at equal distortion (nats): β-TCVAE (+" in ahead and "95 % interval" in ahead
+    assert "no model saves rate at equal distortion (nats); nearest is VQ-VAE (−" in behind
+    assert "1 model of 1 is ahead on both" in ahead and "No model of 1 is ahead on both" in behind
+    assert "no intervals" in behind and "no intervals" not in ahead
