@@ -78,6 +78,7 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
     table = analysis.points(found)
     ignored, table.attrs = list(found.attrs.get("ignored", ())), {}  # which pandas would copy at every step
     shown = Shown(table)
+    keys = list(found["key"]) if given is None else [str(r["key"]) for r in given]
     read = _readable(vectors or _beside(folder))
     tidy = analysis.scores(shown)
     context = Context(
@@ -92,7 +93,7 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
         ignored=ignored,
         whole=_whole(given, table),
         vectors=read,
-        datasets=_in_order(table, list(found["key"]), [folder, *_homes(table)]),
+        datasets=_in_order(table, keys, [folder, *_homes(table)]),
         title=plain(title, 200) if title else ", ".join(sorted(set(map(plain, table["suite"])))) or "records",
     )
     context.agreed = context.attempt("", "udr", lambda: _agreed(context, given))
@@ -166,7 +167,9 @@ def _homes(table: pd.DataFrame) -> list[Path]:
 def _in_order(table: pd.DataFrame, keys: Sequence[str], folders: Sequence[Path]) -> list[str]:
     """Data sets as the suite asked for them, then by when a point of theirs was first made."""
     place = {key: i for i, key in enumerate(keys)}
-    first = table.assign(place=table["key"].map(place), made=table["provenance.finished"].fillna(float("inf")))
+    first = table.assign(
+        place=table["key"].map(place).fillna(len(place)), made=table["provenance.finished"].fillna(float("inf"))
+    )
     late = first.groupby("dataset")[["made", "place"]].min().sort_values(["made", "place"])
     columns = ["spec.dataset_label", "spec.dataset", "spec.dataset_params"]
     kinds = table[[*columns, "dataset"]].drop_duplicates()
