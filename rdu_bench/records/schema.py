@@ -61,7 +61,6 @@ def _list_of(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
 
 
 _numbers = _list_of(_number)
-_texts = _list_of(lambda value: type(value) is str)
 
 TEXT = Kind("a text", lambda v: type(v) is str)
 MODEL = Kind("the name of a file", lambda v: type(v) is str and NAME.fullmatch(v) is not None)
@@ -74,7 +73,7 @@ TABLE = Kind("a table", lambda v: type(v) is dict)
 TABLE_OR_NULL = Kind("a table or null", lambda v: v is None or type(v) is dict)
 NUMBERS = Kind("a list of finite numbers", _numbers)
 MATRIX = Kind("a list of lists of finite numbers", _list_of(_numbers))
-TEXTS = Kind("a list of texts", _texts)
+TEXTS = Kind("a list of texts", _list_of(TEXT.fits))
 SHAPE = Kind("a list of sizes", lambda v: type(v) is list and all(type(n) is int and 0 < n < 2**31 for n in v))
 KEY = Kind("16 hex digits", lambda v: type(v) is str and HEX.fullmatch(v) is not None)
 STATUS = Kind(f"one of {', '.join(STATUSES)}", lambda v: type(v) is str and v in STATUSES)
