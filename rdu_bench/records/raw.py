@@ -19,6 +19,8 @@ ARCHIVE = "records.zip"  # holds the records of a folder that has none as files
 
 def archived(path: str | Path) -> tuple[Path, str] | None:
     """The archive and the name in it of a path such as `run/records.zip/records/…`; None for any other."""
+    if ARCHIVE not in str(path):
+        return None
     parts = Path(path).parts
     if ARCHIVE not in parts:
         return None

@@ -164,6 +164,9 @@ def parse(raw: bytes) -> dict[str, Any]:
     return record  # type: ignore[no-any-return]
 
 
+_HEAD_FORM = {name: FORM[name] for name in HEAD}
+
+
 def parse_head(start: bytes, end: bytes) -> dict[str, Any] | None:
     """The fields of `HEAD` from the first bytes of a record and the last few; None where these do not tell.
 
@@ -176,8 +179,7 @@ def parse_head(start: bytes, end: bytes) -> dict[str, Any] | None:
     if type(head) is not dict or not end.rstrip().endswith(b"}") or not set(HEAD) <= set(list(head)[:-1]):
         return None
     whole = {name: head[name] for name in HEAD}
-    form = {name: FORM[name] for name in HEAD}
-    if any(True for _ in _misfits(whole, form, ())) or any(name not in whole["spec"] for name in NAMED):
+    if any(True for _ in _misfits(whole, _HEAD_FORM, ())) or any(name not in whole["spec"] for name in NAMED):
         return None
     return whole
 

@@ -128,17 +128,17 @@ class Store:
         """All whole records, see `each`; `broken` lists the others."""
         return [record for _, record in self.each() if not isinstance(record, Damaged)]
 
-    def heads(self) -> Iterator[tuple[Path, dict[str, Any] | Damaged]]:
+    def heads(self) -> Iterator[tuple[str, dict[str, Any] | Damaged]]:
         """Key, status, reason and spec of every record, one at a time, or what is wrong with its file.
 
         Reads the first and the last bytes of a file, and the whole of it only where these do not tell: damage in
         the middle is for `audit` to find.
         """
-        for path in self.paths():
+        for path in sorted(self._names()):
             try:
                 head = parse_head(*read_ends(path))
                 if head is None:
-                    record = load_record(path)
+                    record = load_record(Path(path))
                     head = {name: record.get(name) for name in HEAD}
             except Damaged as damaged:
                 yield path, damaged
