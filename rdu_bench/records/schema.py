@@ -6,7 +6,6 @@ true for 1.  Fields that nobody here knows may hold anything that JSON can say.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -195,14 +194,14 @@ def _unreadable(raw: bytes, why: str) -> str:
 def misfits(record: Any) -> Iterator[Misfit]:
     """Fields of a record that are missing or hold what they may not, most basic first."""
     if type(record) is not dict:
-        yield Misfit((), f"it is {_short(record)}, where a record belongs")
+        yield Misfit((), f"it is {short(record)}, where a record belongs")
         return
     for name in REQUIRED:
         if name not in record:
             yield Misfit((name,), f"field {name!r} is missing")
             return
     if not VERSION.fits(record["schema"]) or type(record["schema"]) is not int:
-        yield Misfit(("schema",), f"schema is {_short(record['schema'])}, this version reads 1 and 2")
+        yield Misfit(("schema",), f"schema is {short(record['schema'])}, this version reads 1 and 2")
         return
     yield from _misfits(record, FORM, ())
     if type(record["spec"]) is dict:
@@ -230,10 +229,10 @@ def _misfits(table: Mapping[str, Any], forms: Mapping[str, Any], place: tuple[st
 
 
 def _misfit(place: tuple[str, ...], value: Any, kind: Kind) -> Misfit:
-    return Misfit(place, f"{'.'.join(place)} is {_short(value)}, where {kind.words} belongs")
+    return Misfit(place, f"{'.'.join(place)} is {short(value)}, where {kind.words} belongs")
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
     """A value in at most 40 letters that any terminal can show."""
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
@@ -246,57 +245,3 @@ def _short(value: Any) -> str:
         text = "a very large number"
     text = text or repr(value).encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= 40 else f"{text[:37]}…"
-
-
-def sayable(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The record as JSON and its form can say it: what they cannot is null, with the reason in `nulls`.
-
-    Numbers that are not finite and values of another type than their field's become null; letters that UTF-8 lacks
-    become escapes.  Raises `ValueError` when the spec, the key or the status is what cannot be said.
-    """
-    notes: dict[str, str] = {}
-    said = {name: _said(value, (name,), notes) for name, value in record.items()}
-    for misfit in list(misfits(said)):
-        if not misfit.place or misfit.place[0] in ("schema", "key", "status", "spec") or len(misfit.place) < 2:
-            raise ValueError(f"this cannot be recorded: {misfit.words}")
-        _forget(said, misfit.place)
-        notes.setdefault(_called(misfit.place), misfit.words)
-    if notes:
-        nulls = said.get("nulls")
-        said["nulls"] = {**(nulls if isinstance(nulls, dict) else {}), **notes}
-    return said
-
-
-def _forget(table: dict[str, Any], place: tuple[str, ...]) -> None:
-    for name in place[:-1]:
-        table = table[name]
-    del table[place[-1]]
-
-
-def _called(place: tuple[str, ...]) -> str:
-    """`D` of the values and the scores, `Dy[digit]` of a factor, else the path."""
-    if place[0] in ("values", "scores"):
-        return ".".join(place[1:])
-    return f"{'.'.join(place[2:])}[{place[1]}]" if place[0] == "factors" and len(place) > 2 else ".".join(place)
-
-
-def _said(value: Any, place: tuple[str, ...], notes: dict[str, str]) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode("utf-8")
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, Mapping):
-        return {(n := _said(str(k), place, notes)): _said(v, (*place, n), notes) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_said(v, place, notes) for v in value]
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a scalar of numpy or torch
-        value = value.item()
-    if isinstance(value, float):
-        if math.isfinite(value):
-            return float(value)
-        notes[_called(place)] = f"it came out as {value}"
-        return None
-    if isinstance(value, int) and abs(value) < 10**300:
-        return int(value)
-    notes[_called(place)] = f"it came out as {_short(value)}"
-    return None

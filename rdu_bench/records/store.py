@@ -14,7 +14,8 @@ from .. import _files
 from .._hash import digest
 from . import asked, raw
 from .raw import read_ends, read_file
-from .schema import HEAD, HEX, Damaged, parse, parse_head, sayable
+from .sayable import sayable
+from .schema import HEAD, HEX, Damaged, parse, parse_head
 
 if TYPE_CHECKING:
     import numpy as np
