@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .. import _files
 from .frontiers import AXES, NEEDED, null_levels, null_of, rows_of, seed_hulls, usable
 from .hull import ENOUGH, Gap, Hull, area, gap
 from .intervals import Interval, shared_ranks, t_interval
@@ -215,12 +213,6 @@ def _cell(text: str) -> str:
     """Text that Markdown shows as it is, in one line."""
     shown = "".join(c if c.isprintable() else " " for c in text)
     return "".join(f"\\{c}" if c in "\\`*_[]#|~!$" else "&lt;" if c == "<" else c for c in shown)
-
-
-def write(board: pd.DataFrame, folder: Path) -> None:
-    """leaderboard.csv (full precision) and leaderboard.md."""
-    _files.write(folder / "leaderboard.csv", to_csv(board))
-    _files.write(folder / "leaderboard.md", to_markdown(board))
 
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin a formula with

@@ -154,17 +154,19 @@ def publish(
     out: Annotated[Path, typer.Option(help="Folder for tables, points, archive and manifest.")],
     vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
 ) -> None:
-    """Write what is worth publishing of a run: tables, points as Parquet, one archive, a manifest with hashes."""
+    """Write what is published of a run: tables, figures, points as Parquet, one archive, a manifest with hashes."""
     from .. import _files, analysis
-    from ..analysis.leaderboard import write
     from ..analysis.scores import wide
     from ..records.archive import publish as write_all
     from ..records.flatten import table
+    from ..report import draw
 
     _files.check_folder(out, make=True)
     found = table(run)
-    write(analysis.leaderboard(found), out)
-    frames = {f"frontier-{name}": analysis.frontier(found, name) for name in ("D", "Dy")}
-    frames["scores"] = wide(analysis.scores(found))
+    board = analysis.leaderboard(found)
+    frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
+    frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
     tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
+    draw(run, out)
+    tables["leaderboard.md"] = analysis.to_markdown(board)
     print(f"published: {write_all(run, found, tables, out, vectors=vectors)}")

@@ -48,18 +48,18 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 def publish(
     run: str | Path, points: pd.DataFrame, tables: Mapping[str, str], out: Path, *, vectors: bool = False
 ) -> Path:
-    """Write the tables, CSV by name, the points as Parquet, the archive and the manifest into `out`.
+    """Write the tables by their files' names, the points as Parquet, the archive and the manifest into `out`.
 
     The manifest says which suites, versions and commits the records are of, how many there are by status, and the
-    SHA-256 of every file; `manifest_faults` checks them.  Returns the manifest.  Raises `WriteError`.
+    SHA-256 of these files and of the figures that are there; `manifest_faults` checks them.  Returns the manifest.
+    Raises `WriteError`.
     """
     with _files.replacing(out / "points.parquet") as file:
         points.drop(columns=["path"], errors="ignore").to_parquet(file, index=False)
-    written = ["points.parquet", *(f"{name}.csv" for name in tables)]
     for name, text in tables.items():
-        _files.write(out / f"{name}.csv", text)
+        _files.write(out / name, text)
     count = pack(Store(run), out / ARCHIVE, vectors=vectors)
-    others = [name for name in ("leaderboard.csv", "leaderboard.md") if (out / name).is_file()]
+    figures = [path.relative_to(out).as_posix() for path in (out / "figures").glob("*") if path.is_file()]
     about = {
         "schema": SCHEMA,
         "protocol": PROTOCOL,
@@ -69,7 +69,7 @@ def publish(
         "records": count,
         "statuses": {str(name): int(n) for name, n in points["status"].value_counts().sort_index().items()},
         "archive": ARCHIVE,
-        "files": {name: sha256(out / name) for name in sorted({*written, *others, ARCHIVE})},
+        "files": {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *figures, ARCHIVE})},
     }
     _files.write(out / MANIFEST, json.dumps(about, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
     return out / MANIFEST
@@ -101,7 +101,7 @@ def manifest_faults(folder: Path) -> Iterator[str]:
         return
     for name, known in named.items():
         place = folder / name
-        if Path(name).name != name:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
             yield f"{MANIFEST} names {name!r}, which is no file of its folder"
         elif not place.is_file():
             yield f"{name} is missing, which {MANIFEST} names"

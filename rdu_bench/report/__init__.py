@@ -17,7 +17,7 @@ from .context import Vectors, gather
 from .figures import FORMATS
 from .text import csv
 
-__all__ = ["FORMATS", "render"]
+__all__ = ["FORMATS", "draw", "render"]
 
 FOLDERS = ("figures",)  # that a report makes inside its folder
 
@@ -55,6 +55,15 @@ def render(
         html = page.build(context, drawn, tuple(formats))
         _files.write(folder / "index.html", html.encode("utf-8", "replace"))
     return folder / "index.html"
+
+
+def draw(results: Any, out: str | Path, formats: Sequence[str] = ("png",)) -> list[Path]:
+    """Write `figures/` alone into `out`; returns the files.  Raises as `render` does."""
+    folder = Path(out)
+    with _terminable():
+        _prepare(folder)
+        figures.draw(gather(results, folder, None, None), folder / "figures", formats)
+    return sorted(path for kind in formats for path in (folder / "figures").glob(f"*.{kind}"))
 
 
 def _tables(context: Any) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def test_the_same_records_make_the_same_archive(published, tmp_path):
 def test_what_was_changed_after_publishing_is_named(published):
     _, out = published
     assert list(manifest_faults(out)) == []
-    for name in ("points.parquet", "leaderboard.md", "records.zip", "frontier-Dy.csv"):
+    [figure] = out.glob("figures/*-R-D.png")
+    for name in ("points.parquet", "leaderboard.md", "records.zip", "frontier-Dy.csv", f"figures/{figure.name}"):
         before = (out / name).read_bytes()
         (out / name).write_bytes(before + b" ")
         assert [name in why for why in manifest_faults(out)] == [True]
