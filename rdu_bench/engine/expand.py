@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -108,7 +109,9 @@ def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite)
 
 
 def _matches(name: str, glob: str) -> bool:
-    return fnmatch.fnmatchcase(name, glob.replace("-", "_")) or fnmatch.fnmatchcase(name, glob)
+    """Dashes may stand for underscores, but those of a range, such as [a-f], are its own."""
+    plain = re.sub(r"\[[^]]*\]|-", lambda part: "_" if part[0] == "-" else part[0], glob)
+    return fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(name, glob)
 
 
 def _with(suite: Suite, models: Sequence[str]) -> Suite:

@@ -7,7 +7,7 @@ import pytest
 
 from rdu_bench import registry
 from rdu_bench.engine import suite
-from rdu_bench.engine.expand import Selection, curves
+from rdu_bench.engine.expand import Selection, _matches, curves
 from rdu_bench.engine.suite import SuiteError
 
 
@@ -112,3 +112,8 @@ def test_a_file_is_hashed_once_however_many_curves_it_makes(monkeypatch):
     found = curves(suite.read("smoke"), Selection(seeds=20))
     assert len({curve.key(3.0) for curve in found}) == 60
     assert sorted(asked) == sorted({file for curve in found for file in curve.files}) and len(asked) == 6
+
+
+@pytest.mark.parametrize(("glob", "kept"), [("vq-*", True), ("[!a-z]*", False), ("[a-v]*", True), ("vq_vae", True)])
+def test_dashes_of_a_range_are_no_underscores(glob, kept):
+    assert _matches("vq_vae", glob) is kept
