@@ -89,6 +89,12 @@ class Store:
         except (Damaged, SafetensorError, ValueError, KeyError) as error:
             raise ValueError(f"{path} is damaged ({error}); delete it and its record, and run again") from error
 
+    @property
+    def without_vectors(self) -> bool:
+        """Whether these are records in an archive that was packed without any vectors."""
+        inside = raw.archived(self.root)
+        return inside is not None and not any(name.endswith(".safetensors") for name in raw.names(inside[0]))
+
     def forget(self, spec: Spec) -> None:
         """Remove the record of a spec and its vectors, so that its point is computed again."""
         path = self.path(spec, digest(spec))

@@ -6,6 +6,7 @@ import pytest
 
 from rdu_bench.cli.app import app
 from rdu_bench.records.archive import manifest_faults, pack
+from rdu_bench.records.audit import audit
 from rdu_bench.records.flatten import table
 from rdu_bench.records.store import Store
 
@@ -31,6 +32,16 @@ def test_an_archive_is_read_like_a_folder(published):
     )
     for record in kept.records():
         assert packed.has(record["spec"]) and packed.vectors(record).keys() == kept.vectors(record).keys() != set()
+
+
+def test_vectors_that_were_not_packed_are_no_faults_and_the_rest_is_checked(published, tmp_path):
+    run, _ = published
+    app(["publish", str(run), "--out", str(tmp_path)], standalone_mode=False)
+    store = Store(tmp_path)
+    assert store.without_vectors and not Store(run).without_vectors
+    said = dict(audit(store))
+    assert len(said) == 2 and not any("vector" in sentence for found in said.values() for sentence in found)
+    assert {path.name: found for path, found in said.items()} == {p.name: found for p, found in audit(Store(run))}
 
 
 def test_the_same_records_make_the_same_archive(published, tmp_path):
