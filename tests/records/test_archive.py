@@ -40,8 +40,8 @@ def test_vectors_that_were_not_packed_are_no_faults_and_the_rest_is_checked(publ
     store = Store(tmp_path)
     assert store.without_vectors and not Store(run).without_vectors
     said = dict(audit(store))
-    assert len(said) == 2 and not any("vector" in sentence for found in said.values() for sentence in found)
-    assert {path.name: found for path, found in said.items()} == {p.name: found for p, found in audit(Store(run))}
+    whole = {path.name: [s for s in found if "vector" not in s] for path, found in audit(Store(run))}
+    assert {path.name: found for path, found in said.items()} == whole and len(whole) == 2
 
 
 def test_the_same_records_make_the_same_archive(published, tmp_path):
