@@ -73,9 +73,10 @@ def test_points_that_vanish_are_said_and_are_exit_code_1(command, trained, tmp_p
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("when", ["training", "drawing"])
 def test_a_signal_is_exit_code_130_and_what_is_finished_stays(command, trained, tmp_path, monkeypatch, number, when):
-    monkeypatch.setattr(signal, "default_int_handler", signal.default_int_handler)
-    handlers = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {**dict.fromkeys(before, signal.SIG_DFL), signal.SIGINT: signal.default_int_handler}
+    for n, handler in handlers.items():  # under nohup, say, some are ignored
+        signal.signal(n, handler)
     if when == "training":
         trained["point"] = lambda curve, sigma, store: os.kill(os.getpid(), number) if sigma == 3.0 else None
     else:
@@ -84,8 +85,10 @@ def test_a_signal_is_exit_code_130_and_what_is_finished_stays(command, trained, 
     assert done.returncode == 130 and "every finished point is kept" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(Store(tmp_path / "out").keys()) == (2 if when == "training" else 3)
-    signal.signal(signal.SIGINT, handlers[signal.SIGINT])
-    assert {n: signal.getsignal(n) for n in handlers} == handlers  # as they were
+    after = {n: signal.getsignal(n) for n in handlers}
+    for n, handler in before.items():
+        signal.signal(n, handler)
+    assert after == handlers  # as they were
 
 
 def test_failed_points_are_exit_code_1_and_status_names_them_on_one_line(command, trained, tmp_path):
