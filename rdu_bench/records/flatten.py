@@ -257,7 +257,7 @@ def _column(values: list[Any], kind: str | None, name: str) -> Any:
     import numpy as np
     import pandas as pd
 
-    given = [None if v is None or v != v or v == "" or v is pd.NA else v for v in values]
+    given = [None if v is None or v is pd.NA or v != v or v == "" else v for v in values]
     there = [v for v in given if v is not None]
     if kind is None:
         kind = "flag" if there and all(v is True or v is False or v in ("True", "False") for v in there) else None
