@@ -37,16 +37,18 @@ def points(results: Results, *, every: bool = False) -> pd.DataFrame:
     """
     if isinstance(results, Shown):
         return results.points.copy(deep=False)
-    return _named(table(results), every)
+    return named(table(results), every=every)
 
 
-def _named(found: pd.DataFrame, every: bool) -> pd.DataFrame:
+def named(found: pd.DataFrame, *, every: bool = False) -> pd.DataFrame:
+    """`points` of what `records.flatten.table` gave, which is not typed again."""
     ignored = found.attrs.get("ignored", [])
     shown = found[(found["current"] | every) & ~found["repeated"]].copy()
     shown["dataset"] = _told_apart(shown["dataset"], shown["data_differs"], "{} ({})")
     older = ~shown["current"]
     shown.loc[older, "variant"] = _told_apart(shown["variant"], shown["differs"], "{}, {}")[older]
-    rows = shown[[*BASE, "recipe"]].agg("\x1f".join, axis=1)
+    parts = zip(*(shown[c] for c in (*BASE, "recipe")), strict=True)
+    rows = pd.Series(["\x1f".join(part) for part in parts], shown.index, dtype=object)
     mixed = (
         rows.groupby([shown[c] for c in ROW]).transform("nunique") > 1
     )  # a variant that is called as we call recipes
@@ -79,9 +81,16 @@ def left_out(results: Results) -> pd.DataFrame:
 
     `why` is how the recipe differs from the current one, or that the points are there again from another suite.
     """
-    found = table(results)
-    every, columns = _named(found, True), [*ROW, "name", "points", "why"]
-    rows = []
+    return left_out_of(table(results))
+
+
+def left_out_of(found: pd.DataFrame) -> pd.DataFrame:
+    """`left_out` of what `records.flatten.table` gave, which is not typed again."""
+    rows: list[tuple[object, ...]] = []
+    columns = [*ROW, "name", "points", "why"]
+    if found["current"].all() and not found["repeated"].any():
+        return pd.DataFrame(rows, columns=columns)
+    every = named(found, every=True)
     for key, part in every[~every["current"]].groupby([*ROW, "name"], sort=True):
         why = ", ".join(filter(None, [part["differs"].iloc[0], part["data_differs"].iloc[0]]))
         rows.append((*key, len(part), why))

@@ -14,7 +14,7 @@ import pandas as pd
 from .. import analysis
 from ..analysis.frontiers import AXES
 from ..analysis.leaderboard import REFERENCE
-from ..analysis.points import Shown, left_out, records_of
+from ..analysis.points import Shown, left_out_of, named, records_of
 from ..records.asked import NAME as ASKED
 from .lineup import Lineup
 from .style import Palette
@@ -75,7 +75,7 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
     """Reads `results` once and computes all that pages show.  Raises what `analysis.points` raises."""
     given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results)
     found = _table(results if given is None else given)
-    table = analysis.points(found)
+    table = named(found)
     ignored, table.attrs = list(found.attrs.get("ignored", ())), {}  # which pandas would copy at every step
     shown = Shown(table)
     keys = list(found["key"]) if given is None else [str(r["key"]) for r in given]
@@ -89,7 +89,7 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
         agreed=None,
         useful=analysis.by_factor(shown),
         structure=analysis.structure(shown),
-        left=left_out(found),
+        left=left_out_of(found),
         ignored=ignored,
         whole=_whole(given, table),
         vectors=read,

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytest.importorskip("torch", reason="it trains")
+
 SUITE = """
 models = ["mine"]
 elbo = false
