@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from ..analysis import to_csv
+
 LONGEST = 48  # characters of a name in a figure
 STEM = 60  # bytes of a name in the name of a file
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # beginnings of cells that a spreadsheet would compute
 
 
 def plain(text: Any, longest: int | None = None) -> str:
@@ -66,15 +67,7 @@ def _apart(made: dict[str, str]) -> dict[str, str]:
 
 def csv(frame: pd.DataFrame) -> bytes:
     """A table as CSV in UTF-8; text that a spreadsheet would take for a formula has an apostrophe before it."""
-    safe = frame.rename(columns=_harmless).copy()
-    for column in safe.columns:
-        if not (pd.api.types.is_numeric_dtype(safe[column].dtype) or pd.api.types.is_bool_dtype(safe[column].dtype)):
-            safe[column] = safe[column].map(_harmless)
-    return safe.to_csv(index=False, lineterminator="\n").encode("utf-8", "replace")
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return to_csv(frame).encode("utf-8", "replace")
 
 
 def short(value: Any, digits: int = 5) -> float | None:
