@@ -3,7 +3,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
-from rdu_bench.api import Autoencoder, Batch, Code, Critic, Decoder, Row, Spec, Trunk, one_hot, transmit
+from rdu_bench.api import Autoencoder, Batch, Code, Critic, Decoder, Message, Row, Spec, Trunk, one_hot, transmit
 
 
 class AAE(Autoencoder):
@@ -70,7 +70,7 @@ class AAE(Autoencoder):
         q = one_hot(self.classifier(batch.x))
         return {"y": transmit(q, one_hot(torch.zeros_like(q.mean))), "z": self.send(batch.x)}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(*(block.sample for block in code.values()))
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

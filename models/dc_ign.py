@@ -50,7 +50,7 @@ class DCIGN(Autoencoder):
     def distortion(self, batch: Batch, code: Code) -> Tensor:
         block = code["z"]
         seen, _ = self.clamped(batch, block.sample)
-        return -self.decode({"z": block._replace(sample=seen)}).log_prob(batch.x)
+        return -self.receive({"z": block._replace(sample=seen)}).log_prob(batch.x)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         _, away = self.clamped(batch, code["z"].sample)

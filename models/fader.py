@@ -3,7 +3,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import nll_loss
 
-from rdu_bench.api import Adversary, Autoencoder, Batch, Code, Decoder, Row, Spec, label_block
+from rdu_bench.api import Adversary, Autoencoder, Batch, Code, Decoder, Message, Row, Spec, label_block
 
 
 class Fader(Autoencoder):
@@ -49,7 +49,7 @@ class Fader(Autoencoder):
     def encode(self, batch: Batch) -> Code:
         return {"s": label_block(batch.s, self.groups), "z": self.send(batch.x)}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z"].sample, code["s"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

@@ -3,7 +3,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import cross_entropy, nll_loss
 
-from rdu_bench.api import Adversary, Autoencoder, Batch, Code, Decoder, Row, Spec, Trunk, one_hot, transmit
+from rdu_bench.api import Adversary, Autoencoder, Batch, Code, Decoder, Message, Row, Spec, Trunk, one_hot, transmit
 
 
 class Hadad(Autoencoder):
@@ -52,7 +52,7 @@ class Hadad(Autoencoder):
         s = transmit(one_hot(logits), one_hot(torch.zeros_like(logits)))
         return {"specified": s._replace(side=True), "z": self.send(batch.x)}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z"].sample, code["specified"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

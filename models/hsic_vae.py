@@ -1,7 +1,19 @@
 from torch import Tensor
 from torch.distributions import Distribution
 
-from rdu_bench.api import Autoencoder, Batch, Code, Decoder, Row, Spec, gaussian_kernel, gram, hsic, label_block
+from rdu_bench.api import (
+    Autoencoder,
+    Batch,
+    Code,
+    Decoder,
+    Message,
+    Row,
+    Spec,
+    gaussian_kernel,
+    gram,
+    hsic,
+    label_block,
+)
 
 
 class HSICVAE(Autoencoder):
@@ -51,7 +63,7 @@ class HSICVAE(Autoencoder):
         z = {"z": self.send(batch.x)}
         return {"s": label_block(batch.s, self.groups), **z} if self.against == "s" else z
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(*(block.sample for block in code.values()))
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

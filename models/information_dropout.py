@@ -3,7 +3,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import cross_entropy, softplus
 
-from rdu_bench.api import Batch, Code, Decoder, Model, Row, Spec, Trunk, gaussian, transmit
+from rdu_bench.api import Batch, Code, Decoder, Message, Model, Row, Spec, Trunk, gaussian, transmit
 
 
 class InformationDropout(Model):
@@ -46,7 +46,7 @@ class InformationDropout(Model):
         block = transmit(q, gaussian(self.mean, self.log_scale.exp()))
         return {"z": block._replace(sample=block.sample.exp())}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.receiver(code["z"].sample)
 
     @property

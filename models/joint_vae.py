@@ -9,6 +9,7 @@ from rdu_bench.api import (
     Batch,
     Code,
     Decoder,
+    Message,
     Model,
     Row,
     Spec,
@@ -72,7 +73,7 @@ class JointVAE(Model):
         c = transmit(one_hot(logits), one_hot(torch.zeros_like(logits)))
         return {"c": c, "z": transmit(gaussian(mean, softplus(raw) + 1e-4), self.prior())}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["c"].sample, code["z"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

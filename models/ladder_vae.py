@@ -4,7 +4,21 @@ from itertools import pairwise
 from torch import nn
 from torch.distributions import Distribution
 
-from rdu_bench.api import Batch, Code, Decoder, Gaussian, Model, Row, Spec, Trunk, UnitGaussian, mlp, product, transmit
+from rdu_bench.api import (
+    Batch,
+    Code,
+    Decoder,
+    Gaussian,
+    Message,
+    Model,
+    Row,
+    Spec,
+    Trunk,
+    UnitGaussian,
+    mlp,
+    product,
+    transmit,
+)
 
 
 class LadderVAE(Model):
@@ -53,5 +67,5 @@ class LadderVAE(Model):
             code[f"z{level}"] = transmit(product(evidence[level - 1], guess), predicted)
         return code
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z1"].sample)

@@ -7,6 +7,7 @@ from rdu_bench.api import (
     Code,
     Decoder,
     Gaussian,
+    Message,
     Model,
     Row,
     Spec,
@@ -82,7 +83,7 @@ class M1M2(Model):
         saved = p.log_prob(z1.drawn) - z1.p.log_prob(z1.drawn)
         return {"z1": z1._replace(rate=z1.rate - saved, p=p), "y": y, "z2": z2}  # in the order in which they are drawn
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z1"].sample)
 
     def forward(self, batch: Batch) -> Terms:

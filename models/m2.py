@@ -8,6 +8,7 @@ from rdu_bench.api import (
     Code,
     Decoder,
     Gaussian,
+    Message,
     Model,
     Row,
     Spec,
@@ -61,7 +62,7 @@ class M2(Model):
         y = transmit(q, one_hot(torch.zeros_like(q.mean)))
         return {"y": y, "z": transmit(self.encoder(batch.x, y.sample), self.prior())}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["y"].sample, code["z"].sample)
 
     def forward(self, batch: Batch) -> Terms:

@@ -9,9 +9,9 @@ from rdu_bench.api import (
     Autoencoder,
     Batch,
     Block,
-    Code,
     GatedDecoder,
     GatedGaussian,
+    Message,
     Model,
     Row,
     Seen,
@@ -51,7 +51,7 @@ class MRVAE(Autoencoder):
     def send(self, x: Tensor) -> Block:
         return transmit(self.q(x, self.log_beta.expand(len(x))), self.prior())
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         z = code["z"].sample
         return self.decoder(z, self.told(self.log_beta.expand(len(z))))
 

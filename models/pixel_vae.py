@@ -5,6 +5,7 @@ from rdu_bench.api import (
     Batch,
     Code,
     Gaussian,
+    Message,
     Model,
     Row,
     Spec,
@@ -70,5 +71,5 @@ class PixelVAE(Model):
             return {"z1": top}
         return {"z2": top, "z1": transmit(q[0], lambda z: self.down(concatenate(top.sample, z)))}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z1"].sample)

@@ -11,6 +11,7 @@ from rdu_bench.api import (
     Block,
     Code,
     Decoder,
+    Message,
     Model,
     Row,
     Spec,
@@ -112,7 +113,7 @@ class StructuredDGM(Model):
         """The block at its price."""
         return block._replace(rate=kl_divergence(block.q, block.p) if name in self.closed else block.log_ratio)
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(*(code[name].sample for name in self.parents["x"]))
 
     def guess(self, name: str, sent: dict[str, Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ from rdu_bench.api import (
     Code,
     Decoder,
     Gaussian,
+    Message,
     Mixture,
     Model,
     Row,
@@ -52,7 +53,7 @@ class SVAE(Model):
         k = transmit(r, one_hot(log_pi.expand_as(r.mean)))
         return {"k": k, "z": transmit(select_component(k.drawn, q), select_component(k.drawn, p))}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z"].sample)
 
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:

@@ -8,6 +8,7 @@ from rdu_bench.api import (
     Code,
     Decoder,
     Gaussian,
+    Message,
     Model,
     Row,
     Spec,
@@ -82,7 +83,7 @@ class VFAE(Model):
         z1 = z1._replace(p=self.down(z2.sample, y.sample))
         return {"s": s, "z1": z1._replace(rate=z1.log_ratio), "y": y, "z2": z2}  # as drawn; received z_1 last
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code[self.z].sample, code["s"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from rdu_bench.api import Batch, Code, Decoder, Gaussian, Model, Row, Spec, Trunk, UnitGaussian, mlp, transmit
+from rdu_bench.api import Batch, Code, Decoder, Gaussian, Message, Model, Row, Spec, Trunk, UnitGaussian, mlp, transmit
 
 
 class VLaAE(Model):
@@ -42,7 +42,7 @@ class VLaAE(Model):
             code[f"z{level}"] = transmit(read(h), prior())
         return dict(reversed(code.items()))  # from the top, which needs no level below it
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         above: list[Tensor] = []
         for level in range(len(self.down) + 1, 1, -1):
             above = [self.down[level - 2](code[f"z{level}"].sample, *above).relu()]

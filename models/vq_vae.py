@@ -4,7 +4,20 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from rdu_bench.api import Autoregression, Average, Batch, Code, Decoder, Model, Row, Spec, Trunk, one_hot, transmit
+from rdu_bench.api import (
+    Autoregression,
+    Average,
+    Batch,
+    Code,
+    Decoder,
+    Message,
+    Model,
+    Row,
+    Spec,
+    Trunk,
+    one_hot,
+    transmit,
+)
 
 
 class VQVAE(Model):
@@ -67,7 +80,7 @@ class VQVAE(Model):
         k = transmit(q, lambda drawn: self.prior(drawn.detach()))
         return {"z": k._replace(sample=(k.drawn @ self.vectors().detach()).flatten(1))}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z"].sample)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:

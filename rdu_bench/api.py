@@ -22,7 +22,7 @@ from .data import (
     made_folders,
     population_entropy,
 )
-from .model import GROUP, Batch, Block, Code, Model, Row, Seen, Terms, flatten, total_rate, transmit
+from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
 from .nn.critics import Adversary, Average, Critic
 from .nn.densities import bernoulli, gaussian, one_hot, product
 from .nn.divergences import (
@@ -60,14 +60,14 @@ from .registry import dataset, missing_files
 
 # fmt: off
 __all__ = [
-    "GROUP", "MLP", "Adversary", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch", "Block",
-    "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy", "Examples",
-    "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "Mixture", "Model",
-    "Observation", "Probe", "ProbeCard", "Row", "Seen", "Source", "Spec", "Target", "Terms", "Trunk", "Unigram",
-    "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli", "binarise", "check_counts",
-    "class_weights", "concatenate", "covariance", "data_folder", "dataset", "deterministic_block", "digest",
-    "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "log_aggregates",
-    "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot",
-    "permute_dims", "population_entropy", "product", "select_component", "total_correlation", "total_rate",
-    "transmit", "write_file",
+    "GROUP", "MLP", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average",
+    "Batch", "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy",
+    "Examples", "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head",
+    "Message", "Mixture", "Model", "Observation", "Probe", "ProbeCard", "Row", "Seen", "Source", "Spec", "Target",
+    "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
+    "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_folder", "dataset",
+    "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
+    "label_block", "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between",
+    "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "select_component",
+    "total_correlation", "total_rate", "transmit", "write_file",
 ]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import one_hot as indicator
 
-from .model import Batch, Block, Code, Model, transmit
+from .model import Batch, Block, Code, Message, Model, transmit
 from .nn.densities import gaussian, one_hot
 from .nn.networks import Channel, Decoder, Gaussian, Spec, Trunk, UnitGaussian
 
@@ -53,7 +53,7 @@ class Autoencoder(Model):
         out = self.encoder(x)
         return deterministic_block(out) if isinstance(out, Tensor) else transmit(out, self.prior())
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z"].sample)
 
 

@@ -96,6 +96,15 @@ class Block(NamedTuple):
 Code = dict[str, Block]  # in sending order; the names appear in the results
 
 
+class Arrived(NamedTuple):
+    """All that the receiver has of a block: neither where it was drawn from nor what was expected."""
+
+    sample: Tensor  # (B, d)
+
+
+Message = dict[str, Arrived]  # what a decoder is given of a code, in sending order
+
+
 class Terms(NamedTuple):
     """A model on one batch."""
 
@@ -160,9 +169,13 @@ class Model(nn.Module):
         """Sample a code for batch.x; labels may be used where known, and are unknown whenever a model is measured."""
         raise NotImplementedError
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         """p(x|z) over (B, *shape) from what was sent and nothing else; models without a decoder leave this out."""
         raise NotImplementedError
+
+    def receive(self, code: Code) -> Distribution:
+        """p(x|z) over (B, *shape): what `decode` makes of the samples of a code, which is all that it is handed."""
+        return self.decode({name: Arrived(block.sample) for name, block in code.items()})
 
     @property
     def decodes(self) -> bool:
@@ -171,7 +184,7 @@ class Model(nn.Module):
 
     def distortion(self, batch: Batch, code: Code) -> Tensor:
         """(B,) nats."""
-        return -self.decode(code).log_prob(batch.x)
+        return -self.receive(code).log_prob(batch.x)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         """() nats, added to the loss."""

@@ -83,7 +83,8 @@ class Optimal(Model):
         return {"z": block if self.turn is None else block._replace(sample=block.sample @ self.turn)}
 
     def decode(self, code):
-        mean = code["z"].drawn @ self.W.T
+        z = code["z"].sample
+        mean = (z if self.turn is None else z @ torch.linalg.inv(self.turn)) @ self.W.T
         return gaussian(mean + 0 * self.still, torch.full_like(mean, self.noise**0.5))
 
 

@@ -79,7 +79,7 @@ def terms_are_the_codes(subject: ModelSubject) -> Problems:
             code = model.encode(batch)
             gaps["rate"].append(terms.rate - total_rate(code))
             if model.decodes:
-                gaps["distortion"].append(terms.distortion + model.decode(code).log_prob(batch.x))
+                gaps["distortion"].append(terms.distortion + model.receive(code).log_prob(batch.x))
     said = {"rate": "the sum of what its blocks pay", "distortion": "−log p(x|z) of what decode returns"}
     for name, gap in gaps.items():
         if gap and (z := _off(torch.cat(gap))) > LIMIT:
@@ -94,7 +94,7 @@ def decoder_is_normalised(subject: ModelSubject) -> Problems:
     tiny = subject.spec(shape=(1, 2, 2))
     with torch.no_grad():
         model, x = subject.new(tiny), subject.batch(tiny).x
-        p = model.decode(model.encode(subject.measured(x)))
+        p = model.receive(model.encode(subject.measured(x)))
         every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(-1, 1, 2, 2)
         mass = torch.stack([p.log_prob(image.expand_as(x)) for image in every])
         if mass.shape != (len(every), B):
@@ -106,7 +106,7 @@ def decoder_is_normalised(subject: ModelSubject) -> Problems:
             return
         line = subject.spec(shape=(1, 1, 1), likelihood="gaussian")
         model, x = subject.new(line), subject.batch(line).x
-        p = model.decode(model.encode(subject.measured(x)))
+        p = model.receive(model.encode(subject.measured(x)))
         grid = torch.linspace(-40, 40, 8001)
         density = torch.stack([p.log_prob(g.expand_as(x)) for g in grid]).exp()
         if density.dim() == 2 and float((torch.trapezoid(density, grid, dim=0) - 1).abs().max()) > 1e-2:
@@ -152,5 +152,5 @@ def measured_without_labels(subject: ModelSubject) -> Problems:
             if not bool(flatten(code).isfinite().all()) or not bool(total_rate(code).isfinite().all()):
                 yield "encode of unlabelled examples is not finite: measuring never gives labels (y = s = −1)"
                 return
-            if model.decodes and len(model.decode(code).log_prob(some)) != len(some):
+            if model.decodes and len(model.receive(code).log_prob(some)) != len(some):
                 yield f"decode of {len(some)} codes is not a distribution over {len(some)} examples"

@@ -19,7 +19,7 @@ def mean_of_x(model: Model, code: Code) -> Tensor:
     title = model.row.title or type(model).__name__
     if not model.decodes:
         raise NoDecoder(f"{title} has no decoder of x: it only encodes")
-    p = model.decode(code)
+    p = model.receive(code)
     try:
         return p.mean
     except NotImplementedError as error:

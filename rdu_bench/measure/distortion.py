@@ -189,14 +189,14 @@ def tuned(study: Study) -> Decoded:
             batch = train.rows(pick).batch().to(device)
             with torch.no_grad():
                 code = model.encode(batch)
-            yield -copied.decode(code).log_prob(batch.x).mean()
+            yield -copied.receive(code).log_prob(batch.x).mean()
 
     @torch.no_grad()
     def score(part: str) -> Tensor:
         torch.manual_seed(seed + 1)
         view = study.view(part)
         draws = [
-            _in_chunks(lambda s, rows, batch: copied.decode(model.encode(batch)), 1, view, device)
+            _in_chunks(lambda s, rows, batch: copied.receive(model.encode(batch)), 1, view, device)
             for _ in range(study.budget.draws_test)
         ]
         return torch.cat(draws)

@@ -78,7 +78,7 @@ def pictures(study: Study) -> Found:
 
 
 def _mean(study: Study, code: Code) -> Tensor:
-    mean: Tensor = study.model.decode(code).mean
+    mean: Tensor = study.model.receive(code).mean
     return mean
 
 

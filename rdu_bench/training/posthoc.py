@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from ..model import Batch, Code, Model, Seen, flatten, transmit
+from ..model import Batch, Code, Message, Model, Seen, flatten, transmit
 from ..nn.densities import gaussian
 from ..nn.whitening import whitening
 
@@ -111,7 +111,7 @@ class Whitened(Model):
         z = transmit(gaussian(u, tau.expand_as(u)), gaussian(torch.zeros_like(tau), (1 + tau**2).sqrt()))
         return {**side, "z": z}
 
-    def decode(self, code: Code) -> Distribution:
+    def decode(self, code: Message) -> Distribution:
         block = code["z"]
         arrived = block.sample / (1 + self.tau**2)
         return self.model.decode({**code, "z": block._replace(sample=self.mean + arrived @ self.colour)})

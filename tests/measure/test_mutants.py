@@ -35,8 +35,8 @@ def with_mean(code):
 class MeanDecoder(Optimal):
     """D of the posterior mean."""
 
-    def decode(self, code):
-        return super().decode(with_mean(code))
+    def receive(self, code):
+        return super().receive(with_mean(code))
 
 
 class PixelMean(Optimal):
@@ -87,6 +87,16 @@ def test_nothing_is_wrong_before_something_is(plane):
 )
 def test_mutants_of_the_model_break_a_law(plane, mutant, law):
     assert law in broken(mutant(1.0), plane)
+
+
+def test_a_decoder_has_no_posterior_to_read(plane):
+    class Reader(Optimal):
+        def decode(self, code):
+            return super().decode({"z": code["z"]._replace(sample=code["z"].q.mean)})
+
+    found = measure(study(Reader(1.0), plane))
+    assert found.values["D_own"] is None
+    assert "'Arrived' object has no attribute 'q'" in found.nulls["D_own"]
 
 
 def test_a_head_on_the_mean_takes_more_than_was_sent(plane, monkeypatch):
