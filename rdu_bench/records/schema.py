@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 SCHEMA = 2  # of the records written; raised when a field changes its name or its meaning
 READABLE = (1, 2)  # 1 lacks `spec.sweep` and is otherwise the same
-PROTOCOL = 2  # raised whenever a number would come out differently; records of two protocols do not compare
+PROTOCOL = 3  # raised whenever a number would come out differently; records of two protocols do not compare
 
 MEASURED = ("ok", "rate_missed", "unreachable", "collapsed")  # the point has numbers, whatever rate it ended at
 FAILED = ("diverged", "error")  # it has none, and counts as the null point
@@ -129,7 +129,7 @@ FORM: Mapping[str, Any] = {
         "factors": {"*": _ABOUT},
     },
     "control": {
-        **dict.fromkeys(("sigma", "w", "beta_end", "R_train", "rate_err", "steps"), NUMBER),
+        **dict.fromkeys(("sigma", "w", "price", "beta_end", "R_train", "rate_err", "steps"), NUMBER),
         **{"status": TEXT_OR_NULL, "reason": TEXT_OR_NULL, "strategy": TEXT_OR_NULL, "literal_ok": FLAG},
     },
     "values": {

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..model import Batch, Model
+
 FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
+FARTHEST = 0.3  # the largest relative error of the rate that a correction of β acts upon
 
 
 class RateTarget:
@@ -42,14 +45,22 @@ class Control:
 
     sigma: float | None  # nats; None is the ELBO, the w = 1 solution for every σ below its rate
     w: float
-    beta_end: float | None  # slope −dD/dR where training stopped; None where σ needed none
-    R_train: float  # nats, mean over the training set, as if unlabelled
-    rate_err: float | None  # R_train/σ − 1
-    literal_ok: bool | None  # whether this is also the solution of D + |σ − R|
-    steps: int
-    strategy: str
-    status: str  # ok, rate_missed, unreachable, collapsed or diverged
+    price: float | None = None  # β of a nat of rate where training stopped; None where σ needed none
+    beta_end: float | None = None  # slope −dD/dR there: the price, and what the model's own terms charge for a nat
+    R_train: float = math.nan  # nats, mean over the training set, as if unlabelled
+    rate_err: float | None = None  # R_train/σ − 1
+    literal_ok: bool | None = None  # whether this is also the solution of D + |σ − R|
+    steps: int = 0
+    strategy: str = ""
+    status: str = "ok"  # ok, rate_missed, unreachable, collapsed or diverged
     reason: str | None = None
+
+    def corrected(self) -> Control:
+        """With the price moved by what R_train misses, which batches cannot tell as well, for what is trained on."""
+        if self.price is None or self.rate_err is None:
+            return self
+        error = min(max(self.rate_err, -FARTHEST), FARTHEST)
+        return replace(self, price=self.price * math.exp(error))
 
     def judged(self, rate: float, limit: str = "") -> Control:
         """With the rate on the training set in nats, and what to call it; `limit` is a reason known before.
@@ -62,10 +73,27 @@ class Control:
             return replace(self, status="diverged", reason="the rate on the training set is not finite")
         if self.sigma is None:
             return replace(self, R_train=rate)
-        status, reason = verdict(rate, self.sigma, self.beta_end, self.w)
+        status, reason = verdict(rate, self.sigma, self.price, self.w)
         if status != "ok" and limit:
             status, reason = "unreachable", f"{limit}: R = {rate:.2f} nats"
         return replace(self, R_train=rate, rate_err=rate / self.sigma - 1, status=status, reason=reason)
+
+
+def own_price(model: Model, batch: Batch) -> float:
+    """What the model's regularizer charges for a nat of rate, whichever block it is in; negative where it pays for it.
+
+    Where blocks are charged differently it is what they have in common: 0 where one of them is free.
+    """
+    with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+        sent = model.encode(batch)
+        code = {name: block._replace(rate=block.rate.detach().requires_grad_()) for name, block in sent.items()}
+        rates = [block.rate for block in code.values()]
+        loss = model.regularizer(batch, code)
+        if not loss.requires_grad:
+            return 0.0
+        slopes = torch.autograd.grad(loss, rates, allow_unused=True)
+    each = [0.0 if slope is None else float(slope.sum()) for slope in slopes]
+    return max(min(each), 0.0) + min(max(each), 0.0)
 
 
 def verdict(rate: float, sigma: float, beta: float | None, w: float) -> tuple[str, str | None]:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from .._hash import named_seed
 from ..data import Dataset
-from ..model import Model, Seen
-from .control import Control, check_target
+from ..model import Batch, Model, Seen
+from .control import Control, check_target, own_price
 from .learning import Learning
 from .loop import Progress, Training, run
 from .posthoc import at_rate, comes_after
 from .stack import Single, Stack
-
-ROUNDS, ROUND, SLOWER = 8, 0.15, 0.2  # most rounds of settling, their share of the steps, and of the learning rate
 
 
 @dataclass(frozen=True)
@@ -42,15 +40,22 @@ def train_at(
 ) -> Trained:
     """`model` trained to send `sigma` nats; None trains the ELBO.  What it gives is what is measured.
 
-    A model whose channel comes afterwards is trained for all of the steps without a rate, is then given its channel,
-    which makes another model of it, and that is trained for the fraction `training.continuation` of them.  Any other is
-    trained in place.  Raises what the model raises, and `ValueError` for a σ that is not positive and finite.
+    A model whose channel comes afterwards is trained without a rate, is then given its channel, which makes another
+    model of it, and that is trained for the fraction `training.continuation` of the steps, which the first training
+    leaves for it where the channel is learned.  Any other is trained in place.  Raises what the model raises, and
+    `ValueError` for a σ that is not positive and finite.
     """
     if not comes_after(model):
         return fit(model, data, sigma, training, start=start, progress=progress)
     check_target(sigma)
-    base = fit(model, data, None, training, progress=progress)
+    base = fit(model, data, None, before(model, training), progress=progress)
     return put_at(base, data, sigma, training, progress=progress)
+
+
+def before(model: Model, training: Training) -> Training:
+    """What of `training` a model is given before its channel, so that both together take its steps and no more."""
+    learned = model.channel == "posthoc-learned"
+    return replace(training, steps=max(1, training.steps - training.continued().steps)) if learned else training
 
 
 def put_at(
@@ -77,8 +82,8 @@ def fit(
 ) -> Trained:
     """Train `model` as it is, in place, towards rate `sigma` nats.  `start` continues from its β.
 
-    A rate that is missed in the end, though no price forbids it, gets up to `ROUNDS` more rounds of training at a lower
-    learning rate, each a `ROUND` of the steps; `Control.steps` counts them.  A loss that is not finite ends training
+    The last of the steps are rounds at a lower learning rate, in which the rate settles: as many whether or not it is
+    met, since who misses it is to have no more training than others.  A loss that is not finite ends training
     with status `diverged`; an exception of the model is passed on.  Raises `ValueError` for a negative or infinite σ.
     """
     check_target(sigma)
@@ -88,14 +93,15 @@ def fit(
     learning = Learning()
     if any(p.requires_grad for p in model.parameters()):
         aim = None if model.rate_is_set else sigma
-        [(control, learning)] = run(Single(model), data, [aim], training, start=start, progress=progress)
+        main, rounds = (training, []) if model.rate_is_set else training.settling()
+        [(control, learning)] = run(Single(model), data, [aim], main, start=start, progress=progress)
         control = replace(control, sigma=sigma, w=1.0 if sigma is None else training.w, strategy=strategy)
     else:
-        control = Control(sigma, training.w, None, math.nan, None, None, 0, strategy, "ok")
+        control, rounds = Control(sigma, training.w, strategy=strategy), []
     if model.rate_is_set:
-        control = replace(control, beta_end=None, literal_ok=None)
+        control = replace(control, price=None)
     trained = Trained(model, _judge(model, data, control, training), learning)
-    return replace(_settle(trained, data, training), seconds=time.perf_counter() - began)
+    return replace(_settle(trained, data, rounds), seconds=time.perf_counter() - began)
 
 
 def fit_stack(
@@ -115,29 +121,42 @@ def fit_stack(
         check_target(sigma)
     began = time.perf_counter()
     stack = Stack(models[0].to(training.device), len(sigmas), vectorise=vectorise)
-    found = run(stack, data, sigmas, training, progress=progress)
+    main, rounds = training.settling()
+    found = run(stack, data, sigmas, main, progress=progress)
     done = []
     for i, (model, (control, learning)) in enumerate(zip(models, found, strict=True)):
         stack.write(i, model.to(training.device))
         control = _judge(model, data, replace(control, strategy="batched"), training)
-        done.append(_settle(Trained(model, control, learning), data, training))
+        done.append(_settle(Trained(model, control, learning), data, rounds))
     seconds = (time.perf_counter() - began) / len(models)
     return [replace(trained, seconds=seconds) for trained in done]
 
 
-def _settle(trained: Trained, data: Dataset, training: Training) -> Trained:
-    """Train on, in rounds, until the rate is met: where the learning rate fell to 0, R may stop on its way to σ."""
+def _settle(trained: Trained, data: Dataset, rounds: Sequence[Training]) -> Trained:
+    """Train on, in rounds: where the learning rate fell to 0, R may stop on its way to σ.
+
+    All rounds are trained, whatever the rate, so that whoever misses it has no more steps than others; the weights
+    kept are the last ones that met it, or the last.
+    """
     model, control, learning = trained.model, trained.control, trained.learning
-    steps = max(1, round(ROUND * control.steps))
-    for i in range(ROUNDS):
-        if control.status != "rate_missed" or model.rate_is_set:
+    kept = trained if control.status == "ok" else None
+    weights = _weights(model) if kept else {}
+    for training in rounds:
+        if control.status == "diverged":
             break
-        seed = named_seed("settle", training.seed, i)
-        slower = replace(training, steps=steps, lr=SLOWER * training.lr, seed=seed)
-        [(more, further)] = run(Single(model), data, [control.sigma], slower, start=control)
-        more = replace(more, w=control.w, strategy=control.strategy, steps=control.steps + steps)
+        [(more, further)] = run(Single(model), data, [control.sigma], training, start=control.corrected())
+        more = replace(more, strategy=control.strategy, steps=control.steps + training.steps)
         control, learning = _judge(model, data, more, training), learning.then(further)
-    return replace(trained, control=control, learning=learning)
+        if control.status == "ok":
+            kept, weights = Trained(model, control, learning), _weights(model)
+    if not kept:
+        return replace(trained, control=control, learning=learning)
+    model.load_state_dict(weights)
+    return replace(kept, control=replace(kept.control, steps=control.steps), learning=learning)
+
+
+def _weights(model: Model) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
 
 
 def _judge(model: Model, data: Dataset, control: Control, training: Training) -> Control:
@@ -145,7 +164,16 @@ def _judge(model: Model, data: Dataset, control: Control, training: Training) ->
     if control.status == "diverged":
         return control
     seen = data.view("train", model.row)
-    return control.judged(mean_rate(model, seen, device=training.device, seed=training.seed), model.limit)
+    rate = mean_rate(model, seen, device=training.device, seed=training.seed)
+    return _with_slope(control.judged(rate, model.limit), model, seen.rows(slice(1024)).batch().to(training.device))
+
+
+def _with_slope(control: Control, model: Model, batch: Batch) -> Control:
+    """`control` with the slope −dD/dR, which the model's own weight on R is part of."""
+    if control.price is None:
+        return control
+    slope = control.price + own_price(model, batch)
+    return replace(control, beta_end=slope, literal_ok=slope <= 1)
 
 
 @torch.no_grad()

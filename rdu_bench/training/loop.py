@@ -17,6 +17,9 @@ from .learning import Learning, Recorder
 from .stack import Single, Stack
 
 LOOK = 25  # steps between two looks at whether the loss is finite, each of which waits for the device
+ROUNDS, ROUND = 5, 0.06  # of settling: how many, and the share of the steps that each is
+SLOWER, SLOWING = 0.5, 0.7  # learning rate of the first of them, as a share, and of each next one
+QUICK, STEADY, SETTLING = 0.06, 0.02, 0.12  # ki of trainings of up to 1,000 steps, of longer ones, and of the rounds
 UNKNOWN = -1  # class label of an example whose label is hidden
 
 Progress = Callable[[int, int], None]  # step, steps
@@ -30,6 +33,7 @@ class Training:
     batch: int = 128
     lr: float = 2e-3  # at the start; it falls to 0 along a cosine
     seed: int = 0
+    stage: int = 0  # which stretch of a training it is: each has batches and noise of its own, and the same labels
     w: float = 100.0  # of w|σ − R|: the largest slope of the frontier that is paid
     device: str = "cpu"
     continuation: float = 0.35  # fraction of the steps for what starts from a model that is trained already
@@ -42,6 +46,18 @@ class Training:
     def continued(self) -> Training:
         """For a model that starts from a trained one."""
         return replace(self, steps=max(1, round(self.steps * self.continuation)))
+
+    def settling(self) -> tuple[Training, list[Training]]:
+        """Divided: most of the steps, and short rounds at a lower learning rate in which a rate is met.
+
+        All of them together take the steps that this one has, whatever becomes of the rate.
+        """
+        steps = round(ROUND * self.steps)
+        rounds = [
+            replace(self, steps=steps, lr=SLOWER * self.lr, stage=self.stage + 1 + i)
+            for i in range(ROUNDS * (steps > 0))
+        ]
+        return replace(self, steps=self.steps - steps * len(rounds)), rounds
 
     @property
     def cuda(self) -> list[torch.device]:
@@ -64,8 +80,15 @@ def labelled(data: Dataset, model: Model, seed: int) -> Examples:
 
 
 def stream(data: Dataset, model: Model, training: Training) -> Iterator[Batch]:
-    """The batches that a training of `model` sees, on its device."""
-    seed = named_seed("order", training.seed)
+    """The batches that a training of `model` sees, on its device; in a round of settling all warming up is over."""
+    given = _batches(data, model, training)
+    if not training.stage:
+        return given
+    return (batch._replace(progress=torch.ones_like(batch.progress)) for batch in given)
+
+
+def _batches(data: Dataset, model: Model, training: Training) -> Iterator[Batch]:
+    seed = named_seed("order", training.seed, training.stage)
     if model.row.batches == "one-factor" and isinstance(data, GroundTruth):
         return data.one_factor(training.batch, training.steps, seed=seed, device=training.device)
     label = data.label.name if data.label else None
@@ -85,16 +108,17 @@ def run(
 ) -> list[tuple[Control, Learning]]:
     """Train `runner` in place towards one σ a cell, without judging what came out."""
     steps, device = training.steps, training.device
-    at = torch.tensor([math.nan if s is None else s for s in sigmas], device=device)
-    log_beta = torch.full_like(at, math.log(start.beta_end)) if start and start.beta_end else None
-    target = RateTarget(at, w=training.w, ki=0.06 if steps <= 1000 else 0.02, log_beta=log_beta)
+    at = torch.tensor([math.nan if s is None else float(s) for s in sigmas], device=device)
+    log_beta = torch.full_like(at, math.log(start.price)) if start and start.price else None
+    ki = SETTLING if training.stage else QUICK if steps <= 1000 else STEADY
+    target = RateTarget(at, w=training.w, ki=ki, log_beta=log_beta)
     optimizer, follow = runner.optimizers(training.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / steps)))
     lost: dict[int, str] = {}
     recorder = Recorder()
 
     with torch.random.fork_rng(devices=training.cuda):
-        torch.manual_seed(named_seed("noise", training.seed))
+        torch.manual_seed(named_seed("noise", training.seed, training.stage))
         runner.model.train()
         for step, given in enumerate(stream(data, runner.model, training)):
             terms = runner(given)
@@ -125,12 +149,8 @@ def run(
         Control(
             sigma=sigma,
             w=1.0 if sigma is None else training.w,
-            beta_end=ends[i],
-            R_train=math.nan,
-            rate_err=None,
-            literal_ok=ends[i] <= 1,
+            price=ends[i],
             steps=steps,
-            strategy="",
             status="diverged" if i in lost else "ok",
             reason=lost.get(i),
         )

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from .._files import WriteError
 from ..data import Dataset
 from ..model import Model
-from .fitting import Trained, fit, fit_stack, put_at, train_at
+from .fitting import Trained, before, fit, fit_stack, put_at, train_at
 from .loop import Progress, Training
 from .posthoc import comes_after
 
@@ -111,7 +111,8 @@ def _batched(plan: Plan) -> Iterator[Attempt]:
 
 def _afterwards(plan: Plan, model: Model) -> Iterator[Attempt]:
     """One training without a rate, then what gives it each σ; every point bears its share of the first."""
-    base = _attempt(None, lambda: fit(model, plan.data, None, plan.training, progress=plan.counted(None)))
+    first = before(model, plan.training)
+    base = _attempt(None, lambda: fit(model, plan.data, None, first, progress=plan.counted(None)))
     for sigma in plan.wanted:
         if base.trained is None:
             yield base._replace(sigma=sigma)

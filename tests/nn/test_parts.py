@@ -39,7 +39,7 @@ SPEC = Spec((1, 2, 2), examples=64, hidden=(8,), latent=2)
 
 @pytest.fixture(autouse=True)
 def _no_more_steps_than_asked_for(monkeypatch):
-    monkeypatch.setattr("rdu_bench.training.fitting.ROUNDS", 0)
+    monkeypatch.setattr("rdu_bench.training.loop.ROUNDS", 0)
 
 
 class Squares(Data):
