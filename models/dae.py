@@ -13,6 +13,8 @@ class DAE(Autoencoder):
         salt-and-pepper      each is 0 or 1, whichever, with probability `level`
         gaussian             x̃ = x + `level` ε
 
+    Real x is masked by its mean, salted a standard deviation above and peppered one below, with ε of that size too.
+
     Vincent, Larochelle, Bengio & Manzagol 2008 (ICML), for any c and any log-likelihood as in Bengio, Yao, Alain &
     Vincent 2013 (arXiv:1305.6663).  Corruption belongs to training: measured are the code and the rate of x as it is.
     That a quarter is corrupted is our choice; so is salt and pepper, for on `digits` it makes codes robust to pixels
@@ -39,6 +41,8 @@ class DAE(Autoencoder):
         if corruption not in ("masking", "salt-and-pepper", "gaussian"):
             raise ValueError(f"corruption = {corruption!r}: DAE has 'masking', 'salt-and-pepper' and 'gaussian'")
         self.corruption, self.level = corruption, level
+        self.centre, self.scale = data.centre, data.scale
+        self.salt = (0.0, 1.0) if data.likelihood == "bernoulli" else (-1.0, 1.0)  # in units of the data
 
     def encode(self, batch: Batch) -> Code:
         return super().encode(batch._replace(x=self.corrupt(batch.x)) if self.training else batch)
@@ -46,6 +50,9 @@ class DAE(Autoencoder):
     def corrupt(self, x: Tensor) -> Tensor:
         """x̃ (B, *shape)."""
         if self.corruption == "gaussian":
-            return x + self.level * torch.randn_like(x)
-        other = torch.rand_like(x).round() if self.corruption == "salt-and-pepper" else torch.zeros_like(x)
+            return x + self.level * self.scale * torch.randn_like(x)
+        other = torch.full_like(x, self.centre)
+        if self.corruption == "salt-and-pepper":
+            pepper, salt = self.salt
+            other = other + self.scale * (pepper + (salt - pepper) * torch.rand_like(x).round())
         return torch.where(torch.rand_like(x) < self.level, other, x)

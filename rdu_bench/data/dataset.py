@@ -17,6 +17,7 @@ from .content import content_hash
 from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Rows, View
+from .pixels import Pixels, pixels
 
 PARTS = ("train", "val", "test")
 
@@ -67,6 +68,7 @@ class Dataset(ABC):
     population: Examples | None = None  # every equally likely x, when there are finitely many and they are known
     splits: dict[str, Examples] = field(default_factory=dict)
     _hashed: tuple[dict[str, Examples], str] | None = field(default=None, init=False, repr=False, compare=False)
+    _summed: tuple[Examples, Pixels] | None = field(default=None, init=False, repr=False, compare=False)
 
     @abstractmethod
     def load(self, *args: Any, **params: Any) -> None:
@@ -137,6 +139,14 @@ class Dataset(ABC):
         return self._hashed[1]
 
     @property
+    def pixels(self) -> Pixels:
+        """What the training examples are on average; worked out once for the same split."""
+        train = self.splits["train"]
+        if self._summed is None or self._summed[0] is not train:
+            self._summed = train, pixels(train)
+        return self._summed[1]
+
+    @property
     def label(self) -> Factor | None:
         """The class factor that label-using models train on: the first of `task`, if it is a class."""
         first = self.factor(self.task[0]) if self.task else None
@@ -161,7 +171,11 @@ class Dataset(ABC):
         return View(self.splits[part], at, self.sensitive if row.side else None)
 
     def spec(self, **network: Any) -> Spec:
-        """The `Spec` that networks are built from, with the suite's family, hidden and latent."""
+        """The `Spec` that networks are built from, with the suite's family, hidden and latent.
+
+        The unit of a Gaussian x is the spread of its training pixels, so that no number depends on the units of x.
+        """
+        real = self.likelihood == "gaussian"
         return Spec(
             shape=self.shape,
             examples=len(self.splits["train"]),
@@ -170,6 +184,8 @@ class Dataset(ABC):
             factors=sum(f.kind == "class" for f in self.factors),
             likelihood=self.likelihood,
             noise=self.noise,
+            centre=float(self.pixels.mean.mean()) if real else 0.0,
+            scale=(self.pixels.deviation or 1.0) if real else 1.0,
             **network,
         )
 

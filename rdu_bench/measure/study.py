@@ -13,6 +13,7 @@ from torch import Tensor
 from .._hash import named_seed
 from ..budget import Budget
 from ..data import Dataset, Factor, View
+from ..data.pixels import Pixels
 from ..model import Model
 from ..nn.networks import Spec
 from ..scores import Undefined
@@ -20,7 +21,6 @@ from .codes import Splits, draw
 from .heads import Drawn, Fitted, Readers, Reading, constant, log_prob, read
 from .labels import Labels, binned
 from .marginals import Marginal, refit
-from .pixels import Pixels, pixels
 from .posteriors import Posteriors, aggregates
 from .prefixes import Level, block_names, levels_below
 from .streams import Stream
@@ -144,10 +144,10 @@ class Study:
         [found] = read([Drawn.of(self.codes)], labels, readers) if labels else [[]]
         return {one.factor.name: reading for one, reading in zip(labels, found, strict=True)}
 
-    @cached_property
+    @property
     def pixels(self) -> Pixels:
         """What the training examples are on average."""
-        return pixels(self.data.splits["train"])
+        return self.data.pixels
 
     @cached_property
     def blocks(self) -> list[str]:

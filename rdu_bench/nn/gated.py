@@ -72,13 +72,14 @@ class GatedGaussian(nn.Module):
     def __init__(self, data: Spec, dim: int):
         super().__init__()
         trunk = Trunk(data, 2 * dim)
+        self.standard = trunk.standard
         self.net = Gated(nn.Sequential(trunk.features, trunk.head), torch.zeros(1, *data.shape), shuts=False)
         self.mean = Gate(dim, shuts=True)
         self.slope = nn.Parameter(torch.full((dim,), 1 / GAIN))  # of s² ∝ β, where t is log β of variance 1 or so
 
     def forward(self, x: Tensor, t: Tensor) -> Distribution:
         """q over (B, dim)."""
-        f, r = self.net(x, t).chunk(2, -1)
+        f, r = self.net(self.standard(x), t).chunk(2, -1)
         log_scale = r - 1 + GAIN * self.slope * t[:, None]  # the 1: to start where s has a gradient
         return gaussian(self.mean(f, t), log_scale.clamp(max=0).exp())
 

@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import conv2d, linear, pad
 
-from .networks import Observation, Spec, Untrunk
+from .networks import Observation, Spec, Standard, Untrunk
 
 
 class MaskedLinear(nn.Linear):
@@ -111,14 +111,14 @@ class WindowedDecoder(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)  # type: ignore[arg-type]
         self.correct = nn.Sequential(nn.Conv2d(context + channels, channels, 1), nn.ReLU(), last)
-        self.observation = Observation(data)
+        self.standard, self.observation = Standard(data), Observation(data)
 
     def forward(self, *given: Tensor) -> Causal:
         """p(x|z)."""
         plain, context = self.plain(*given).tensor_split([self.shape[0]], 1)  # (B, c, H, W), (B, context, H, W)
 
         def conditional(x: Tensor) -> Distribution:
-            past = self.window(x)
+            past = self.window(self.standard(x))
             for layer in self.deeper:
                 past = past + layer(torch.cat([context, past], 1).relu())
             return self.observation(plain + self.correct(torch.cat([context, past], 1).relu()))

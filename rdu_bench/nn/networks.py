@@ -26,6 +26,8 @@ class Spec(NamedTuple):
     family: str = "mlp"  # or "conv"
     hidden: tuple[int, ...] = (256, 256)  # mlp: widths; conv: channels of the stride-2 layers, then one width
     latent: int = 10  # dimensions of a code unless the model says otherwise
+    centre: float = 0.0  # mean of the training pixels of a Gaussian x
+    scale: float = 1.0  # their standard deviation, the unit in which networks see x and write its mean
 
     @property
     def size(self) -> int:
@@ -54,11 +56,24 @@ def mlp(*sizes: int) -> MLP:
     return MLP(*layers[:-1])
 
 
+class Standard(nn.Module):
+    """x in the units of its pixels → (x − centre) / scale, of the same shape."""
+
+    def __init__(self, data: Spec):
+        super().__init__()
+        self.centre, self.scale = data.centre, data.scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero and one stay what they are for binary x, whose centre is 0 and scale 1."""
+        return (x - self.centre) / self.scale
+
+
 class Trunk(nn.Module):
     """x (B, *shape) and, beside it, `given` further numbers → (B, out), in the suite's family."""
 
     def __init__(self, data: Spec, out: int, given: int = 0):
         super().__init__()
+        self.standard = Standard(data)
         if data.family == "mlp":
             self.features: nn.Module = nn.Flatten()
             self.head = mlp(data.size + given, *data.hidden, out)
@@ -74,7 +89,7 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         """(B, out)."""
-        return self.head(self.features(x), *given)
+        return self.head(self.features(self.standard(x)), *given)
 
 
 class Untrunk(nn.Module):
@@ -134,12 +149,14 @@ class Channel(nn.Module):
 class Observation(nn.Module):
     """Outputs of a network (B, *shape) → p(x|z), the likelihood of the data set.
 
-    A Gaussian has one variance for all dimensions: the declared one, or one learned.
+    A Gaussian has one variance for all dimensions: the declared one, or one learned that starts at that of the data.
+    Its mean is written in units of the data.
     """
 
     def __init__(self, data: Spec):
         super().__init__()
         self.likelihood, self.noise = data.likelihood, data.noise
+        self.centre, self.scale = data.centre, data.scale
         if data.likelihood == "gaussian" and data.noise is None:
             self.log_scale = nn.Parameter(torch.zeros(()))
 
@@ -147,8 +164,11 @@ class Observation(nn.Module):
         """p(x|z) over (B, *shape)."""
         if self.likelihood == "bernoulli":
             return bernoulli(out)
-        scale = self.log_scale.exp() if self.noise is None else out.new_tensor(self.noise**0.5)
-        return gaussian(out, scale.expand_as(out))
+        if self.noise is None:
+            deviation = self.scale * (10 * self.log_scale).exp()  # the 10: one number with far to go
+        else:
+            deviation = out.new_tensor(self.noise**0.5)
+        return gaussian(self.centre + self.scale * out, deviation.expand_as(out))
 
 
 class Decoder(nn.Module):

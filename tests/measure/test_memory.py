@@ -7,9 +7,9 @@ from worlds import Coins, Plane, Wires, study
 
 from rdu_bench.api import Examples
 from rdu_bench.data.examples import Source
+from rdu_bench.data.pixels import pixels
 from rdu_bench.measure import measure
 from rdu_bench.measure.distortion import null
-from rdu_bench.measure.pixels import pixels
 
 
 class Watched(Source):

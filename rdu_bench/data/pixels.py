@@ -8,8 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..data import Examples
-from ..data.examples import CHUNK
+from .examples import CHUNK, Examples
 
 
 class Pixels(NamedTuple):
