@@ -60,8 +60,8 @@ class HSICVAE(Autoencoder):
         self.row = self.row._replace(**about)  # type: ignore[arg-type]
 
     def encode(self, batch: Batch) -> Code:
-        z = {"z": self.send(batch.x)}
-        return {"s": label_block(batch.s, self.groups), **z} if self.against == "s" else z
+        told = {"s": label_block(batch.s, self.groups)} if self.against == "s" else {}
+        return {**told, "z": self.send(batch.x)}
 
     def decode(self, code: Message) -> Distribution:
         return self.decoder(*(block.sample for block in code.values()))

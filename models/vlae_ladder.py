@@ -36,11 +36,12 @@ class VLaAE(Model):
         self.decoder = Decoder(first, into[0])
 
     def encode(self, batch: Batch) -> Code:
-        code, h = {}, batch.x
-        for level, (up, read, prior) in enumerate(zip(self.up, self.read, self.priors, strict=True), 1):
+        q, h = [], batch.x
+        for up, read in zip(self.up, self.read, strict=True):
             h = up(h).relu()
-            code[f"z{level}"] = transmit(read(h), prior())
-        return dict(reversed(code.items()))  # from the top, which needs no level below it
+            q.append(read(h))
+        levels = range(len(q), 0, -1)  # from the top, which needs no level below it
+        return {f"z{level}": transmit(q[level - 1], self.priors[level - 1]()) for level in levels}
 
     def decode(self, code: Message) -> Distribution:
         above: list[Tensor] = []

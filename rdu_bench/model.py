@@ -119,7 +119,7 @@ _forced: ContextVar[Iterator[Tensor] | None] = ContextVar("_forced", default=Non
 
 @contextmanager
 def replay(drawn: list[Tensor]) -> Iterator[None]:
-    """Inside, `transmit` sends these draws, one a call and in order, instead of new ones.
+    """Inside, `transmit` sends these draws, one a call and in order, instead of new ones; after the last, new ones.
 
     So log q(z|x') of a code z under another example x' is the sum of its blocks' `q.log_prob(drawn)`.
     """
@@ -137,7 +137,8 @@ def transmit(q: Distribution, p: Distribution | Callable[[Tensor], Distribution]
     Σ_j KL(q_j ‖ p(z_j|z_<j)), which of that one draw is not a bound and of the mean is the rate.
     """
     forced = _forced.get()
-    z = q.rsample() if forced is None else next(forced)
+    z = next(forced, None) if forced else None
+    z = q.rsample() if z is None else z
     p = p if isinstance(p, Distribution) else p(z)
     try:
         rate = kl_divergence(q, p)

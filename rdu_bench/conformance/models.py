@@ -18,7 +18,7 @@ from ..nn.networks import Spec
 from ..training import Trained, Training, fit
 from ..training.fitting import put_at
 from ..training.posthoc import comes_after
-from . import model_rates, model_terms
+from . import model_rates, model_receiver, model_terms
 from .model_subject import CHANNELS, ModelSubject, specs
 from .plugin import NEEDS, Law, Problems, card_cells, file_name, imports, law_name, one_class, parameters_of
 
@@ -146,6 +146,11 @@ STAGES: tuple[tuple[Law, ...], ...] = (
         model_rates.decoder_is_normalised,
         model_rates.labels_are_declared,
         model_rates.measured_without_labels,
+        model_receiver.receiver_has_the_draw_alone,
+        model_receiver.draws_are_those_of_q,
+        model_receiver.density_is_that_of_the_draws,
+        model_receiver.decoder_remembers_nothing,
+        model_receiver.decoder_factorises,
         learns,
     ),
 )

@@ -60,7 +60,7 @@ class Subject:
     folder = ""  # models, probes or datasets
 
     def __init__(self, source: Source, params: dict[str, Any]):
-        self.path, self.text, self.params = source.path, source.text, params
+        self.source, self.path, self.text, self.params = source, source.path, source.text, params
         self.tree = parse(source)
         self.kind: Any = None
 

@@ -21,6 +21,7 @@ from .leakage import leakage
 from .levels import levels
 from .pictures import pictures
 from .rate import rate
+from .receiver import NAMES, receiver
 from .robustness import robustness
 from .scores import scores, unscored
 from .streams import seeded
@@ -61,6 +62,7 @@ def _absent(*names: str) -> Callable[[Study], Found]:
 D = ("D_null", "D_own", "D_star", "D", "gap_RD")
 MEASUREMENTS: dict[str, Measurement] = {
     "rate": Measurement(rate, None),
+    "receiver": Measurement(receiver, _fields(*NAMES)),
     "total correlation": Measurement(total_correlation, _fields("TC", "TC_se")),
     "bound on total correlation": Measurement(total_correlation_low, _fields("TC_low", "TC_low_se")),
     "information": Measurement(information, _fields("I_low", "log_N", "saturated")),

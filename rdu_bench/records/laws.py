@@ -14,6 +14,22 @@ PART = 0.1  # nats: the stack of a part may fit better than that of the whole, w
 NULL = 0.02  # nats: D_y may exceed H_V by what choosing on validation costs
 
 
+LIMITS = {  # of what the receiver may get beside the draws: nothing, but for rounding and chance
+    "replay_gap": 0.01,  # nats
+    "draws_z": 6.5,  # standard errors, the largest of some hundred tests
+    "density_gap": 0.1,  # of the mass of q
+    "memory_gap": 0.01,  # nats
+    "pairs_gap": 0.01,  # nats
+}
+RECEIVER = {
+    "replay_gap": "one and the same draw under another x changes what is received by {:.3g} nats",
+    "draws_z": "draws are not those of q(z|x) by {:.1f} standard errors",
+    "density_gap": "log q(z|x) is not the log-density of the draws: its integral is off 1 by {:.2f}",
+    "memory_gap": "what is decoded changes by {:.3g} nats once something else was encoded",
+    "pairs_gap": "pixels depend on each other by {:.3g} nats given the code, but the row does not say decoder = 'A'",
+}
+LOOKED_AT = 3  # first protocol whose records say what the receiver got
+
 _CELL = ("R_star", "R_star_se", "R_own", "R_own_se", "R_own_mc", "R_own_mc_se", "R_parts")
 _NEEDED = ("D", "D_null")  # or a reason in `nulls`
 
@@ -35,6 +51,11 @@ def missing(record: Mapping[str, Any]) -> list[str]:
         lacking = [f for f in ("Dy", "IV") if factor.get(f) is None and f"{f}[{name}]" not in nulls and f not in nulls]
         if lacking:
             found.append(f"factors.{name} lacks {', '.join(lacking)}")
+    protocol = record["spec"].get("protocol")
+    if isinstance(protocol, int) and protocol >= LOOKED_AT:
+        unseen = [name for name in LIMITS if values.get(name) is None and name not in nulls]
+        if unseen:
+            found.append(f"values lack {', '.join(unseen)}: nothing says what the receiver got")
     if "shape" not in record["data"]:
         found.append("data lack shape")
     return found
@@ -44,7 +65,7 @@ def check(record: Mapping[str, Any]) -> list[str]:
     """One sentence for every law that a record breaks; empty for failed points, lawful ones and `missing` parts."""
     if not record["values"]:
         return []
-    return [*_cell(record), *_factors(record), *_structure(record)]
+    return [*_cell(record), *_factors(record), *_structure(record), *_receiver(record)]
 
 
 class Numbers(dict[str, Any]):
@@ -100,6 +121,14 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
     sigma, error = record["control"].get("sigma"), record["control"].get("rate_err")
     if record["status"] == "ok" and sigma is not None and error is not None and abs(error) > 0.02 + 1e-9:
         yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
+
+
+def _receiver(record: Mapping[str, Any]) -> Iterator[str]:
+    """Nothing of x reached the receiver but through draws whose density was charged."""
+    v = Numbers(record["values"])
+    for name, limit in LIMITS.items():
+        if v[name] > limit:
+            yield RECEIVER[name].format(v[name])
 
 
 def _factors(record: Mapping[str, Any]) -> Iterator[str]:

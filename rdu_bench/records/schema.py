@@ -84,6 +84,7 @@ _VALUES = (
     *("TC", "TC_se", "TC_low", "TC_low_se", "I_low", "log_N", "D", "D_se", "D_null", "D_null_se", "D_own", "D_own_se"),
     *("D_train", "D_star", "D_star_se", "D_per_dim", "D_bits_per_dim", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se"),
     *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R"),
+    *("replay_gap", "draws_z", "density_gap", "memory_gap", "pairs_gap"),
 )
 _FACTOR = (
     *("Dy", "Dy_se", "Dy_mean", "Dy_linear", "Dy_linear_se", "Dy_mlp", "Dy_mlp_se", "Dy_bins", "Dy_bins_se", "Hy_V"),

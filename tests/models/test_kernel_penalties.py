@@ -216,7 +216,7 @@ def test_hsic_vae_tells_the_receiver_s_and_pays_for_it():
     code = model.encode(given)
     assert list(code) == ["s", "z"] and torch.equal(flatten(code), code["z"].sample)
     close(code["s"].rate, torch.full((64,), math.log(2)))
-    with replay([code["s"].drawn, code["z"].drawn]):
+    with replay([1 - code["s"].drawn, code["z"].drawn]):
         other = model.encode(given._replace(s=1 - given.s))
     assert torch.equal(other["z"].q.mean, code["z"].q.mean)  # the sender has only x
     assert not torch.allclose(model.distortion(given, other), model.distortion(given, code))

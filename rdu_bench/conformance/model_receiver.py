@@ -1,0 +1,94 @@
+"""The laws of the receiver: what it gets of x went through draws whose density was charged, in training and after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..measure.draws import Off, density, standard
+from ..measure.receiver import entangled, remembered, replayed
+from ..model import Batch, Model
+from ..records.laws import LIMITS
+from ..training.posthoc import Whitened
+from .model_subject import DRAWS, B, ModelSubject
+from .plugin import Problems
+
+SIZES = (B, 3, 1)  # of batches: what depends on how many examples there are is found, too
+ASKED = 4.0  # nats of the channel of a model that has its channel put on afterwards
+
+Trial = Callable[[Model, Batch, Batch], Off]
+
+
+def receiver_has_the_draw_alone(subject: ModelSubject) -> Problems:
+    """What arrives, what was expected and what is decoded are decided by the draws alone."""
+    hint = "sample, p and decode may depend on x through draws only, which go through transmit in sending order"
+    yield from _tried(subject, replayed, LIMITS["replay_gap"], "nats", hint)
+
+
+def draws_are_those_of_q(subject: ModelSubject) -> Problems:
+    """Codes are drawn from q: noise is plain, and symbols are one-hot."""
+    hint = "draw by transmit(q, p), and hand on the draw"
+    yield from _tried(subject, lambda m, a, _: standard(m, a, DRAWS), LIMITS["draws_z"], "standard errors", hint, (B,))
+
+
+def density_is_that_of_the_draws(subject: ModelSubject) -> Problems:
+    """log q(z|x) is the log-density of what is drawn."""
+    hint = "its integral is off 1 by this much: q.log_prob must be the density of q.rsample, with all its factors"
+    yield from _tried(
+        subject, lambda m, a, _: density(m, a.rows(slice(2))), LIMITS["density_gap"], "of its mass", hint, (B,)
+    )
+
+
+def decoder_remembers_nothing(subject: ModelSubject) -> Problems:
+    """A code is decoded alike whatever was encoded before it, and by the same weights imported afresh."""
+    again = ModelSubject(subject.source, subject.params)
+    again.load()
+    fresh = again.new()
+
+    def trial(model: Model, batch: Batch, other: Batch) -> Off:
+        if not model.decodes:
+            return Off(0.0, "")
+        return remembered(model, batch, other, fresh if type(model).__name__ == type(fresh).__name__ else None)
+
+    model = subject.used()
+    fresh.load_state_dict(model.state_dict())
+    hint = "keep nothing of a batch in self, in the module or anywhere else"
+    yield from _tried(subject, trial, LIMITS["memory_gap"], "nats", hint)
+
+
+def decoder_factorises(subject: ModelSubject) -> Problems:
+    """Given the code, pixels are independent, or the row says that the decoder is autoregressive."""
+    if "A" in subject.row.decoder:
+        return
+
+    def trial(model: Model, batch: Batch, other: Batch) -> Off:
+        return entangled(model, batch) if model.decodes else Off(0.0, "")
+
+    yield from _tried(
+        subject, trial, LIMITS["pairs_gap"], "nats", 'say decoder = "A" in the row: it has boards of its own'
+    )
+
+
+def judged(subject: ModelSubject) -> Model:
+    """The model that has a rate: behind a channel where that is put on afterwards."""
+    model = subject.used()
+    if model.channel.startswith("posthoc"):
+        return Whitened(model, subject.measured(subject.batch().x), ASKED)
+    return model
+
+
+def _tried(
+    subject: ModelSubject, trial: Trial, limit: float, unit: str, hint: str, sizes: tuple[int, ...] = SIZES
+) -> Iterator[str]:
+    """The worst of a trial over modes and sizes of batches, where it exceeds the limit."""
+    model, worst = judged(subject), Off(0.0, "")
+    where = ""
+    one, other = (subject.measured(subject.batch(seed=seed).x) for seed in (1, 2))
+    for training in (True, False):
+        model.train(training)
+        for size in sizes:
+            found = trial(model, one.rows(slice(size)), other.rows(slice(size)))
+            if found.by > worst.by:
+                worst = found
+                where = f"in {'training' if training else 'evaluation'}, {size} example{'s' * (size > 1)} at a time"
+    if worst.by > limit:
+        yield f"{worst.what} ({worst.by:.3g} {unit} off, {where}): {hint}"

@@ -1,0 +1,179 @@
+"""Whether draws are those of q: plain noise, one-hot symbols, and a density that is theirs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, biject_to, constraints
+
+from ..model import Batch, Block, Model, replay
+from .codes import log_density
+
+REPEATS = 512  # draws of one example, where a density is compared with them
+SURE = (0.05, 0.95)  # probabilities of a symbol beyond which its noise is not looked at
+
+
+class Off(NamedTuple):
+    """How far off something is that should be nothing, and what it is."""
+
+    by: float
+    what: str
+
+
+NOTHING = Off(0.0, "")
+
+
+@contextmanager
+def noise(seed: int) -> Iterator[None]:
+    """Inside, random numbers are those of a seed; outside, nothing has happened."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        yield
+
+
+def standard(model: Model, batch: Batch, draws: int) -> Off:
+    """The largest of many tests, in standard errors, that draws are those of q: what is left of them is plain noise.
+
+    Mean 0, variance 1, for Gaussians fourth moment 3, and nothing in common between dimensions, examples or successive
+    draws; symbols are one-hot, bit by bit, and as frequent as q says.
+    """
+    with noise(4):
+        codes = [model.encode(batch) for _ in range(draws)]
+    off = [NOTHING]
+    for name in codes[0]:
+        blocks = [code[name] for code in codes]
+        if blocks[0].discrete:
+            off += [Off(by, f"{what} of block {name!r}") for by, what in _symbols(blocks)]
+        elif (u := _standardised(blocks)) is not None:
+            gaussian = isinstance(_base(blocks[0].q), Normal)
+            off += [Off(by, f"{what} of block {name!r}") for by, what in _moments(u, gaussian)]
+    return worst(off)
+
+
+def density(model: Model, batch: Batch, repeats: int = REPEATS) -> Off:
+    """The largest gap of E_q[g/q] from 1, as far as chance cannot explain it, of an example's continuous blocks.
+
+    g is a Gaussian with the draws' mean and half their covariance; draws of the blocks before are held fixed.  Where q
+    is bounded, both are densities of the unbounded numbers that are mapped there.
+    """
+    off = [NOTHING]
+    for i in range(len(batch.x)):
+        one = batch.rows(torch.full((repeats,), i, device=batch.x.device))
+        with noise(5 + i):
+            first = model.encode(one)
+        before: list[Tensor] = []
+        for name, block in first.items():
+            if not block.discrete:
+                with noise(50 + i), replay(before):
+                    found = model.encode(one)[name]
+                off.append(Off(_density_gap(found), f"log q(z|x) of block {name!r} is not that of its draws"))
+            before.append(block.drawn[:1].expand_as(block.drawn))
+    return worst(off)
+
+
+def _density_gap(block: Block) -> float:
+    z, log_q = block.drawn.flatten(1), log_density(block.q, block.drawn).double()
+    u, log_q = _unbounded(block.q, z, log_q)
+    if bool((u == u[0]).all()):
+        return 0.0 if not len(u[0]) else math.inf
+    half = len(u) // 2
+    mean, covariance = u[:half].mean(0), torch.cov(u[:half].T).reshape(u.shape[1], u.shape[1])
+    spread = covariance.diagonal().sqrt()
+    correlation = covariance / spread / spread[:, None]
+    if not bool(correlation.isfinite().all()) or float(torch.linalg.eigvalsh(correlation)[0]) < 1e-7:
+        return math.inf  # draws lie on a surface, where no density of all dimensions has its mass
+    g = MultivariateNormal(mean, 0.5 * covariance)
+    ratio = (g.log_prob(u[half:]) - log_q[half:]).exp()
+    gap = abs(float(ratio.mean()) - 1)
+    return gap if gap > 5 * float(ratio.std()) / math.sqrt(len(ratio)) else 0.0
+
+
+def _unbounded(q: Distribution, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
+    """Draws and their log-density as those of the real numbers that are mapped into the support of q."""
+    support = _support(q)
+    if support is None or support is constraints.real:
+        return z.double(), log_q
+    to = biject_to(support)
+    u = to.inv(z.double())
+    jacobian = to.log_abs_det_jacobian(u, z.double())
+    return u, log_q + jacobian.reshape(len(z), -1).sum(-1)
+
+
+def _support(q: Distribution) -> Any:
+    support = q.support
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support
+
+
+def _base(q: Distribution) -> Distribution:
+    while isinstance(q, Independent):
+        q = q.base_dist
+    return q
+
+
+def _standardised(blocks: list[Block]) -> Tensor | None:
+    """(draws, B, d) (z − mean)/stddev; None where q has no such moments."""
+    try:
+        return torch.stack([(b.drawn - b.q.mean) / b.q.stddev for b in blocks]).flatten(2).double()
+    except (NotImplementedError, AttributeError):
+        return None
+
+
+def _moments(u: Tensor, gaussian: bool) -> Iterator[tuple[float, str]]:
+    """Tests of noise u (draws, B, d), in standard errors under N(0, 1)."""
+    if not bool(u.isfinite().all()):
+        yield math.inf, "a draw that is not finite"
+        return
+    times = math.sqrt(len(u) * u.shape[1])
+    yield _most(u.mean((0, 1)) * times), "the mean of the draws is not that of q: noise"
+    if gaussian:
+        yield (
+            _most((u.square().mean((0, 1)) - 1) * times / math.sqrt(2)),
+            "the variance of the draws is not that of q: noise",
+        )
+        yield _most((u.pow(4).mean((0, 1)) - 3) * times / math.sqrt(96)), "draws are not Gaussian: noise"
+    yield from _common(u)
+
+
+def _common(u: Tensor) -> Iterator[tuple[float, str]]:
+    """What dimensions, examples and successive draws of noise u (draws, B, d) have in common, in standard errors."""
+    draws, n, d = u.shape
+    for axis, words in ((2, "dimensions share their noise"), (1, "examples share their noise")):
+        k = u.shape[axis]
+        if k > 1:
+            pairs = (u.sum(axis).square() - u.square().sum(axis)) / math.sqrt(2 * k * (k - 1))
+            yield abs(float(pairs.mean())) * math.sqrt(2 * pairs.numel()) / math.sqrt(2), words
+    if draws > 1:
+        yield abs(float((u[1:] * u[:-1]).mean())) * math.sqrt((draws - 1) * n * d), "successive draws share their noise"
+
+
+def _symbols(blocks: list[Block]) -> Iterator[tuple[float, str]]:
+    hot = torch.stack([block.drawn for block in blocks]).double()
+    probs = torch.stack([block.q.mean for block in blocks]).double()
+    if not bool(((hot == 0) | (hot == 1)).all()) or not bool((hot.sum(-1) == 1).all()):
+        yield math.inf, "symbols are not one-hot"
+        return
+    expected, variance = probs.sum(0), (probs * (1 - probs)).sum(0)
+    z = torch.where(variance > 10, (hot.sum(0) - expected) / variance.clamp(min=1e-9).sqrt(), 0.0)
+    yield _most(z), "symbols are not as frequent as q says: symbols"
+    certain = (hot * (probs > 1 - 1e-6)).sum(-1) < (probs > 1 - 1e-6).sum(-1)
+    yield math.inf if bool(certain.any()) else 0.0, "a symbol that q rules out was sent: symbols"
+    likeliest, which = probs.max(-1, keepdim=True)
+    u = (hot.gather(-1, which) - likeliest) / (likeliest * (1 - likeliest)).clamp(min=1e-9).sqrt()
+    inside = (likeliest > SURE[0]) & (likeliest < SURE[1])
+    yield from _common(torch.where(inside, u, torch.zeros_like(u)).flatten(2))
+
+
+def _most(z: Tensor) -> float:
+    return float(z.abs().max()) if z.numel() else 0.0
+
+
+def worst(off: list[Off]) -> Off:
+    """The one that is farthest off."""
+    return max(off, key=lambda one: one.by)

@@ -1,0 +1,132 @@
+"""Whether the receiver is held to the draw: all that it gets of x went through draws of a density that was charged.
+
+A decoder that is handed the posterior's mean, a prior that has seen x, noise that is none, or a density that is not
+that of the draws all give a rate and a distortion that no code has.  Each of these functions tries one of them on a
+model as it stands, in whichever mode it is in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from ..model import Batch, Code, Model, replay
+from .codes import log_density
+from .draws import Off, density, noise, standard, worst
+from .found import Found
+from .study import Study
+
+NAMES = ("replay_gap", "draws_z", "density_gap", "memory_gap", "pairs_gap")
+MOST = 1e9  # what a record says of an infinite gap
+POINTS, DRAWS = 64, 64  # test points and draws of each that a frozen model is held to
+PAIRS = 12  # of pixels that are changed together
+
+
+def receiver(study: Study) -> Found:
+    """What the receiver of a frozen model gets beside the draws, on test points; all of it should be nothing.
+
+    `replay_gap`, `memory_gap` and `pairs_gap` in nats, `draws_z` in standard errors, `density_gap` as a fraction.
+    """
+    batch = study.view("test").rows(slice(POINTS)).batch().to(study.device)
+    half = len(batch.x) // 2
+    gaps: dict[str, Off] = {}
+    if half:
+        gaps["replay_gap"] = replayed(study.model, batch.rows(slice(half)), batch.rows(slice(half, 2 * half)))
+        gaps["draws_z"] = standard(study.model, batch, DRAWS)
+        gaps["density_gap"] = density(study.model, batch.rows(slice(2)))
+        if study.model.decodes:
+            gaps["memory_gap"] = remembered(study.model, batch.rows(slice(half)), batch.rows(slice(half, 2 * half)))
+            if "A" not in study.model.row.decoder:
+                gaps["pairs_gap"] = entangled(study.model, batch.rows(slice(half)))
+    finite = {name: min(off.by, MOST) for name, off in gaps.items()}
+    nulls = {name: "there is no decoder of x, or none that factorises" for name in NAMES if name not in gaps}
+    return Found({name: finite.get(name) for name in NAMES}, nulls=nulls)
+
+
+def replayed(model: Model, batch: Batch, other: Batch) -> Off:
+    """The largest change, in nats or in units of a sample, when draws of `batch` are sent again under `other`.
+
+    Neither what arrives, nor what the receiver expected, nor what it makes of it may know which x was encoded.
+    """
+    with noise(1):
+        code = model.encode(batch)
+    with noise(2), replay([block.drawn for block in code.values()]):
+        again = model.encode(other)
+    off = []
+    for (name, block), same in zip(code.items(), again.values(), strict=True):
+        off.append(
+            Off(_largest(block.sample, same.sample), f"the sample of block {name!r} depends on more than its draw")
+        )
+        nats = [log_density(p, block.drawn) for p in (block.p, same.p)]
+        off.append(Off(_largest(*nats), f"what the receiver expects of block {name!r} depends on x"))
+    if model.decodes:
+        decoded = [_decoded(model, sent, batch.x) for sent in (code, again)]
+        off.append(Off(_largest(*decoded), "what is decoded from one and the same draw depends on x"))
+    return worst(off)
+
+
+def remembered(model: Model, batch: Batch, other: Batch, fresh: Model | None = None) -> Off:
+    """The largest change, in nats, of what is decoded from codes of `batch` once `other` has been encoded.
+
+    With `fresh`, a model of the same weights that has encoded nothing, also of what that makes of them.
+    """
+    with noise(1):
+        code = model.encode(batch)
+    at_once = _decoded(model, code, batch.x)
+    with noise(3):
+        between = model.encode(other)
+    _decoded(model, between, other.x)
+    off = [Off(_largest(at_once, _decoded(model, code, batch.x)), "a decoder remembers what was encoded last")]
+    if fresh is not None:
+        elsewhere = _decoded(fresh, code, batch.x)
+        off.append(Off(_largest(at_once, elsewhere), "the same weights, imported afresh, decode a code otherwise"))
+    return worst(off)
+
+
+def entangled(model: Model, batch: Batch) -> Off:
+    """The largest gap, in nats, by which changing two pixels is not changing the one and the other, given the code."""
+    with noise(1):
+        code = model.encode(batch)
+    x = batch.x
+    binary = bool(((x == 0) | (x == 1)).all())
+    changed = 1 - x if binary else x + 0.25 * x.std().clamp(min=1e-3)
+    size, width = x[0].numel(), x.shape[-1]
+    off = []
+    for one, two in _pairs(size, width):
+        masks = [torch.zeros(size, dtype=torch.bool, device=x.device) for _ in range(3)]
+        masks[0][one] = masks[1][two] = True
+        masks[2] = masks[0] | masks[1]
+        given = [x, *(torch.where(mask.view(x.shape[1:]), changed, x) for mask in masks)]
+        none, first, second, both = (_decoded(model, code, part).double() for part in given)
+        off.append(
+            Off(float((none + both - first - second).abs().max()), f"pixels {one} and {two} depend on each other")
+        )
+    return worst(off)
+
+
+def _pairs(size: int, width: int) -> Iterator[tuple[int, int]]:
+    """Pixels that are neighbours, and others."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(PAIRS if size > 1 else 0):
+        i = int(torch.randint(size, (1,), generator=generator))
+        far = int(torch.randint(1, size, (1,), generator=generator))
+        for step in (1, width, far):
+            if 0 < step < size:
+                yield i, (i + step) % size
+
+
+def _decoded(model: Model, code: Code, x: Tensor) -> Tensor:
+    """(B,) nats, log p(x|z), with the same noise in every call."""
+    with noise(6):
+        return model.receive(code).log_prob(x)
+
+
+def _largest(a: Tensor, b: Tensor) -> float:
+    """The largest difference; infinite between what is a number and what is none."""
+    if a.shape != b.shape:
+        return math.inf
+    apart = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs().double())
+    return float(apart.nan_to_num(nan=math.inf).max()) if apart.numel() else 0.0
