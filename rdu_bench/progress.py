@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._text import one_line, say
 from .engine.spec import Curve
-from .records.schema import FAILED
+from .records.schema import BAD
 from .records.store import Store
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Progress:
         """Take note of what a curve says."""
         if message["phase"] == "done":
             self.done += 1
-            self.failed += message["status"] in FAILED
+            self.failed += message["status"] in BAD
             self.running.pop(id(curve), None)
             self._line(curve, message)
         else:

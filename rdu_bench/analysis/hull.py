@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
-ENOUGH = 0.3  # of the two ranges must be common, else a mean over the common part says nothing about the rest
+ENOUGH = 0.3  # of the other's range must be common, else a mean over it says little about what was measured
+CAP = 1.25  # times the other's highest rate: what a loss costs that is not reached, or only at a higher rate
 
 
 class Hull(NamedTuple):
@@ -33,7 +33,7 @@ class Gap(NamedTuple):
     nats: float  # mean difference in rate at equal loss, nats
     loss: float  # mean difference in loss at equal rate, nats
     percent: float  # the first as a percentage of the other's mean rate
-    overlap: float  # common part of the two ranges of loss, as a fraction of their union
+    overlap: float  # common part of the two ranges of loss, as a fraction of the other's
 
 
 def vertices(R: Sequence[float] | np.ndarray, D: Sequence[float] | np.ndarray) -> list[int]:
@@ -68,36 +68,50 @@ def hull(R: Sequence[float] | np.ndarray, D: Sequence[float] | np.ndarray) -> Hu
 
 
 def gap(a: Hull, b: Hull) -> Gap:
-    """Bjøntegaard differences of hull `a` from hull `b`, by PCHIP through the vertices (never overshoots).
+    """Bjøntegaard differences of hull `a` from hull `b`, along the straight segments that time sharing achieves.
+
+    Rates are compared over all losses of `b`, and capped at `CAP` times its highest: a loss that `a` does not reach
+    costs that much.  Since neither range nor cap depends on `a`, and a hull only falls when a point is added, no point
+    more makes a curve worse, and none that is left out makes it better.  Losses are compared over all rates of `b`.
 
     `percent` compares mean rates rather than the mean of log rates, which the null point (R = 0) would make
     infinite; a curve 1.1 times as expensive everywhere reads +10 % in both.
     """
     nan = float("nan")
-    low, high = max(a.D[-1], b.D[-1]), min(a.D[0], b.D[0])
-    union = max(a.D[0], b.D[0]) - min(a.D[-1], b.D[-1])
-    overlap = max(float((high - low) / union), 0.0) if union > 0 else 0.0
+    low, high = b.D[-1], b.D[0]
+    overlap = max(float((min(a.D[0], high) - max(a.D[-1], low)) / (high - low)), 0.0) if high > low else 0.0
     nats = percent = nan
-    if overlap >= ENOUGH and min(len(a.R), len(b.R)) > 1:
-        costs = [float(PchipInterpolator(h.D[::-1], h.R[::-1]).integrate(low, high)) / (high - low) for h in (a, b)]
-        nats = float(costs[0] - costs[1])
-        percent = 100 * nats / float(costs[1]) if costs[1] > 0 else nan
+    if overlap >= ENOUGH:
+        cap = CAP * b.reach
+        costs = [_mean_rate(h, low, high, cap) for h in (a, b)]
+        nats = costs[0] - costs[1]
+        percent = 100 * nats / costs[1] if costs[1] > 0 else nan
     return Gap(nats, _mean_loss_difference(a, b), percent, overlap)
 
 
+def _mean_rate(h: Hull, low: float, high: float, cap: float) -> float:
+    """Mean over losses in [low, high] of the least rate that reaches them, at most `cap`, nats."""
+    falling = h.R[::-1], h.D[::-1]  # by rising loss
+    reached = float(np.interp(cap, h.R, h.D)) if h.R[-1] > cap else float(h.D[-1])
+    start = min(max(reached, low), high) if h.R[0] <= cap else high
+    grid = np.unique(np.clip(np.concatenate([[start, high], h.D]), start, high))
+    cost = np.interp(grid, falling[1], falling[0])
+    whole = float(np.diff(grid) @ (cost[1:] + cost[:-1])) / 2 + cap * (start - low)
+    return whole / (high - low)
+
+
 def _mean_loss_difference(a: Hull, b: Hull) -> float:
-    left, right = max(a.R[0], b.R[0]), min(a.reach, b.reach)
-    union = max(a.reach, b.reach) - min(a.R[0], b.R[0])
-    if union <= 0 or (right - left) / union < ENOUGH:
+    left, right = max(a.R[0], b.R[0]), b.reach
+    if b.reach <= b.R[0] or (min(a.reach, right) - left) / (b.reach - b.R[0]) < ENOUGH:
         return float("nan")
     return (_integral(a, left, right) - _integral(b, left, right)) / (right - left)
 
 
 def _integral(h: Hull, left: float, right: float) -> float:
-    """∫ D(R) dR over [left, right]: PCHIP between vertices, flat from the last one on."""
-    bend = min(max(h.R[-1], left), right)
-    curved = float(PchipInterpolator(h.R, h.D).integrate(left, bend)) if len(h.R) > 1 and bend > left else 0.0
-    return curved + float(h.D[-1]) * (right - bend)
+    """∫ D(R) dR over [left, right]: straight between vertices, flat from the last one on."""
+    grid = np.unique(np.clip(np.concatenate([[left, right], h.R]), left, right))
+    loss = h.at(grid)
+    return float(np.diff(grid) @ (loss[1:] + loss[:-1])) / 2
 
 
 def area(h: Hull, R_ref: float, D_ref: float) -> float:

@@ -46,9 +46,9 @@ def shared_ranks(scores: Mapping[K, Mapping[int, float]]) -> dict[K, int]:
 
     Going down the order, a key shares the rank of the best key of the group above while the t interval of
     their differences, seed by seed, contains 0; otherwise it opens a group and its rank is its position.
-    With one seed there is no interval, and only equal scores share a rank.
+    With one seed there is no interval, so nothing says which is better, and there is no rank.
     """
-    whole = {key: by for key, by in scores.items() if by and all(np.isfinite(v) for v in by.values())}
+    whole = {key: by for key, by in scores.items() if len(by) > 1 and all(np.isfinite(v) for v in by.values())}
     order = sorted(whole, key=lambda key: (float(np.mean(list(whole[key].values()))), str(key)))
     ranks: dict[K, int] = {}
     leader: K | None = None
@@ -56,7 +56,7 @@ def shared_ranks(scores: Mapping[K, Mapping[int, float]]) -> dict[K, int]:
         if leader is not None:
             seeds = sorted(whole[key].keys() & whole[leader].keys())
             difference = t_interval([whole[key][s] - whole[leader][s] for s in seeds])
-            if difference.holds_zero or (difference.n > 0 and difference.mean == 0):
+            if difference.holds_zero or difference.n < 2 or difference.mean == 0:
                 ranks[key] = ranks[leader]
                 continue
         leader, ranks[key] = key, position

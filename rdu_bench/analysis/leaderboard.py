@@ -142,7 +142,7 @@ def _ranks(
             if lonely:
                 notes[key].append(f"reference lacks seed {', '.join(map(str, lonely))}")
         if row["seed"].nunique() == 1:
-            notes[key].append("one seed, no interval")
+            notes[key].append("one seed: no rank, no interval")
     return ranks, notes
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..records.flatten import Source, records_of, table
+from ..records.laws import SLACK
 from ..records.recipes import BASE
-from ..records.schema import FAILED, MEASURED, STATUSES
+from ..records.schema import FAILED, INVALID, MEASURED, STATUSES
 
 __all__ = ["FAILED", "LABELS", "MEASURED", "ROW", "STATUSES", "Results", "Shown", "by_factor", "failures", "heads"]
 __all__ += ["impossible", "left_out", "points", "records_of"]
@@ -63,6 +64,7 @@ def named(found: pd.DataFrame, *, every: bool = False) -> pd.DataFrame:
     titles = shown["title"].where(shown["title"] != "", shown["model"])
     shown["name"] = _told_apart(titles, shown["variant"], "{} ({})")
     shown["measured"] = shown["status"].isin(MEASURED) & shown["R_star"].notna() & shown["D"].notna()
+    shown["measured"] &= ~(shown["R_star"] < -SLACK * shown["R_star_se"].fillna(0))  # no code has a negative rate
     shown.attrs["ignored"] = ignored
     return shown.sort_values(
         [*ROW, "seed", "sigma", "params", "key"], na_position="last", kind="stable", ignore_index=True
@@ -118,15 +120,18 @@ def failures(results: Results, *, every: bool = False) -> pd.DataFrame:
 
 
 def impossible(results: Results, errors: float = 3.0, *, every: bool = False) -> pd.DataFrame:
-    """Points more than `errors` standard errors below D + R* ≥ H(x) or D_y + R* ≥ H(y): each is a bug somewhere."""
+    """Points whose numbers break a law, so that they are not what they are called: each is a bug somewhere.
+
+    They are invalid by their record, or more than `errors` standard errors below D + R* ≥ H(x) or D_y + R* ≥ H(y).
+    """
     found = points(results, every=every)
     known = found["H_x_kind"].isin(["exact", "differential"])
     x = found["D"] + found["R_star"] - found["H_x"]
     y = found["Dy"] + found["R_star"] - found["H_y"]
     se_x = found["gap_RD_se"].fillna((found["D_se"].fillna(0) ** 2 + found["R_star_se"].fillna(0) ** 2) ** 0.5)
     se_y = (found["Dy_se"].fillna(0) ** 2 + found["R_star_se"].fillna(0) ** 2) ** 0.5
-    broken = (known & (x < -errors * se_x - 1e-6)) | (y < -errors * se_y - 1e-6)
-    return found.assign(gap_x=x.where(known), gap_y=y)[broken & found["measured"]].reset_index(drop=True)
+    below = (known & (x < -errors * se_x - 1e-6)) | (y < -errors * se_y - 1e-6)
+    return found[(found["status"] == INVALID) | (found["measured"] & below)].reset_index(drop=True)
 
 
 HEADLINE = ("Dy", "Dy_se", "Dy_head", "Dy_mean", "Dy_mean_se")  # all other Dy_<name> are of a head, or of bins

@@ -58,14 +58,15 @@ def run(
         return
     outcome = engine.complete(suite, selection, how)
     unmade = f", {outcome.unmade} not begun" if outcome.unmade else ""
-    print(f"{outcome.done} points, {outcome.failed} failed{unmade}")
+    invalid = f", {outcome.invalid} invalid" if outcome.invalid else ""
+    print(f"{outcome.done} points, {outcome.failed} failed{invalid}{unmade}")
     if outcome.report:
         print(f"report: {outcome.report}")
     else:
         print(f"records: {outcome.folder / 'records'}")
     for sentence in filter(None, (outcome.trouble, engine.lost(outcome))):
         say(f"rdu-bench: {one_line(sentence)}", sys.stderr)
-    if outcome.failed or outcome.missing or outcome.trouble or outcome.unmade:
+    if outcome.failed or outcome.invalid or outcome.missing or outcome.trouble or outcome.unmade:
         raise typer.Exit(1)
 
 

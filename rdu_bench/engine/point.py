@@ -11,6 +11,7 @@ import torch
 
 from ..data import Dataset
 from ..model import Model
+from ..records.laws import judged
 from ..records.schema import SCHEMA
 from ..training.strategies import Attempt
 from . import provenance
@@ -27,7 +28,7 @@ def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, starte
     status, reason = (
         ("error", words(error)) if error or not trained else (trained.control.status, trained.control.reason)
     )
-    return {
+    record = {
         "schema": SCHEMA,
         "key": curve.key(attempt.sigma),
         "spec": curve.spec(attempt.sigma),
@@ -42,6 +43,9 @@ def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, starte
         "times": {"train_s": attempt.seconds, "measure_s": tables.get("measure_s", 0.0)},
         "provenance": provenance.of_run(device=curve.device, threads=curve.threads, started=started),
     }
+    record["status"], judgement = judged(record)
+    record["reason"] = judgement[:LONGEST] if judgement else judgement
+    return record
 
 
 def _traced(error: BaseException) -> str:

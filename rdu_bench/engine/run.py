@@ -18,7 +18,8 @@ from .. import _files, _paths
 from .._hash import digest
 from .._text import one_line, say
 from ..progress import watch
-from ..records.schema import FAILED
+from ..records.laws import judged
+from ..records.schema import BAD, FAILED, INVALID
 from ..records.store import Store, read_record
 from . import suite as suites
 from .expand import Selection, expand
@@ -70,6 +71,7 @@ class Outcome(NamedTuple):
     missing: int = 0  # points without a record, though the run went through all of them
     trouble: str | None = None  # why there is no report
     unmade: int = 0  # points that were not begun, for their data set's files are not here
+    invalid: int = 0  # points whose numbers break a law
 
 
 def run(
@@ -162,7 +164,7 @@ def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
     wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
     records = store.records()
     mine = [record for record in records if record["key"] in wanted]
-    failed = sum(record["status"] in FAILED for record in mine)
+    failed, invalid = (sum(judged(record)[0] in bad for record in mine) for bad in (FAILED, (INVALID,)))
     page, trouble = None, None
     if records:
         try:
@@ -173,7 +175,7 @@ def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
             if os.environ.get("RDU_BENCH_DEBUG"):
                 raise
             trouble = f"the report could not be drawn ({type(error).__name__}: {error})"
-    return Outcome(store.folder, len(mine), failed, page, len(wanted) - len(mine), trouble)
+    return Outcome(store.folder, len(mine), failed, page, len(wanted) - len(mine), trouble, invalid=invalid)
 
 
 def lost(outcome: Outcome) -> str | None:
@@ -189,7 +191,7 @@ def lost(outcome: Outcome) -> str | None:
 def _forget_failures(curves: list[Curve], store: Store) -> None:
     for spec in (curve.spec(sigma) for curve in curves for sigma in curve.sigmas):
         record = read_record(store.path(spec, digest(spec)))
-        if record is not None and record["status"] in FAILED:
+        if record is not None and record["status"] in BAD:
             store.forget(spec)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 from ..scores import Undefined
 from .codes import Codes
-from .found import Found
+from .found import Found, mean_and_error
 from .posteriors import Posteriors
 from .study import Study
 
@@ -21,15 +23,15 @@ def information(study: Study) -> Found:
         flat = Posteriors(study.model, view.rows(slice(2)), study.device).flat
         references = Posteriors(study.model, view.rows(slice(REFERENCES if flat else REPLAYED)), study.device)
         try:
-            low, log_n = contrasted(test, references)
+            each, log_n = contrasted(test, references)
         except (ValueError, StopIteration, RuntimeError) as error:
             raise Undefined(str(error) or "the model's code cannot be replayed") from error
-    return Found({"I_low": low, "log_N": log_n, "saturated": low > log_n - 1})
+    low, low_se = mean_and_error(each)
+    return Found({"I_low": low, "I_low_se": low_se, "log_N": log_n, "saturated": low > log_n - 1})
 
 
-def contrasted(test: Codes, posteriors: Posteriors) -> tuple[float, float]:
-    """I_low ≤ min(I, log N) and log N, in nats, with the N test points of `posteriors` as references."""
+def contrasted(test: Codes, posteriors: Posteriors) -> tuple[Tensor, float]:
+    """(N,) nats whose mean is I_low ≤ min(I, log N), and log N, with the test points of `posteriors` as references."""
     n = len(posteriors)
     pairs = posteriors.log_density(tuple(part[0, :n] for part in test.drawn)).double()
-    low = (pairs.diagonal() - pairs.logsumexp(1) + math.log(n)).mean()
-    return float(low), math.log(n)
+    return pairs.diagonal() - pairs.logsumexp(1) + math.log(n), math.log(n)

@@ -65,7 +65,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "receiver": Measurement(receiver, _fields(*NAMES)),
     "total correlation": Measurement(total_correlation, _fields("TC", "TC_se")),
     "bound on total correlation": Measurement(total_correlation_low, _fields("TC_low", "TC_low_se")),
-    "information": Measurement(information, _fields("I_low", "log_N", "saturated")),
+    "information": Measurement(information, _fields("I_low", "I_low_se", "log_N", "saturated")),
     "distortion": Measurement(
         distortion,
         _fields(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from .._hash import canonical
+from .laws import judged
 from .schema import Damaged, misfits
 from .store import Store
 
@@ -213,7 +214,8 @@ def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
     row["D_bits"] = None if values.get("D") is None else values["D"] / math.log(2)
     for name in ("structure", "nulls"):
         row[name] = to_json(record[name]).decode("utf-8") if record.get(name) else None
-    row |= {name: record.get(name) for name in ("key", "schema", "status", "reason", "path", "asked")}
+    row |= {name: record.get(name) for name in ("key", "schema", "path", "asked")}
+    row["status"], row["reason"] = judged(record)
     return row
 
 

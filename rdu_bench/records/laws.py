@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .schema import FAILED
+from .schema import FAILED, INVALID, MEASURED
 
 SLACK = 3.0  # standard errors
 OWN = 0.02  # nats: R* may exceed R_own by log(1/w) of its component
@@ -68,6 +68,14 @@ def check(record: Mapping[str, Any]) -> list[str]:
     return [*_cell(record), *_factors(record), *_structure(record), *_receiver(record)]
 
 
+def judged(record: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Status and reason of a record: its own, unless it has numbers that break a law, whatever it says of itself."""
+    status, reason = record["status"], record.get("reason")
+    if status in MEASURED and (broken := [*missing(record), *check(record)]):
+        return INVALID, "; ".join(broken)
+    return status, reason
+
+
 class Numbers(dict[str, Any]):
     """Fields of a table of which those that are null or missing are NaN, so that no law about them can break."""
 
@@ -95,7 +103,7 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
         if gap < -SLACK * error:
             yield f"D + R* = {d + rate:.3f} nats is below H(x) = {v['H_x']:.3f} by {-gap:.3f} (se {error:.3f})"
     if v.get("I_low") is not None:
-        if v["I_low"] > rate + SLACK * rate_se + 1e-6:
+        if v["I_low"] > rate + SLACK * _se(rate_se, v.get("I_low_se", 0.0)) + 1e-6:
             yield f"I_low = {v['I_low']:.3f} exceeds R* = {rate:.3f} nats"
         if v["I_low"] > v["log_N"] + 1e-6:
             yield f"I_low = {v['I_low']:.3f} exceeds log N = {v['log_N']:.3f} nats"

@@ -17,8 +17,10 @@ READABLE = (1, 2)  # 1 lacks `spec.sweep` and is otherwise the same
 PROTOCOL = 3  # raised whenever a number would come out differently; records of two protocols do not compare
 
 MEASURED = ("ok", "rate_missed", "unreachable", "collapsed")  # the point has numbers, whatever rate it ended at
+INVALID = "invalid"  # its numbers break a law, so that they are not what they are called; kept, shown, never ranked
 FAILED = ("diverged", "error")  # it has none, and counts as the null point
-STATUSES = (*MEASURED, *FAILED)
+BAD = (INVALID, *FAILED)  # what makes a run end with exit status 1, and counts as the null point on a board
+STATUSES = (*MEASURED, *BAD)
 
 TABLES = ("spec", "model", "data", "control", "values", "factors", "times", "provenance")
 REQUIRED = ("schema", "key", "status", *TABLES)
@@ -81,7 +83,21 @@ VERSION = Kind(f"a schema that this version reads, {' or '.join(map(str, READABL
 _OF_HEAD = {"H_y": NUMBER, "Hy_V": NUMBER, "Dy": NUMBER, "Dy_se": NUMBER, "IV": NUMBER, "IV_se": NUMBER}
 _VALUES = (
     *("R_own", "R_own_se", "R_own_mc", "R_own_mc_se", "R_own_train", "R_star", "R_star_se", "I_exact", "I_exact_se"),
-    *("TC", "TC_se", "TC_low", "TC_low_se", "I_low", "log_N", "D", "D_se", "D_null", "D_null_se", "D_own", "D_own_se"),
+    *(
+        "TC",
+        "TC_se",
+        "TC_low",
+        "TC_low_se",
+        "I_low",
+        "I_low_se",
+        "log_N",
+        "D",
+        "D_se",
+        "D_null",
+        "D_null_se",
+        "D_own",
+        "D_own_se",
+    ),
     *("D_train", "D_star", "D_star_se", "D_per_dim", "D_bits_per_dim", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se"),
     *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R"),
     *("replay_gap", "draws_z", "density_gap", "memory_gap", "pairs_gap"),

@@ -91,6 +91,6 @@ def failed(table: pd.DataFrame) -> tuple[list[dict[str, Any]], int]:
         who = ", ".join(map(str, seeds[:8])) + (f" and {len(seeds) - 8} more" if len(seeds) > 8 else "")
         about = {"dataset": dataset, "name": name, "status": status, "reason": reason}
         out.append({**about, "points": len(part), "targets": shown_targets, "seeds": who})
-    order = {"error": 0, "diverged": 1, "collapsed": 2, "unreachable": 3, "rate_missed": 4}
-    out.sort(key=lambda line: (order.get(str(line["status"]), -1), -int(line["points"])))
+    order = {"invalid": -1, "error": 0, "diverged": 1, "collapsed": 2, "unreachable": 3, "rate_missed": 4}
+    out.sort(key=lambda line: (order.get(str(line["status"]), -2), -int(line["points"])))
     return out[:LINES], max(0, len(out) - LINES)

@@ -12,6 +12,7 @@ from rdu_bench.budget import Budget
 from rdu_bench.engine.curve import give_up, run_curve
 from rdu_bench.engine.kept import load_model
 from rdu_bench.engine.spec import Curve
+from rdu_bench.records import laws
 from rdu_bench.records.flatten import load_results
 from rdu_bench.records.store import Store
 from rdu_bench.training import Training, train_at
@@ -135,6 +136,17 @@ def test_a_file_that_leaves_when_it_is_imported_is_the_record_of_every_point(pla
 def test_a_data_set_that_leaves_is_the_record_of_every_point(planted, tmp_path):
     run_curve(curve("sound", dataset_params={"leave": True}), Store(tmp_path))
     assert ["exit" in r["reason"] for r in Store(tmp_path).records()] == [True] * 2
+
+
+def test_a_point_whose_numbers_break_a_law_is_invalid_and_says_which(planted, tmp_path, monkeypatch):
+    monkeypatch.setitem(laws.LIMITS, "replay_gap", -1.0)
+    store = Store(tmp_path)
+    run_curve(curve("sound", sigmas=(None,)), store)
+    [record] = store.records()
+    assert record["status"] == "invalid" and "under another x" in record["reason"]
+    assert record["control"]["status"] == "ok" and record["values"]["D"] > 0
+    monkeypatch.undo()
+    assert laws.judged(record)[0] == "invalid"  # until it is made again
 
 
 def test_numbers_that_one_test_point_cannot_give_are_null_with_a_reason(planted, tmp_path):
