@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from ..model import Batch, Block, Code, Model, flatten
+from .spaces import Sent, is_one_hot, sent_blocks
 
 CHUNK = 512  # examples encoded at once
 NO_DECODER = "the model has no decoder of x"
@@ -25,6 +26,7 @@ class Codes:
     side: Tensor  # (S, N, e) side information, which decoders are given as well; e may be 0
     log_q: Tensor  # (S, N) log q(z|x), all blocks
     log_p: Tensor  # (S, N) log of the model's own marginal at z
+    expected: dict[str, Tensor]  # (S, N) a block, its part of log_p
     rate: dict[str, Tensor]  # (S, N) a block, as the model charges it
     continuous: Tensor  # (S, N, c) continuous draws side by side, c may be 0
     symbols: Tensor  # (S, N, P) discrete draws by position, those of side information last; P may be 0
@@ -36,6 +38,7 @@ class Codes:
     names: tuple[str, ...]  # (c + own,) of the latents, in that order
     distortion: Tensor | None  # (S, N) −log p(x|z) of the model's own decoder
     undecoded: str  # why there is no distortion
+    sent_blocks: tuple[Sent, ...] = ()  # what else is known of each block
 
     def __len__(self) -> int:
         return self.z.shape[1]
@@ -72,9 +75,10 @@ def draw(model: Model, view: Examined, draws: int, *, device: str = "cpu", decod
 
     With `decode` the model's own decoder is asked for −log p(x|z); what it raises is in `Codes.undecoded`.
     """
-    return _draws_together(
+    found = _draws_together(
         [_side_by_side([_one(model, part.to(device), decode) for part in view.chunks(CHUNK)]) for _ in range(draws)]
     )
+    return replace(found, sent_blocks=sent_blocks(model, next(iter(view.chunks(CHUNK))).to(device)))
 
 
 def log_density(density: Distribution, z: Tensor) -> Tensor:
@@ -101,23 +105,25 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
     n = len(x)
     symbols, sizes = [], []
     for block in sorted(blocks, key=lambda b: b.side):
-        if block.discrete:
+        if is_one_hot(block):
             hot = block.drawn.reshape(n, -1, block.drawn.shape[-1])
             symbols.append(hot.argmax(-1))
             sizes += [hot.shape[-1]] * hot.shape[1]
     side = [block.sample for block in blocks if block.side]
-    smooth = [block.drawn.flatten(1) for block in blocks if not block.discrete]
+    smooth = [block.drawn.flatten(1).to(x) for block in blocks if not is_one_hot(block)]
     own = [block for block in blocks if not block.side]
     means = [mean_of(block).flatten(1) for block in own]
     likeliest = [
-        mean_of(block).reshape(n, -1, block.drawn.shape[-1]).argmax(-1).to(x) for block in own if block.discrete
+        mean_of(block).reshape(n, -1, block.drawn.shape[-1]).argmax(-1).to(x) for block in own if is_one_hot(block)
     ]
     distortion, undecoded = _decoded(model, code, x) if decode and model.decodes else (None, NO_DECODER)
+    expected = {name: log_density(block.p, block.drawn) for name, block in code.items()}
     return Codes(
         z=flatten(code),
         side=torch.cat(side, -1) if side else x.new_zeros(n, 0),
         log_q=total([log_density(block.q, block.drawn) for block in blocks]),
-        log_p=total([log_density(block.p, block.drawn) for block in blocks]),
+        log_p=total(list(expected.values())),
+        expected=expected,
         rate={name: block.rate for name, block in code.items()},
         continuous=torch.cat(smooth, -1) if smooth else x.new_zeros(n, 0),
         symbols=torch.cat(symbols, -1) if symbols else torch.zeros(n, 0, dtype=torch.int64, device=x.device),
@@ -125,7 +131,7 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
         own=sum(part.shape[-1] for part in likeliest),
         drawn=tuple(block.drawn for block in blocks),
         mean=torch.cat(means, -1),
-        centre=torch.cat([m for m, block in zip(means, own, strict=True) if not block.discrete] + likeliest, -1),
+        centre=torch.cat([m for m, block in zip(means, own, strict=True) if not is_one_hot(block)] + likeliest, -1),
         names=tuple(_names(code, False)) + tuple(_names(code, True)),
         distortion=distortion,
         undecoded=undecoded,
@@ -142,7 +148,7 @@ def _decoded(model: Model, code: Code, x: Tensor) -> tuple[Tensor | None, str]:
 def _names(code: Code, discrete: bool) -> Iterator[str]:
     """Latents of one kind: `z[0]`, or `y` where a block has only one."""
     for name, block in code.items():
-        if block.discrete == discrete and not block.side:
+        if is_one_hot(block) == discrete and not block.side:
             size = math.prod(block.drawn.shape[1:-1]) if discrete else block.drawn[0].numel()
             yield from (name if size == 1 else f"{name}[{i}]" for i in range(size))
 
@@ -166,6 +172,7 @@ def _merge(parts: list[Codes], join: Callable[[list[Tensor]], Tensor]) -> Codes:
         side=joined("side"),
         log_q=joined("log_q"),
         log_p=joined("log_p"),
+        expected={name: join([part.expected[name] for part in parts]).cpu() for name in first.expected},
         rate={name: join([part.rate[name] for part in parts]).cpu() for name in first.rate},
         continuous=joined("continuous"),
         symbols=joined("symbols"),

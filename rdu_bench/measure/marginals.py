@@ -1,56 +1,55 @@
 """R* = E KL(q(z|x) ‖ m*): the rate under the best marginal that can be refitted after training.
 
-m* = Σ_k w_k m_k stacks the model's own marginal, Gaussians, mixtures, histograms of symbols and the aggregate of
-training posteriors.  Components see training codes, weights see validation codes, and test codes are only scored,
-so R* ≥ I(x; z) in expectation, whatever the components are.
+m* = Σ_k w_k m_k stacks the model's own marginal, Gaussians, mixtures, histograms of symbols, the aggregate of training
+posteriors, and for codes of several blocks a product of stacks, one a block.  Every component is a density by the same
+measure as q: which there are depends on the space in which the draws of a block lie.
+
+Components see training codes, weights and smoothness see validation codes, and test codes are only scored, so
+R* ≥ I(x; z) in expectation, whatever the components are.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from ..scores import Undefined
-from .codes import Codes, Splits
+from .charts import Placed, atoms, chart, fewer_dimensions, together
+from .codes import Splits
+from .gaussians import Component, Mixture, gaussians, normal, of_space, regression
+from .histograms import histograms
 from .posteriors import Posteriors
+from .spaces import Space
 
-Component = Callable[[Codes], Tensor]  # codes → (S, N) log-density
 LEAST = 1e-6  # weight of a component
 CLASSWISE = 20  # most symbols for which the continuous part gets a density of its own
-JITTER = 1e-6
+BY_BLOCK = "by block"
 
 
-class Mixture:
-    """A fitted mixture of full Gaussians over continuous latents, each divided by its `scale` (c,)."""
+class Judged(NamedTuple):
+    """Log-densities of one component, (S, N) nats: of validation codes, and of test codes."""
 
-    def __init__(self, fitted: GaussianMixture, scale: Tensor):
-        self.fitted, self.scale = fitted, scale
-
-    def __call__(self, codes: Codes) -> Tensor:
-        """(S, N) log-density."""
-        return (self._joint(codes.continuous.flatten(0, 1)) - self.scale.log().sum()).reshape(codes.log_q.shape)
-
-    def dependence(self, z: Tensor) -> Tensor:
-        """(n, c) → (n,) log m(z) − Σ_j log m(z_j): its mean under m is the total correlation of m, nats."""
-        u = (z.double() / self.scale)[:, None]  # (n, 1, c)
-        mean, variance = (torch.from_numpy(part) for part in (self.fitted.means_, self._variances))
-        each = -0.5 * ((u - mean).square() / variance + (2 * math.pi * variance).log())  # (n, K, c)
-        single = (each + torch.from_numpy(self.fitted.weights_).log()[:, None]).logsumexp(1)
-        return self._joint(z) - single.sum(1)
+    val: Tensor
+    test: Tensor
 
     @property
-    def _variances(self) -> np.ndarray:
-        """(K, c)."""
-        return np.diagonal(self.fitted.covariances_, axis1=1, axis2=2).copy()
+    def not_numbers(self) -> int:
+        return int(self.val.isnan().sum() + self.test.isnan().sum())
 
-    def _joint(self, z: Tensor) -> Tensor:
-        return torch.from_numpy(self.fitted.score_samples((z.double() / self.scale).numpy()))
+
+class Parts(NamedTuple):
+    """Codes of the three splits, in coordinates."""
+
+    train: Placed
+    val: Placed
+    test: Placed
+
+    def judge(self, density: Component) -> Judged:
+        """A density that needs no validation of its own."""
+        return Judged(density(self.val), density(self.test))
 
 
 class Marginal(NamedTuple):
@@ -66,31 +65,49 @@ class Marginal(NamedTuple):
 def refit(codes: Splits, mixtures: Sequence[int], seed: int, aggregates: Mapping[str, Posteriors]) -> Marginal:
     """The stacked marginal of codes: fitted on train, weighed on val, scored on test.
 
-    A component whose density is not finite for some code of val or test is left out.  Raises `Undefined` when none is
-    left.
+    A component that is no density beside q, or whose density is not a number for some code of val or test, is left
+    out.  Raises `Undefined` when none is left, and for draws on a set of fewer dimensions than log q is a density in.
     """
-    candidates: dict[str, Component] = {"own": lambda codes: codes.log_p}
-    candidates |= {name: posteriors.aggregate for name, posteriors in aggregates.items()}
-    candidates |= _fitted(codes.train, mixtures, seed)
-    on_val = {name: density(codes.val).double() for name, density in candidates.items()}
-    on_test = {name: density(codes.test).double() for name, density in candidates.items()}
-    left_out = {}
-    for name in candidates:
-        wrong = int(on_val[name].isnan().sum() + on_test[name].isnan().sum())
-        if wrong:
+    candidates: dict[str, Judged] = {}
+    left_out: dict[str, str] = {}
+    if mixing := next((sent.mixing for sent in codes.train.sent_blocks if sent.mixing), ""):
+        left_out["own"] = mixing
+    else:
+        candidates["own"] = Judged(codes.val.log_p.double(), codes.test.log_p.double())
+    for name, posteriors in aggregates.items():
+        candidates[name] = Judged(*(posteriors.aggregate(part).double() for part in (codes.val, codes.test)))
+    blocks, reasons = _in_coordinates(codes)
+    mixture = None
+    if reasons:
+        left_out["fitted"] = "; ".join(reasons)
+    else:
+        fitted, mixture = _fitted(codes, blocks, mixtures, seed)
+        candidates |= fitted
+    if len(blocks) > 1:
+        candidates[BY_BLOCK] = _by_block(codes, blocks, mixtures, seed)
+    for name, judged in candidates.items():
+        if wrong := judged.not_numbers:
             left_out[name] = f"its log-density of {wrong} drawn codes is not a number"
-    components = [name for name in candidates if name not in left_out]
+    components = {name: judged for name, judged in candidates.items() if name not in left_out}
     if not components:
-        raise Undefined("no marginal has a density that is a number for all codes")
-    weights = _weigh(torch.stack([on_val[name] for name in components]).flatten(1))
-    log_q, scored = codes.test.log_q.double(), torch.stack([on_test[name] for name in components])
+        raise Undefined(f"no marginal has a density that is a number for all codes ({'; '.join(left_out.values())})")
+    weights, stacked = _stack(components)
+    log_q = codes.test.log_q.double()
     return Marginal(
-        rate=log_q - (scored + weights.log()[:, None, None]).logsumexp(0),
-        parts={name: log_q - on_test[name] for name in components},
+        rate=log_q - stacked.test,
+        parts={name: log_q - judged.test for name, judged in components.items()},
         weights=dict(zip(components, weights.tolist(), strict=True)),
         left_out=left_out,
-        mixture=next((c for c in reversed(candidates.values()) if isinstance(c, Mixture)), None),
+        mixture=mixture,
     )
+
+
+def _stack(components: Mapping[str, Judged]) -> tuple[Tensor, Judged]:
+    """Weights (K,) by validation, and the mixture of components."""
+    val, test = (torch.stack(parts) for parts in zip(*components.values(), strict=True))
+    weights = _weigh(val.flatten(1))
+    each = weights.log()[:, None, None]
+    return weights, Judged((val + each).logsumexp(0), (test + each).logsumexp(0))
 
 
 def _weigh(log_density: Tensor, iterations: int = 200) -> Tensor:
@@ -102,111 +119,117 @@ def _weigh(log_density: Tensor, iterations: int = 200) -> Tensor:
     return weights / weights.sum()
 
 
-def _fitted(train: Codes, mixtures: Sequence[int], seed: int) -> dict[str, Component]:
-    smooth = _gaussians(train, mixtures, seed) if train.continuous.shape[-1] else {}
-    coded = _histograms(train) if train.sizes else {}
-    if not coded:
-        return smooth
-    if not smooth:
-        return coded
-    both: dict[str, Component] = {
-        f"{a}×{b}": _product(first, second) for a, first in coded.items() for b, second in smooth.items()
-    }
-    if len(train.sizes) == 1 and train.sizes[0] <= CLASSWISE:
-        both["classwise"] = _classwise(train, coded["histogram"])
-    return both
+def _in_coordinates(codes: Splits) -> tuple[list[Parts | None], list[str]]:
+    """Every block in coordinates, None where there are none, and why not.
 
-
-def _product(first: Component, second: Component) -> Component:
-    return lambda codes: first(codes) + second(codes)
-
-
-def _gaussians(train: Codes, mixtures: Sequence[int], seed: int) -> dict[str, Component]:
-    z = train.continuous.flatten(0, 1).double()
-    found: dict[str, Component] = {
-        "diagonal": _normal(z.mean(0), torch.diag(z.var(0))),
-        "full": _normal(z.mean(0), torch.cov(z.T).reshape(z.shape[1], z.shape[1])),
-    }
-    once = train.continuous[0].double()
-    scale = once.std(0).clamp(min=1e-8)
-    for k in mixtures:
-        if len(once) < 10 * k:
+    Raises `Undefined` where log q cannot be the density of the draws.
+    """
+    blocks: list[Parts | None] = []
+    reasons = []
+    for i, sent in enumerate(codes.train.sent_blocks):
+        if sent.space == "unknown":
+            reasons.append(f"the space of block {sent.name} is not known, nor the measure that its density goes by")
+            blocks.append(None)
             continue
-        mixture = GaussianMixture(
-            k, reg_covar=1e-4, random_state=seed % 2**32, max_iter=60, tol=1e-2, init_params="k-means++"
-        )
-        mixture.fit((once / scale).numpy())
-        found[f"mixture-{k}"] = Mixture(mixture, scale)
-    return found
+        place = chart(sent.space, codes.train.drawn[i])
+        placed = Parts(*(place(part.drawn[i]) for part in codes))
+        if fewer_dimensions(placed.train):
+            raise Undefined(f"draws of block {sent.name} lie on a flat set of fewer dimensions than log q(z|x) is of")
+        if repeated := atoms(placed.train):
+            reasons.append(f"draws of block {sent.name} repeat each other, so that they have no density")
+        blocks.append(None if repeated else placed)
+    return blocks, reasons
 
 
-def _normal(mean: Tensor, covariance: Tensor) -> Component:
-    floor = JITTER * covariance.diagonal().mean().clamp(min=1e-12)
-    factor = torch.linalg.cholesky(covariance + floor * torch.eye(len(mean), dtype=mean.dtype))
-    constant = 0.5 * len(mean) * math.log(2 * math.pi) + factor.diagonal().log().sum()
+def _fitted(
+    codes: Splits, blocks: Sequence[Parts | None], mixtures: Sequence[int], seed: int
+) -> tuple[dict[str, Judged], Mixture | None]:
+    """Densities of all blocks at once, side information last, and the largest mixture where all latents are real."""
+    order = sorted(range(len(blocks)), key=lambda i: codes.train.sent_blocks[i].side)
+    whole = _joined([part for i in order if (part := blocks[i]) is not None])
+    candidates, mixture = _candidates(whole, mixtures, seed)
+    if len(blocks) == 1:
+        sent = codes.train.sent_blocks[0]
+        candidates |= _of_space(whole, sent.space, codes.train.drawn[0])
+    real = all(sent.space == "real" for sent in codes.train.sent_blocks)
+    return candidates, mixture if real else None
 
-    def log_density(codes: Codes) -> Tensor:
-        u = torch.linalg.solve_triangular(factor, (codes.continuous.double() - mean).flatten(0, 1).T, upper=False)
-        return (-0.5 * u.square().sum(0) - constant).reshape(codes.log_q.shape)
 
-    return log_density
+def _joined(blocks: Sequence[Parts]) -> Parts:
+    return Parts(*(together(parts) for parts in zip(*blocks, strict=True)))
 
 
-def _histograms(train: Codes) -> dict[str, Component]:
-    """Over symbols (S, N, P): uniform, one histogram a position, and each position given the one before."""
-    seen = train.symbols.flatten(0, 1)
-    nats = sum(math.log(k) for k in train.sizes)
-    single = [_smoothed(torch.bincount(seen[:, i], minlength=k).double()) for i, k in enumerate(train.sizes)]
-
-    def histogram(codes: Codes) -> Tensor:
-        return torch.stack([log_p[codes.symbols[..., i]] for i, log_p in enumerate(single)]).sum(0)
-
-    found: dict[str, Component] = {
-        "uniform": lambda codes: torch.full(codes.log_q.shape, -nats, dtype=torch.float64),
-        "histogram": histogram,
+def _candidates(parts: Parts, mixtures: Sequence[int], seed: int) -> tuple[dict[str, Judged], Mixture | None]:
+    """Fitted densities of codes in coordinates, and the largest mixture of those that are continuous."""
+    smooth = gaussians(parts.train, mixtures, seed) if parts.train.real.shape[-1] else {}
+    coded = histograms(parts.train, parts.val) if parts.train.sizes else {}
+    mixture = next((c for c in reversed(smooth.values()) if isinstance(c, Mixture)), None)
+    of_reals = {name: parts.judge(density) for name, density in smooth.items()}
+    of_symbols = {name: Judged(fit.weighed(parts.val), fit.scored(parts.test)) for name, fit in coded.items()}
+    if not smooth or not coded:
+        return of_reals or of_symbols, mixture
+    both = {
+        f"{a}×{b}": Judged(
+            first.val + second.val - parts.val.volume, first.test + second.test - parts.test.volume
+        )  # each has the volume in it
+        for a, first in of_symbols.items()
+        for b, second in of_reals.items()
     }
-    sizes = train.sizes
-    if len(sizes) > 1:
-        steps = []
-        for i in range(1, len(sizes)):
-            joint = torch.bincount(seen[:, i - 1] * sizes[i] + seen[:, i], minlength=sizes[i - 1] * sizes[i])
-            prior = sizes[i] * 0.5 * single[i].exp()  # a row never seen falls back on the histogram
-            steps.append(_normalise(joint.double().reshape(sizes[i - 1], sizes[i]) + prior))
-
-        def chain(codes: Codes) -> Tensor:
-            s = codes.symbols
-            first = single[0][s[..., 0]]
-            return first + sum(step[s[..., i], s[..., i + 1]] for i, step in enumerate(steps))
-
-        found["chain"] = chain
-    return found
+    if len(parts.train.sizes) == 1 and parts.train.sizes[0] <= CLASSWISE:
+        both["classwise"] = _classwise(parts, of_symbols["histogram"])
+    return both, None
 
 
-def _smoothed(counts: Tensor) -> Tensor:
-    return _normalise(counts + 0.5)
+def _of_space(parts: Parts, space: Space, drawn: Tensor) -> dict[str, Judged]:
+    return {name: parts.judge(density) for name, density in of_space(space, drawn).items()}
 
 
-def _normalise(counts: Tensor) -> Tensor:
-    """Log-probabilities over the last axis."""
-    return (counts / counts.sum(-1, keepdim=True)).log()
-
-
-def _classwise(train: Codes, symbol: Component) -> Component:
+def _classwise(parts: Parts, symbol: Judged) -> Judged:
     """The continuous part as one full Gaussian for every value of the only symbol, shrunk to all of them."""
-    z, k = train.continuous.flatten(0, 1).double(), train.symbols.flatten()
+    z, k = parts.train.real.flatten(0, 1), parts.train.symbols.flatten()
     d = z.shape[1]
     pooled = torch.cov(z.T).reshape(d, d)
     densities = []
-    for value in range(train.sizes[0]):
+    for value in range(parts.train.sizes[0]):
         part = z[k == value]
         if len(part) < 2:
-            densities.append(_normal(z.mean(0), pooled))
+            densities.append(normal(z.mean(0), pooled))
             continue
         strength = (d + 2) / (len(part) + d + 2)
-        densities.append(_normal(part.mean(0), (1 - strength) * torch.cov(part.T).reshape(d, d) + strength * pooled))
+        densities.append(normal(part.mean(0), (1 - strength) * torch.cov(part.T).reshape(d, d) + strength * pooled))
 
-    def log_density(codes: Codes) -> Tensor:
-        each = torch.stack([density(codes) for density in densities])
-        return each.gather(0, codes.symbols[..., 0][None])[0] + symbol(codes)
+    def log_density(placed: Placed) -> Tensor:
+        each = torch.stack([density(placed) for density in densities])
+        return each.gather(0, placed.symbols[..., 0][None])[0] - placed.volume
 
-    return log_density
+    smooth = parts.judge(log_density)
+    return Judged(smooth.val + symbol.val, smooth.test + symbol.test)
+
+
+def _by_block(codes: Splits, blocks: Sequence[Parts | None], mixtures: Sequence[int], seed: int) -> Judged:
+    """∏_b Σ_k w_bk m_bk(z_b | blocks sent before): a stack of its own for every block.
+
+    Beside the model's own conditional stand densities of that block alone, and a Gaussian about a linear function of
+    the blocks before.  Each factor is a density given what was sent before it, so the product is one.
+    """
+    stacks = [_stack(dict(_of_block(codes, blocks, i, mixtures, seed)))[1] for i in range(len(blocks))]
+    return Judged(*(torch.stack(parts).sum(0) for parts in zip(*stacks, strict=True)))
+
+
+def _of_block(
+    codes: Splits, blocks: Sequence[Parts | None], i: int, mixtures: Sequence[int], seed: int
+) -> Iterator[tuple[str, Judged]]:
+    """Densities of block i given those before it."""
+    sent, here = codes.train.sent_blocks[i], blocks[i]
+    own = Judged(*(part.expected[sent.name].double() for part in (codes.val, codes.test)))
+    if not sent.mixing and not own.not_numbers:
+        yield "own", own
+    if here is None:
+        return
+    yield from _candidates(here, mixtures, seed)[0].items()
+    yield from _of_space(here, sent.space, codes.train.drawn[i]).items()
+    before = [part for part in blocks[:i] if part is not None and part.train.real.shape[-1]]
+    if before and here.train.real.shape[-1]:
+        earlier = _joined(before)
+        density = regression(here.train, earlier.train)
+        yield "linear", Judged(density(here.val, earlier.val), density(here.test, earlier.test))

@@ -13,6 +13,7 @@ from torch.distributions import Distribution, Normal
 from ..data import Examples, View
 from ..model import Batch, Block, Code, Model, replay
 from .codes import CHUNK, Codes, log_density, mean_of, total
+from .spaces import is_one_hot
 
 HALF_LOG_2PI = 0.9189385332046727
 PAIRS = 2_000_000  # numbers held at once by all-pairs densities
@@ -21,8 +22,8 @@ PAIRS = 2_000_000  # numbers held at once by all-pairs densities
 class Posteriors:
     """q(z|x_m) of M examples, evaluated at any codes: the stuff of aggregate posteriors.
 
-    Where no block depends on the draw of another, densities are those of M stored distributions; otherwise every
-    code is sent again under every example.
+    Where no block depends on the draw of another, and a density takes many codes at once, densities are those of M
+    stored distributions; otherwise every code is sent again under every example.
     """
 
     @torch.no_grad()
@@ -34,6 +35,11 @@ class Posteriors:
 
     def __len__(self) -> int:
         return len(self.view)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the density of every latent alone has a closed form."""
+        return self.flat and all(_closed(block) for block in self.stored[0].values())
 
     @torch.no_grad()
     def log_density(self, drawn: tuple[Tensor, ...]) -> Tensor:
@@ -53,11 +59,11 @@ class Posteriors:
 
     @torch.no_grad()
     def singles(self, codes: Codes) -> Tensor:
-        """(c + P, N) log (1/M) Σ_m q(z_j|x_m) of every latent alone, at the first draw; where `flat` only."""
+        """(c + P, N) log (1/M) Σ_m q(z_j|x_m) of every latent alone, at the first draw; where `closed` only."""
         smooth, hot = [], []
         for parts, draws in zip(zip(*(code.values() for code in self.stored), strict=True), codes.drawn, strict=True):
             first = draws[0].to(self.device)
-            if parts[0].discrete:
+            if is_one_hot(parts[0]):
                 logits = torch.cat([_logits(part).reshape(len(part.rate), -1, first.shape[-1]) for part in parts])
                 pooled = logits.logsumexp(0) - math.log(len(self))  # (P, K)
                 hot += [(first.reshape(len(first), *pooled.shape) * pooled).sum(-1).T]
@@ -106,8 +112,28 @@ def _independent(model: Model, batch: Batch) -> bool:
             torch.manual_seed(seed)
             codes.append(model.encode(batch))
     pairs = list(zip(codes[0].values(), codes[1].values(), strict=True))
-    known = all(a.discrete or _is_normal(a.q) for a, _ in pairs)
-    return known and all(torch.equal(mean_of(a), mean_of(b)) for a, b in pairs)
+    return all(_same_density(a, b) and (_closed(a) or _takes_many(a)) for a, b in pairs)
+
+
+def _same_density(a: Block, b: Block) -> bool:
+    if _closed(a):
+        return torch.equal(mean_of(a), mean_of(b))
+    return torch.equal(log_density(a.q, b.drawn), log_density(b.q, b.drawn))
+
+
+def _closed(block: Block) -> bool:
+    """Whether `_pairwise` has a closed form."""
+    return is_one_hot(block) or _is_normal(block.q)
+
+
+def _takes_many(block: Block) -> bool:
+    """Whether a density gives (n, m) of n codes under m examples by broadcasting."""
+    try:
+        pairs = _broadcast(block, block.drawn)
+    except Exception:  # of whoever wrote the density
+        return False
+    n = len(block.drawn)
+    return pairs.shape == (n, n) and torch.allclose(pairs.diagonal(), log_density(block.q, block.drawn), atol=1e-4)
 
 
 def _is_normal(q: Distribution) -> bool:
@@ -123,9 +149,17 @@ def _logits(block: Block) -> Tensor:
 
 def _pairwise(block: Block, z: Tensor) -> Tensor:
     """(n, m) log q(z_n|x_m) of one block."""
-    if block.discrete:
+    if is_one_hot(block):
         return z.flatten(1) @ _logits(block).flatten(1).T
+    if not _is_normal(block.q):
+        return _broadcast(block, z)
     mean, scale = block.q.mean.flatten(1).double(), block.q.stddev.flatten(1).double()
     z, w = z.flatten(1).double(), scale**-2
     quadratic = z.square() @ w.T - 2 * z @ (mean * w).T + (mean.square() * w).sum(-1)
     return (-0.5 * quadratic - (scale.log() + HALF_LOG_2PI).sum(-1)).float()
+
+
+def _broadcast(block: Block, z: Tensor) -> Tensor:
+    """The same by asking q for every pair."""
+    log_q = block.q.log_prob(z[:, None])
+    return log_q.reshape(len(z), len(block.rate), -1).sum(-1)

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..scores import Undefined
 from .codes import Codes
 from .found import Found, averaged
-from .marginals import Mixture
+from .gaussians import Mixture
 from .posteriors import Posteriors
 from .study import Study
 
@@ -25,6 +25,8 @@ def total_correlation(study: Study) -> Found:
     population = study.aggregates.get("population")
     if population is None:
         raise Undefined("the population is not finite and known, or blocks depend on each other's draws")
+    if not population.closed:
+        raise Undefined("q(z|x) has no closed form latent by latent")
     return Found(averaged("TC", exact(study.codes.test, population)[None]))
 
 
