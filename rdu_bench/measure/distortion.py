@@ -40,7 +40,8 @@ class Decoded(NamedTuple):
 def distortion(study: Study) -> Found:
     """D_null, D_own, D_star and D, the best of them on validation, in nats; and D + R* − H(x) where H(x) is known.
 
-    A decoder that fails, or whose −log p(x|z) is not finite somewhere, is no candidate for D, and `nulls` says so.
+    A decoder that fails, or whose −log p(x|z) is not finite somewhere, is no candidate for D, and `nulls` says
+    so; `D_own_lost` counts the examples.
     """
     nothing = null(study)
     own, nulls = _own(study)
@@ -49,6 +50,9 @@ def distortion(study: Study) -> Found:
     values: dict[str, Any] = {**averaged("D_null", nothing.test), "D_own": None, "D_own_se": None, "D_train": None}
     values |= {"D_star": None, "D_star_se": None, "D_star_kind": None, "elbo_gen_D": None}
     vectors, candidates = {}, {"null": nothing}
+    values["D_own_lost"] = _lost(study)
+    if values["D_own_lost"] is None:
+        nulls["D_own_lost"] = nulls["D_own"]
     if own is not None:
         candidates["own"] = own
         values |= averaged("D_own", own.test)
@@ -85,6 +89,12 @@ def _own(study: Study) -> tuple[Decoded | None, dict[str, str]]:
     if found.trouble:
         return None, {"D_own": f"{found.trouble}, so the model's own decoder is no candidate for D"}
     return found, {}
+
+
+def _lost(study: Study) -> int | None:
+    """How many examples of all splits the model's own decoder gives no finite number for; None where it has none."""
+    given = [part.distortion for part in study.codes if part.distortion is not None]
+    return sum(int((~nats.isfinite()).any(0).sum()) for nats in given) if given else None
 
 
 def _probes(study: Study, own: bool) -> tuple[dict[str, Decoded], dict[str, str]]:

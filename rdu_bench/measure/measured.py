@@ -70,7 +70,16 @@ MEASUREMENTS: dict[str, Measurement] = {
         distortion,
         _fields(
             *(f"{name}{se}" for name in D for se in ("", "_se")),
-            *("D_train", "D_star_kind", "D_source", "D_per_dim", "D_bits_per_dim", "elbo_gen_D", "likelihood"),
+            *(
+                "D_train",
+                "D_star_kind",
+                "D_source",
+                "D_per_dim",
+                "D_bits_per_dim",
+                "elbo_gen_D",
+                "likelihood",
+                "D_own_lost",
+            ),
         ),
     ),
     "entropy": Measurement(entropy, _fields("H_x", "H_x_kind")),

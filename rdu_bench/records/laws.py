@@ -124,6 +124,8 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
     size = math.prod(record["data"].get("shape") or [math.nan])
     if abs(v["D_bits_per_dim"] * size * math.log(2) - d) > 1e-4 * max(1.0, abs(d)):
         yield f"D_bits_per_dim = {v['D_bits_per_dim']:.5f} is not D = {d:.4f} nats over {size} dimensions"
+    if v["D_own_lost"] > 0:
+        yield f"the model's own decoder gives no finite number for {v['D_own_lost']} examples"
     if d > v["D_null"] + SLACK * _se(d_se, v["D_null_se"]):
         yield f"D = {d:.3f} is worse than D_null = {v['D_null']:.3f} nats, which needs no code"
     sigma, error = record["control"].get("sigma"), record["control"].get("rate_err")

@@ -99,7 +99,7 @@ _VALUES = (
         "D_own_se",
     ),
     *("D_train", "D_star", "D_star_se", "D_per_dim", "D_bits_per_dim", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se"),
-    *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R"),
+    *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R", "D_own_lost"),
     *("replay_gap", "draws_z", "density_gap", "memory_gap", "pairs_gap"),
 )
 _FACTOR = (

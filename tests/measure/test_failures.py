@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from worlds import Coins, Wires, study
+from worlds import Coins, Wires, as_record, study
 
 from rdu_bench.api import bernoulli, gaussian, transmit
 from rdu_bench.measure import MEASUREMENTS, measure
 from rdu_bench.measure import heads as reading
 from rdu_bench.measure import measured as merging
 from rdu_bench.measure import study as studying
+from rdu_bench.records.laws import check
 from rdu_bench.scores import Undefined
 
 PLANTED = "RuntimeError: planted"
@@ -171,7 +172,8 @@ def test_a_decoder_that_is_not_finite_on_a_few_pictures_is_no_candidate_and_this
     found = measured(data, Torn(1.5), probe_steps=20)
     assert wrong > 0 and found.values["D_own"] is None and found.values["D_own_se"] is None
     assert f"not finite on {wrong} of {len(data.splits[part])} examples of {part}" in found.nulls["D_own"]
-    assert found.nulls["elbo_gen_D"] == found.nulls["D_own"]
+    assert found.nulls["elbo_gen_D"] == found.nulls["D_own"] and found.values["D_own_lost"] == wrong
+    assert f"no finite number for {wrong} examples" in " ".join(check(as_record(found, data)))
     assert math.isfinite(found.values["D"]) and found.values["D_source"] in ("probe", "null")
     assert "D_own_i" not in found.vectors and np.isfinite(found.vectors["D_i"]).all()
     assert without_a_reason(found) == []
