@@ -24,7 +24,7 @@ from .data import (
 )
 from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
 from .nn.critics import Adversary, Average, Critic
-from .nn.densities import bernoulli, gaussian, one_hot, product
+from .nn.densities import bernoulli, gaussian, one_hot, product, sphere
 from .nn.divergences import (
     covariance,
     gaussian_kernel,
@@ -69,5 +69,5 @@ __all__ = [
     "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
     "label_block", "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between",
     "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "select_component",
-    "total_correlation", "total_rate", "transmit", "write_file",
+    "sphere", "total_correlation", "total_rate", "transmit", "write_file",
 ]

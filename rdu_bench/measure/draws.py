@@ -12,7 +12,10 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, biject_to, constraints
 
 from ..model import Batch, Block, Model, replay
+from ..nn.densities import Sphere
+from .charts import chart
 from .codes import log_density
+from .spaces import is_one_hot
 
 REPEATS = 512  # draws of one example, where a density is compared with them
 SURE = (0.05, 0.95)  # probabilities of a symbol beyond which its noise is not looked at
@@ -47,11 +50,12 @@ def standard(model: Model, batch: Batch, draws: int) -> Off:
     off = [NOTHING]
     for name in codes[0]:
         blocks = [code[name] for code in codes]
-        if blocks[0].discrete:
+        if is_one_hot(blocks[0]):
             off += [Off(by, f"{what} of block {name!r}") for by, what in _symbols(blocks)]
         elif (u := _standardised(blocks)) is not None:
             gaussian = isinstance(_base(blocks[0].q), Normal)
-            off += [Off(by, f"{what} of block {name!r}") for by, what in _moments(u, gaussian)]
+            alone = not _base(blocks[0].q).event_shape
+            off += [Off(by, f"{what} of block {name!r}") for by, what in _moments(u, gaussian, alone)]
     return worst(off)
 
 
@@ -77,8 +81,7 @@ def density(model: Model, batch: Batch, repeats: int = REPEATS) -> Off:
 
 
 def _density_gap(block: Block) -> float:
-    z, log_q = block.drawn.flatten(1), log_density(block.q, block.drawn).double()
-    u, log_q = _unbounded(block.q, z, log_q)
+    u, log_q = _unbounded(block.q, block.drawn, log_density(block.q, block.drawn).double())
     if bool((u == u[0]).all()):
         return 0.0 if not len(u[0]) else math.inf
     half = len(u) // 2
@@ -96,11 +99,15 @@ def _density_gap(block: Block) -> float:
 def _unbounded(q: Distribution, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
     """Draws and their log-density as those of the real numbers that are mapped into the support of q."""
     support = _support(q)
+    if isinstance(support, Sphere):
+        placed = chart("sphere", z[None])(z[None])
+        return placed.real[0], log_q - placed.volume[0]
+    z = z.flatten(1).double()
     if support is None or support is constraints.real:
-        return z.double(), log_q
+        return z, log_q
     to = biject_to(support)
-    u = to.inv(z.double())
-    jacobian = to.log_abs_det_jacobian(u, z.double())
+    u = to.inv(z)
+    jacobian = to.log_abs_det_jacobian(u, z)
     return u, log_q + jacobian.reshape(len(z), -1).sum(-1)
 
 
@@ -125,8 +132,8 @@ def _standardised(blocks: list[Block]) -> Tensor | None:
         return None
 
 
-def _moments(u: Tensor, gaussian: bool) -> Iterator[tuple[float, str]]:
-    """Tests of noise u (draws, B, d), in standard errors under N(0, 1)."""
+def _moments(u: Tensor, gaussian: bool, alone: bool) -> Iterator[tuple[float, str]]:
+    """Tests of noise u (draws, B, d), in standard errors under N(0, 1); `alone`: q draws every dimension by itself."""
     if not bool(u.isfinite().all()):
         yield math.inf, "a draw that is not finite"
         return
@@ -138,15 +145,15 @@ def _moments(u: Tensor, gaussian: bool) -> Iterator[tuple[float, str]]:
             "the variance of the draws is not that of q: noise",
         )
         yield _most((u.pow(4).mean((0, 1)) - 3) * times / math.sqrt(96)), "draws are not Gaussian: noise"
-    yield from _common(u)
+    yield from _common(u, alone)
 
 
-def _common(u: Tensor) -> Iterator[tuple[float, str]]:
+def _common(u: Tensor, alone: bool = True) -> Iterator[tuple[float, str]]:
     """What dimensions, examples and successive draws of noise u (draws, B, d) have in common, in standard errors."""
     draws, n, d = u.shape
     for axis, words in ((2, "dimensions share their noise"), (1, "examples share their noise")):
         k = u.shape[axis]
-        if k > 1:
+        if k > 1 and (alone or axis != 2):
             pairs = (u.sum(axis).square() - u.square().sum(axis)) / math.sqrt(2 * k * (k - 1))
             yield abs(float(pairs.mean())) * math.sqrt(2 * pairs.numel()) / math.sqrt(2), words
     if draws > 1:

@@ -15,6 +15,7 @@ from torch.distributions import Distribution, constraints
 from torch.distributions.constraints import Constraint
 
 from ..model import Batch, Block, Model
+from ..nn.densities import Sphere
 
 Space = Literal["real", "positive", "interval", "simplex", "sphere", "integers", "one-hot", "unknown"]
 MEASURE: dict[Space, str] = {
@@ -22,7 +23,6 @@ MEASURE: dict[Space, str] = {
     **{"sphere": "area of a sphere", "integers": "counting", "one-hot": "counting", "unknown": "one that is not known"},
 }
 FEW = 64  # draws by which a space is told
-ROUND = 1e-4  # how far from 1 the norm of a draw on the unit sphere may be, in float32
 INTEGERS = (type(constraints.nonnegative_integer), type(constraints.integer_interval(0, 1)), type(constraints.boolean))
 POSITIVE = (type(constraints.positive), type(constraints.nonnegative))
 
@@ -43,7 +43,7 @@ def space_of(density: Distribution, drawn: Tensor) -> Space:
         return "integers" if isinstance(support, INTEGERS) else "one-hot"
     if isinstance(support, type(constraints.simplex)):
         return "simplex"
-    if drawn.dim() > 1 and drawn.shape[-1] > 1 and bool(((drawn.norm(dim=-1) - 1).abs() < ROUND).all()):
+    if isinstance(support, Sphere) or (drawn.dim() > 1 and drawn.shape[-1] > 1 and bool(Sphere().check(drawn).all())):
         return "sphere"
     if isinstance(support, type(constraints.real)):
         return "real"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Size, Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal, OneHotCategorical
+from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
 
@@ -23,6 +24,19 @@ def product(a: Distribution, b: Distribution) -> Distribution:
     """The Gaussian proportional to a(z) b(z): precisions add, means are precision-weighted."""
     precision = 1 / a.variance + 1 / b.variance
     return gaussian((a.mean / a.variance + b.mean / b.variance) / precision, precision**-0.5)
+
+
+class Sphere(Constraint):
+    """Vectors of length one, (…, d): the support of a density by area, such as a von Mises–Fisher distribution's."""
+
+    event_dim = 1
+
+    def check(self, value: Tensor) -> Tensor:
+        """(…,) whether a vector is one."""
+        return (value.norm(dim=-1) - 1).abs() < 1e-4
+
+
+sphere = Sphere()
 
 
 class OneHot(OneHotCategorical):

@@ -17,13 +17,15 @@ from torch.distributions import (
 )
 from worlds import viewed
 
-from rdu_bench.api import Batch, Model, Row, gaussian, transmit
+from rdu_bench.api import Batch, Model, Row, gaussian, sphere, transmit
 from rdu_bench.measure.charts import chart, together
 from rdu_bench.measure.codes import Splits, draw
+from rdu_bench.measure.draws import density, standard
 from rdu_bench.measure.gaussians import gaussians, log_area, of_space
 from rdu_bench.measure.histograms import histograms
 from rdu_bench.measure.marginals import refit
 from rdu_bench.measure.posteriors import aggregates
+from rdu_bench.records.laws import LIMITS
 from rdu_bench.scores import Undefined
 
 
@@ -31,7 +33,7 @@ class Ball(Distribution):
     """Von Mises–Fisher on the sphere in three dimensions, a density by area; uniform where κ is 0."""
 
     arg_constraints = {}  # noqa: RUF012  torch declares it so
-    support = constraints.real_vector
+    support = sphere
 
     def __init__(self, axis, sharp):
         super().__init__(axis.shape[:-1], axis.shape[-1:], validate_args=False)
@@ -232,8 +234,8 @@ def test_every_component_has_mass_one_in_its_space(space):
     if train.sizes:
         densities |= {name: fit.scored for name, fit in histograms(train, place(some(space)[:1])).items()}
     assert len(densities) > 2
-    for name, density in densities.items():
-        assert float((density(there).double() + weight).logsumexp(1).exp()) == pytest.approx(1, abs=0.02), name
+    for name, fitted in densities.items():
+        assert float((fitted(there).double() + weight).logsumexp(1).exp()) == pytest.approx(1, abs=0.02), name
 
 
 def test_blocks_side_by_side_keep_their_volumes():
@@ -241,3 +243,19 @@ def test_blocks_side_by_side_keep_their_volumes():
     both = together([a, b])
     torch.testing.assert_close(both.volume, a.volume + b.volume)
     assert both.real.shape[-1] == 2
+
+
+@pytest.mark.parametrize("space", CHANNELS)
+def test_draws_and_densities_of_every_space_keep_the_laws_of_the_receiver(space):
+    model, batch = Channel(*CHANNELS[space]), Batch.unlabelled(numbers(0, 32))
+    assert density(model, batch.rows(slice(2))).by <= LIMITS["density_gap"]
+    assert standard(model, batch, 64).by <= LIMITS["draws_z"]
+
+
+def test_a_density_of_a_sphere_that_is_half_of_itself_is_found():
+    class Half(Ball):
+        def log_prob(self, z):
+            return super().log_prob(z) - math.log(2)
+
+    model = Channel(lambda k: Half(AXES[k], 6.0), lambda: FREE)
+    assert density(model, Batch.unlabelled(numbers(0, 2))).by == pytest.approx(1, abs=0.2)
