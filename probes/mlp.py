@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -10,20 +10,30 @@ from torch.distributions import Categorical, Distribution, MultivariateNormal
 from rdu_bench.api import Budget, Factor, Head, Probe, ProbeCard, Target, named_seed
 
 WIDTH, BATCH = 64, 256
-RATE, DECAY = 5e-3, 1e-3
+RATE, AVERAGED = 5e-3, 0.02  # of Adam; weight of the newest weights in the average that is kept
+DECAYS = (0.3, 1.0, 1.0)  # weight decays that are tried, each from weights of its own
+JOINED = 2  # of the heads that they give, those best on validation, are averaged
+LOOK, FIRST, PATIENCE = (
+    25,
+    300,
+    0.4,
+)  # steps between looks, the least there are, and how old, as a share, the best may be
 CACHE = 700_000  # hidden units worked on at once, so that they stay near the processor
 
 
 class MLPHead(Probe):
-    """One hidden layer of 64 on the code, a trunk for every factor of every code, stopped where validation is best.
+    """One hidden layer of 64 on the code, a trunk for every factor of every code, trained until validation is best.
 
-        softmax(W relu(V z + a) + b)        one draw of each code an epoch, AdamW, cosine
+        p(y|z) = mean over the best of softmax(W relu(V z + a) + b)        AdamW, averages of weights
 
-    All heads train side by side as batches of matrices with gradients written out; none feels another.  The weights
-    of a factor begin the same for every code, so that codes differ by what they say and not by luck.
+    Heads of several weight decays start from weights of their own; each is looked at on validation every 25 steps, kept
+    where it is best, and closed once that is 40 % of its steps old, or at the budget's most.  The two best are averaged
+    in probability; reals in their mean.  All heads train side by side as batches of matrices with gradients written
+    out; none feels another.  The weights of a factor begin the same for every code, so that codes differ by what they
+    say and not by luck.
     """
 
-    card = ProbeCard(title="MLP-64", family="softmax(W relu(V z)), N(W relu(V z), Σ)")
+    card = ProbeCard(title="MLP-64", family="mean of softmax(W relu(V z)), N(W relu(V z), Σ)")
 
     def fit(self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget) -> list[Head]:
         return self.fit_many(fit[None], val[None], targets, seed=seed, budget=budget)[0]
@@ -36,13 +46,12 @@ class MLPHead(Probe):
             return [[] for _ in fit]
         z, v = (part.float().mT.contiguous() for part in (fit, val))  # (P, S, d, N): examples side by side
         answers = _answers(targets)
-        size = max(1, CACHE // (len(targets) * WIDTH * BATCH))
+        size = max(1, CACHE // (len(targets) * WIDTH * BATCH * len(DECAYS)))
         heads = []
         for some, held in zip(z.split(size), v.split(size), strict=True):
-            net, epochs = _train(some, held, answers, seed, budget.head_epochs)
+            trained = _train(some, held, answers, seed, budget.head_steps)
             heads += [
-                [_head(net, p, answer, code, int(e)) for answer, e in zip(answers, epochs[p], strict=True)]
-                for p, code in enumerate(some)
+                [_head(trained, p, k, answer, code) for k, answer in enumerate(answers)] for p, code in enumerate(some)
             ]
         return heads
 
@@ -95,21 +104,24 @@ class _Net(NamedTuple):
 
     @classmethod
     def begin(cls, z: Tensor, answers: list[_Answer], seed: int) -> _Net:
-        """Weights that depend on the place of a factor and on nothing beside it; columns of zeros do not count."""
-        codes, _, d, _ = z.shape
+        """Weights that depend on a factor's place and the decay, and on nothing beside; columns of zeros do not count.
+
+        The nets of one code lie next to each other, one a decay.
+        """
         used = (z != 0).any(3).any(1).sum(1).clamp(min=1)  # (P,)
+        many = [cls._of(len(z[0, 0]), answers, named_seed(seed, member)) for member in range(len(DECAYS))]
+        v, w = (torch.stack(parts).repeat(len(z), 1, 1) for parts in zip(*many, strict=True))
+        scale = (2 / used).sqrt().repeat_interleave(len(DECAYS))[:, None, None]
+        return cls(v * scale, v.new_zeros(len(v), v.shape[1], 1), w, w.new_zeros(len(w), w.shape[1], 1))
+
+    @staticmethod
+    def _of(d: int, answers: list[_Answer], seed: int) -> tuple[Tensor, Tensor]:
         v, w = [], []
         for place, answer in enumerate(answers):
             generator = torch.Generator().manual_seed(named_seed(seed, "head", place))
             w.append(torch.randn(answer.factor.size, WIDTH, generator=generator) * (0.1 * WIDTH**-0.5))
             v.append(torch.randn(d, WIDTH, generator=generator).T)
-        outputs = sum(len(part) for part in w)
-        return cls(
-            torch.cat(v) * (2 / used)[:, None, None].sqrt(),
-            torch.zeros(codes, len(v) * WIDTH, 1),
-            torch.cat(w).repeat(codes, 1, 1),
-            torch.zeros(codes, outputs, 1),
-        )
+        return torch.cat(v), torch.cat(w)
 
     def hidden(self, z: Tensor) -> Tensor:
         """(P, d, n) → (P, K·64, n)."""
@@ -144,51 +156,87 @@ class _Net(NamedTuple):
             torch.where(where, new, mine, out=mine)
 
 
-def _train(z: Tensor, v: Tensor, answers: list[_Answer], seed: int, epochs: int) -> tuple[_Net, Tensor]:
-    """Weights of each head at its best epoch, and that epoch (P, K)."""
+class _Trained(NamedTuple):
+    """Each head where it was best on validation; nets of one code lie next to each other."""
+
+    net: _Net
+    loss: Tensor  # (P·M, K) on validation
+    steps: Tensor  # (P·M, K) after which that was
+    open: Tensor  # (P·M, K) whether the budget ended before its patience did
+
+
+def _train(z: Tensor, v: Tensor, answers: list[_Answer], seed: int, most: int) -> _Trained:
+    """Heads of the codes z (P, S, d, N), looked at on v (P, S, d, M), for at most so many steps."""
     net = _Net.begin(z, answers, seed)
-    kept = _Net(*(part.clone() for part in net))
-    optimizer = torch.optim.AdamW(net, lr=RATE, weight_decay=DECAY, fused=True)
+    z, v = (part.repeat_interleave(len(DECAYS), 0) for part in (z, v))
+    mean, kept = (_Net(*(part.clone() for part in net)) for _ in range(2))
+    optimizer = torch.optim.Adam(net, lr=RATE, fused=True)
+    shrink = 1 - RATE * torch.tensor(DECAYS).repeat(len(z) // len(DECAYS))[:, None, None]
     best, when = torch.full((len(z), len(answers)), torch.inf), torch.zeros(len(z), len(answers))
-    draws, n = z.shape[1], z.shape[3]
-    size = min(BATCH, n)
-    batches = [slice(i, i + size) for i in range(0, n - size + 1, size)]
+    open_ = torch.ones(len(z), len(answers), dtype=torch.bool)
+    for step, (draw, at) in enumerate(_batches(z.shape[1], z.shape[3], seed, most), 1):
+        slopes = net.slopes(z[:, draw, :, at], answers, [answer.fit[..., at] for answer in answers])
+        for weight, slope in zip(net, slopes, strict=True):
+            weight.grad = slope
+        optimizer.step()
+        net.v.mul_(shrink)
+        net.w.mul_(shrink)
+        torch._foreach_lerp_(list(mean), list(net), max(AVERAGED, 1 / step))
+        if step % LOOK and step < most:
+            continue
+        now = torch.stack([mean.losses(part, answers) for part in v.unbind(1)]).mean(0)
+        better = open_ & (now < best)
+        best, when = torch.where(better, now, best), torch.where(better, float(step), when)
+        kept.keep(mean, better, answers)
+        if step >= FIRST:
+            open_ &= when >= step * (1 - PATIENCE)
+            if not bool(open_.any()):
+                break
+    return _Trained(kept, best, when, open_)
+
+
+def _batches(draws: int, n: int, seed: int, most: int) -> Iterator[tuple[int, Tensor]]:
+    """A draw and some examples, every example once before any again, and then in another draw."""
     generator = torch.Generator().manual_seed(named_seed(seed, "order"))
-    done = 0
-    for epoch in range(epochs):
+    size, done = min(BATCH, n), 0
+    while True:
         order = torch.randperm(n, generator=generator)
-        shuffled, truth = z[:, epoch % draws, :, order], [answer.fit[..., order] for answer in answers]
-        for at in batches:
-            optimizer.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * done / (len(batches) * epochs))) / 2
-            slopes = net.slopes(shuffled[:, :, at], answers, [y[..., at] for y in truth])
-            for weight, slope in zip(net, slopes, strict=True):
-                weight.grad = slope
-            optimizer.step()
+        for start in range(0, n - size + 1, size):
+            if done == most:
+                return
+            yield (done // (n // size)) % draws, order[start : start + size]
             done += 1
-        now = torch.stack([net.losses(part, answers) for part in v.unbind(1)]).mean(0)
-        better = now < best
-        best, when = torch.where(better, now, best), torch.where(better, float(epoch + 1), when)
-        kept.keep(net, better, answers)
-    return kept, when
 
 
-def _head(net: _Net, p: int, answer: _Answer, fit: Tensor, epochs: int) -> Head:
-    """Of code p and one factor; `fit` (S, d, N)."""
-    v, a = (part[p, answer.trunk].clone() for part in net[:2])
-    w, b = (part[p, answer.rows].clone() for part in net[2:])
+def _head(trained: _Trained, p: int, k: int, answer: _Answer, fit: Tensor) -> Head:
+    """Of code p and factor k: the heads best on validation together; `fit` (S, d, N)."""
+    members = slice(p * len(DECAYS), (p + 1) * len(DECAYS))
+    chosen = trained.loss[members, k].argsort()[:JOINED]
+    at = chosen + members.start
+    v, a = (part[at, answer.trunk].clone() for part in trained.net[:2])  # (J, 64, d), (J, 64, 1)
+    w, b = (part[at, answer.rows].clone() for part in trained.net[2:])
+    settings = {
+        "steps": float(trained.steps[at[0], k]),
+        "weight_decay": DECAYS[int(chosen[0])],
+        "capped": float(trained.open[at, k].any()),
+    }
 
     def outputs(z: Tensor) -> Tensor:
-        return (torch.relu(z.float() @ v.T + a[:, 0]) @ w.T + b[:, 0]).double()
+        """(J, …, size)."""
+        z = z.float()
+        return torch.stack(
+            [(torch.relu(z @ v[j].T + a[j, :, 0]) @ w[j].T + b[j, :, 0]).double() for j in range(len(at))]
+        )
 
     if answer.factor.kind == "class":
 
         def predict(z: Tensor) -> Distribution:
-            return Categorical(logits=outputs(z))
+            return Categorical(logits=outputs(z).log_softmax(-1).logsumexp(0))
 
-        return Head(predict, {"epochs": epochs})
+        return Head(predict, settings)
 
     mean, scale = answer.mean.double(), answer.scale.double()
-    residual = ((answer.fit.T.double() - outputs(fit.mT)) * scale).flatten(0, 1)
+    residual = ((answer.fit.T.double() - outputs(fit.mT).mean(0)) * scale).flatten(0, 1)
     covariance = residual.T @ residual / len(residual)
     covariance.diagonal().add_(1e-10 * covariance.diagonal().mean() + 1e-12)
-    return Head(lambda z: MultivariateNormal(outputs(z) * scale + mean, covariance), {"epochs": epochs})
+    return Head(lambda z: MultivariateNormal(outputs(z).mean(0) * scale + mean, covariance), settings)

@@ -32,7 +32,7 @@ class Budget(BaseModel):
         default=(10, 40), description="numbers of components of the mixtures that are fitted to the codes"
     )
     probe_steps: int = Field(default=600, gt=0, le=MOST, description="training steps of the decoder probe")
-    head_epochs: int = Field(default=60, gt=0, le=MOST, description="epochs of the MLP head")
+    head_steps: int = Field(default=3000, gt=0, le=MOST, description="most training steps of the MLP head")
     score_groups: int = Field(default=2000, ge=2, le=MOST, description="groups of BetaVAE and FactorVAE scores")
     score_trees: bool = Field(default=False, description="DCI with boosted trees, in minutes a point")
     test: int = Field(default=10_000, gt=1, le=MOST, description="most test points scored")

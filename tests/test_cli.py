@@ -14,7 +14,7 @@ TINY = """
 models = ["vae"]
 elbo = false
 heads = ["linear"]
-budget = { base = "smoke", steps = 20, probe_steps = 5, head_epochs = 1, codes = 50, test = 100 }
+budget = { base = "smoke", steps = 20, probe_steps = 5, head_steps = 5, codes = 50, test = 100 }
 
 [[datasets]]
 name = "digits"

@@ -15,7 +15,7 @@ from ..data import Factor
 from ..probe import Head, Probe, ProbeCard, Target
 from .plugin import Law, Problems, Subject, card_cells, file_name, imports, law_name, one_class
 
-BUDGET = Budget.model_validate({"steps": 1, "head_epochs": 20})
+BUDGET = Budget.model_validate({"steps": 1, "head_steps": 300})
 FIT, VAL, TEST, D = 600, 200, 400, 3  # examples, and the size of their codes
 SAME = 1e-3  # nats by which losses of the same head may differ
 CLASSES = 4  # of which the last is never seen in fit

@@ -1,4 +1,4 @@
-"""Heads on many codes at once against one at a time: `python tests/benchmarks/probes.py [--epochs 10]`.
+"""Heads on many codes at once against one at a time: `python tests/benchmarks/probes.py [--steps 300]`.
 
 Ten factors of 2 to 40 classes, half of them on a line as positions are and half anywhere as shapes are, seen through
 ten dimensions at eight rates.  Linear heads against a loop over scikit-learn's `LogisticRegression` with its default
@@ -101,8 +101,8 @@ def compare(title: str, theirs: Callable[[], Losses], ours: Callable[[], Losses]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=10)
-    budget = Budget(steps=1, head_epochs=parser.parse_args().epochs)
+    parser.add_argument("--steps", type=int, default=300)
+    budget = Budget(steps=1, head_steps=parser.parse_args().steps)
     torch.set_num_threads(1)
     z, ys = problem()
     fit, val = z[:, :, :FIT], z[:, :, FIT : FIT + VAL]
@@ -131,7 +131,7 @@ def main() -> None:
     )
     compare("linear, six ridges, against one head at a time", lambda: in_turn(linear()), lambda: at_once(linear()))
     compare(
-        f"MLP, {budget.head_epochs} epochs, against one head at a time",
+        f"MLP, {budget.head_steps} steps, against one head at a time",
         lambda: in_turn(mlp()),
         lambda: at_once(mlp()),
     )

@@ -118,7 +118,7 @@ SUITE = """
 models = ["vae"]
 elbo = false
 heads = ["linear"]
-budget = { base = "smoke", steps = 5, probe_steps = 5, head_epochs = 1, codes = 50, test = 50 }
+budget = { base = "smoke", steps = 5, probe_steps = 5, head_steps = 5, codes = 50, test = 50 }
 
 [[datasets]]
 name = "digits"

@@ -72,7 +72,7 @@ PLANTED = {
     "sound": ("pass", "pass", ""),
 }
 BUDGET = Budget(
-    steps=4, batch=16, codes=40, draws_fit=1, draws_test=2, mixtures=(2,), probe_steps=2, head_epochs=1, score_groups=4
+    steps=4, batch=16, codes=40, draws_fit=1, draws_test=2, mixtures=(2,), probe_steps=2, head_steps=5, score_groups=4
 )
 
 

@@ -84,7 +84,7 @@ def test_records_of_a_model_with_side_information_break_no_law(data):
     model = Informed(data.spec(hidden=(32,), latent=4))
     fit(model, data, 4.0, Training(steps=200))
     budget = spent(
-        codes=800, draws_fit=2, draws_test=2, mixtures=(4,), probe_steps=50, head_epochs=2, test=400, score_groups=50
+        codes=800, draws_fit=2, draws_test=2, mixtures=(4,), probe_steps=50, head_steps=10, test=400, score_groups=50
     )
     spec = data.spec(hidden=(32,), latent=4)
     found = measure(Study(model.requires_grad_(False), data, budget, ("linear",), spec))

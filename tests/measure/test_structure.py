@@ -104,7 +104,7 @@ PARTS = ("clusters", "levels", "leakage", "efficiency", "noise")
 
 def found(part, model, data, **budget):
     """One table of structure, from 1 draw of each training and validation code and 2 of each test code."""
-    return look(part, study(model, data, **{"head_epochs": 30, "draws_test": 2, "test": 10_000, **budget}))
+    return look(part, study(model, data, **{"head_steps": 500, "draws_test": 2, "test": 10_000, **budget}))
 
 
 def look(part, about):

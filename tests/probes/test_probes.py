@@ -17,7 +17,7 @@ from rdu_bench.measure.labels import Labels, binned
 from rdu_bench.measure.usefulness import _classification
 from rdu_bench.nn.whitening import whitening
 
-BUDGET = Budget(steps=1, head_epochs=40)
+BUDGET = Budget(steps=1, head_steps=1000)
 HEADS = ["linear", "mlp", "knn", "boosted_trees"]
 
 

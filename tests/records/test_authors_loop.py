@@ -12,7 +12,7 @@ SUITE = """
 models = ["mine"]
 elbo = false
 heads = ["linear"]
-budget = { base = "smoke", steps = 10, probe_steps = 5, head_epochs = 1, codes = 50, test = 60 }
+budget = { base = "smoke", steps = 10, probe_steps = 5, head_steps = 5, codes = 50, test = 60 }
 
 [[datasets]]
 name = "digits"
