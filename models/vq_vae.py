@@ -8,6 +8,7 @@ from rdu_bench.api import (
     Autoregression,
     Average,
     Batch,
+    Block,
     Code,
     Decoder,
     Message,
@@ -19,23 +20,29 @@ from rdu_bench.api import (
     transmit,
 )
 
+CERTAIN = 80.0  # e⁻⁸⁰ is no chance of another symbol
+CODES, ROOM = 32, 1.3  # vectors there are at most; nats that all of them could say for each that is asked for
+
 
 class VQVAE(Model):
-    """VQ-VAE: the code is a string of P symbols, each the index of a vector c_k near the encoder's output e_p(x).
+    """VQ-VAE: the code is a string of P symbols, each the index of the vector c_k nearest to the encoder's e_p(x).
 
-        L = D + R + Σ_p ‖sg[e_p] − c‖² + b ‖e_p − sg[c]‖²     R = Σ_p E KL(q(k_p|x) ‖ m(k_p|k_<p))
-        q(k_p|x) ∝ exp(−‖e_p(x) − c_k‖² / T)                  z = (c_{k_1}, …, c_{k_P}), c the vector nearest to e_p
+        L = D + R + Σ_p ‖sg[e_p] − c‖² + b ‖e_p − sg[c]‖²     R = −Σ_p log m(k_p|k_<p)
+        k_p = arg min_k ‖e_p(x) − c_k‖²                        z = (c_{k_1}, …, c_{k_P})
 
-    van den Oord, Vinyals & Kavukcuoglu 2017 (arXiv:1711.00937), to which T → 0 leads back.  As there, the codebook
-    follows e and nothing else: no gradient of D or R reaches it.  Not to be confused with a decoder that is
+    van den Oord, Vinyals & Kavukcuoglu 2017 (arXiv:1711.00937).  As there, the gradient of D is copied from z to e, and
+    the codebook follows e and nothing else.  x decides k, so R = −log m(k) in all; what can be asked for lies between
+    none and P log K nats, and is met by how evenly symbols are used.  Not to be confused with a decoder that is
     autoregressive: m is so over symbols, x is drawn at once given z.
-    Departures: T > 0, one number learned like a weight, without which R = −log m(k) has no gradient and no σ is
-    met; D's gradient passes the draw by straight-through Gumbel, not by copying it from z to e, which cannot see T;
-    m is learned along, not afterwards.
+    A target is met by the size of the codebook, unless positions or vectors are given: as many as 1.3 σ nats need, at
+    most the suite's latent size and 32; and by how evenly they are used, for which e pays or is paid.
+    Departures: m is learned along, not afterwards, and with a target e feels what it charges: the gradient of −log m(k)
+    passes the arg min as if k were a softmax of −‖e − c‖² / T, T the distance of the nearest vector.  Without a target
+    e feels nothing of m, and all positions and 32 vectors are there, as in the paper.
 
     With `codebook="ema"`, as in the paper's appendix, no gradient moves c_k either: it is Σ e / N_k over the e nearest
     to it, both averaged at .99 a step, and ‖sg[e] − c‖² falls away.  N_k is Laplace-smoothed, so that a vector out of
-    use divides by no zero.  On `digits`, in 800 steps, it overshoots targets from 4 nats on by 2 to 12 %.
+    use divides by no zero.
     """
 
     row = Row(
@@ -44,7 +51,7 @@ class VQVAE(Model):
         objective="D + R + codebook + commitment",
         R1="‖sg[e] − c‖² + b ‖e − sg[c]‖²",
         prior="C/L",
-        rate="closed-form KL, autoregressive m",
+        rate="−log m(k), autoregressive m",
     )
 
     def __init__(
@@ -52,18 +59,18 @@ class VQVAE(Model):
         data: Spec,
         *,
         positions: int | None = None,  # as many as the suite has latent dimensions unless given
-        codes: int = 32,
+        codes: int | None = None,  # 32 unless given
         dim: int = 4,
         b: float = 0.25,
-        T: float = 0.5,  # where it starts: about the squared spread of the codebook, a few vectors in reach of each e
         codebook: str = "gradient",  # or "ema"
     ):
         super().__init__()
         if codebook not in ("gradient", "ema"):
             raise ValueError(f"codebook = {codebook!r}: it is moved by its 'gradient' or is an 'ema'")
-        positions = positions or data.latent
-        self.shape, self.b, self.ema = (positions, dim), b, codebook == "ema"
-        self.log_T = nn.Parameter(torch.tensor(math.log(T) / 10))
+        self.data, self.dim = data, dim
+        self.sizeable = positions is None and codes is None
+        positions, codes = positions or data.latent, codes or CODES
+        self.shape, self.b, self.named, self.ema = (positions, dim), b, codebook, codebook == "ema"
         self.encoder = Trunk(data, positions * dim)
         start = 0.7 * torch.randn(codes, dim)
         if self.ema:
@@ -75,10 +82,28 @@ class VQVAE(Model):
         self.prior = Autoregression(positions, codes)
         self.decoder = Decoder(data, positions * dim)
 
+    def for_rate(self, sigma: float | None) -> Model:
+        if sigma is None or not self.sizeable:
+            return self
+        positions = min(math.ceil(ROOM * sigma / math.log(CODES)), self.data.latent)
+        codes = min(max(math.ceil(math.exp(ROOM * sigma / positions)), 2), CODES)
+        made = type(self)(self.data, positions=positions, codes=codes, dim=self.dim, b=self.b, codebook=self.named)
+        made.size = {"positions": positions, "codes": codes}
+        return made
+
     def encode(self, batch: Batch) -> Code:
-        q = one_hot(-self.distance(self.embed(batch.x)) / (10 * self.log_T).exp())  # the 10: one number, far to go
-        k = transmit(q, lambda drawn: self.prior(drawn.detach()))
-        return {"z": k._replace(sample=(k.drawn @ self.vectors().detach()).flatten(1))}
+        e = self.embed(batch.x)
+        k = transmit(one_hot(CERTAIN * self.nearest(e)), lambda drawn: self.prior(drawn.detach()))
+        distance = self.distance(e)
+        soft = (-distance / (distance.detach().amin(-1, keepdim=True) + 1e-4)).softmax(-1)
+        rate = self.charged(k, soft - soft.detach())
+        z = k.drawn.detach() @ self.vectors().detach() + (e - e.detach())
+        return {"z": k._replace(sample=z.flatten(1), rate=rate)}
+
+    def charged(self, k: Block, slope: Tensor | float = 0.0) -> Tensor:
+        """−log m(k) (B,), in which k has the gradient of `slope` (B, P, K)."""
+        log_m = k.p.base_dist.logits  # type: ignore[attr-defined]
+        return -((k.drawn.detach() + slope) * log_m).sum((1, 2))
 
     def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z"].sample)
@@ -89,7 +114,8 @@ class VQVAE(Model):
         away = self.b * (e - c.detach()).square()
         if not self.ema:
             away = (e.detach() - c).square() + away
-        return away.sum((1, 2)).mean()
+        unpriced = self.charged(code["z"]).mean() - code["z"].rate.mean()  # 0, and e's price of R but for a target's
+        return away.sum((1, 2)).mean() + unpriced
 
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
         if not self.ema:

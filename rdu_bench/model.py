@@ -6,7 +6,7 @@ into p(x|z).  The trainer sees a model only through `Terms`, the probes only thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol
@@ -164,6 +164,7 @@ class Model(nn.Module):
     channel = "native"  # how noise enters: native, trained-noise, posthoc-iso, posthoc-learned or multi-rate
     rate_is_set = False  # whether its construction fixes R, whatever its weights
     limit = ""  # in words, what kept that construction from the rate it was asked for
+    size: Mapping[str, int] = {}
     labelled: int | None = None  # how many training examples show it their label; None: all
 
     def encode(self, batch: Batch) -> Code:
@@ -194,6 +195,10 @@ class Model(nn.Module):
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
         """() loss of the model's `Critic`s; its gradient must reach nothing else."""
         return batch.x.new_zeros(())
+
+    def for_rate(self, sigma: float | None) -> Model:
+        """What is trained for `sigma` nats: this model, or one of another `size` where that sets what it can send."""
+        return self
 
     def at_rate(self, seen: Seen, sigma: float | None) -> Model:
         """For a `multi-rate` channel: this model, once trained for all rates, as the one of `sigma` nats on `seen`.

@@ -15,7 +15,7 @@ from .. import registry
 from ..data import Dataset
 from ..model import Model, Row, Terms
 from ..nn.networks import Spec
-from ..training import Trained, Training, fit
+from ..training import Trained, Training, fit, train_at
 from ..training.fitting import put_at
 from ..training.posthoc import comes_after
 from . import model_rates, model_receiver, model_terms
@@ -109,7 +109,7 @@ def _reaches(subject: ModelSubject, free: Trained, data: Dataset, spec: Spec) ->
         sigma, found = 4.0, put_at(free, data, 4.0, TRAINING).control
     elif free.control.R_train >= 1:
         sigma = free.control.R_train / 2
-        found = fit(subject.new(spec), data, sigma, TRAINING).control
+        found = train_at(subject.new(spec), data, sigma, TRAINING).control
     else:
         return
     if found.rate_err is None or abs(found.rate_err) > 0.2:

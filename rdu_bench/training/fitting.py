@@ -42,9 +42,12 @@ def train_at(
 
     A model whose channel comes afterwards is trained without a rate, is then given its channel, which makes another
     model of it, and that is trained for the fraction `training.continuation` of the steps, which the first training
-    leaves for it where the channel is learned.  Any other is trained in place.  Raises what the model raises, and
-    `ValueError` for a σ that is not positive and finite.
+    leaves for it where the channel is learned.  Any other is trained in place, or one of the size that σ needs.  Raises
+    what the model raises, and `ValueError` for a σ that is not positive and finite.
     """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(named_seed("size", training.seed))
+        model = model.for_rate(sigma)
     if not comes_after(model):
         return fit(model, data, sigma, training, start=start, progress=progress)
     check_target(sigma)

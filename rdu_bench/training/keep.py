@@ -132,7 +132,8 @@ def keep(path: Path, model: Model, recipe: Recipe, about: Mapping[str, Any]) -> 
     channel: dict[str, Any] = {"limit": model.limit, "rate_is_set": model.rate_is_set}
     if isinstance(model, Whitened):
         channel["sigma"] = model.sigma
-    given = {"format": FORMAT, "recipe": {**vars(recipe), "spec": recipe.spec._asdict()}, "channel": channel}
+    made = {**vars(recipe), "spec": recipe.spec._asdict(), "params": {**recipe.params, **model.size}}
+    given = {"format": FORMAT, "recipe": made, "channel": channel}
     try:
         header = json.dumps({**given, "about": dict(about)}, allow_nan=False)
     except (TypeError, ValueError) as error:

@@ -55,6 +55,8 @@ def attempts(plan: Plan) -> Iterator[Attempt]:
         yield from (Attempt(sigma, None, 0.0, error) for sigma in plan.wanted)
     elif comes_after(model):
         yield from _afterwards(plan, model)
+    elif type(model).for_rate is not Model.for_rate:  # models of several sizes neither stack nor follow each other
+        yield from (_independent(plan, sigma) for sigma in plan.wanted)
     elif plan.strategy == "batched":
         yield from _batched(plan)
     elif plan.strategy == "continuation":

@@ -1,4 +1,4 @@
-"""Codes of symbols: VQ-VAE, by gradient and by averages, and JointVAE."""
+"""Codes of symbols: VQ-VAE, by gradient and by averages, its drawn relative, and JointVAE."""
 
 import itertools
 import math
@@ -25,52 +25,23 @@ new = maker(SPEC, spread=0.3)
 # ---- VQ-VAE ---------------------------------------------------------------------------------------------------------
 
 
-def heated(model, T):
-    """The model at this temperature."""
-    with torch.no_grad():
-        model.log_T.fill_(math.log(T) / 10)
-    return model
-
-
-def test_vq_sends_vectors_of_the_codebook_and_no_others():
-    model = heated(new("vq_vae", positions=5, codes=7, dim=3), 1)
-    block = model.encode(Batch.unlabelled(images()))["z"]
-    sent, symbols = block.sample.view(64, 5, 3), block.drawn.argmax(-1)
-    close(sent, model.codebook[symbols], atol=1e-6)
-    assert torch.equal(block.drawn.detach().sum(-1), torch.ones(64, 5)) and block.discrete
-    assert len(symbols.unique()) > 3
-
-
-def test_vq_is_the_arg_min_where_it_is_cold():
-    model, batch = heated(new("vq_vae"), 1e-7), Batch.unlabelled(images())
+def test_vq_sends_the_nearest_vector_at_every_position():
+    model, batch = new("vq_vae", positions=5, codes=7, dim=3), Batch.unlabelled(images())
     block = model.encode(batch)["z"]
     nearest = torch.cdist(model.embed(batch.x), model.codebook.expand(64, -1, -1)).argmin(-1)
-    assert torch.equal(block.drawn.argmax(-1), nearest)
-    price = -model.prior(block.drawn).log_prob(block.drawn)  # of a symbol that x decides
-    close(block.rate, price, atol=1e-3)
+    assert torch.equal(block.drawn.argmax(-1), nearest) and len(nearest.unique()) > 3
+    assert torch.equal(block.sample.view(64, 5, 3), model.codebook[nearest]) and block.discrete
+    again = model.encode(batch)["z"]
+    assert torch.equal(again.drawn, block.drawn)  # x decides it
 
 
-def test_vq_posterior_is_a_softmax_of_distances():
-    model, batch = heated(new("vq_vae"), 0.8), Batch.unlabelled(images())
-    e = model.embed(batch.x)
-    weight = torch.stack([(-(e - c).square().sum(-1) / 0.8).exp() for c in model.codebook], -1)
-    close(model.encode(batch)["z"].q.mean, weight / weight.sum(-1, keepdim=True))
-
-
-def test_vq_gradient_passes_the_draw_as_if_it_were_relaxed():
-    """dz/de is that of the vectors averaged with the weights softmax(logits + Gumbel), whatever was drawn."""
-    model, x = heated(new("vq_vae", positions=2, codes=5, dim=2), 3), images(8)
-    weight = torch.randn(8, 4)
+def test_vq_copies_the_gradient_of_the_vector_to_the_encoder():
+    model, x = new("vq_vae"), images(8)
+    weight = torch.randn(8, 3 * 4)
     ours = list(model.encoder.parameters())
-    torch.manual_seed(3)
-    block = model.encode(Batch.unlabelled(x))["z"]
-    straight = torch.autograd.grad((weight * block.sample).sum(), ours)
-    torch.manual_seed(3)
-    logits = model.encode(Batch.unlabelled(x))["z"].q.base_dist.logits
-    torch.manual_seed(3)
-    gumbel = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-7, 1 - 1e-7)))
-    soft = ((logits + gumbel).softmax(-1) @ model.codebook).flatten(1)
-    for a, b in zip(straight, torch.autograd.grad((weight * soft).sum(), ours), strict=True):
+    copied = torch.autograd.grad((weight * model.embed(x).flatten(1)).sum(), ours)
+    found = torch.autograd.grad((weight * model.encode(Batch.unlabelled(x))["z"].sample).sum(), ours)
+    for a, b in zip(found, copied, strict=True):
         close(a, b)
         assert a.any()
 
@@ -87,25 +58,152 @@ def test_vq_codebook_follows_the_encoder_and_nothing_else():
     expected.index_add_(0, nearest.flatten(), (2 / 64 * (model.codebook[nearest] - e)).detach().flatten(0, 1))
     (found,) = torch.autograd.grad(terms.regularizer, [model.codebook], retain_graph=True)
     close(found, expected)
+
+
+def test_vq_pays_what_the_prior_says_of_its_symbols():
+    model, batch = new("vq_vae", positions=6, codes=8), Batch.unlabelled(images())
+    block = model.encode(batch)["z"]
+    close(block.rate, -model.prior(block.drawn).log_prob(block.drawn))
+    torch.manual_seed(0)
+    uniform = registry.model("vq_vae", SPEC, positions=6, codes=8).encode(batch)["z"]
+    close(uniform.rate, torch.full((64,), 6 * math.log(8)), atol=1e-4)
+
+
+def test_vq_encoder_pays_for_symbols_only_where_a_target_says_so():
+    """R less what the regularizer takes off it reaches m alone; R reaches e as if k were a softmax of its distances."""
+    model, batch = new("vq_vae", b=0.0), Batch.unlabelled(images())
+    terms = model(batch)
+    ours = list(model.encoder.parameters())
+    plain = torch.autograd.grad(terms.rate.mean() + terms.regularizer, ours, retain_graph=True)
+    assert all(g.abs().max() < 1e-6 for g in plain)
+    assert reaches(terms.rate.mean() + terms.regularizer, model.prior)
+    code = model.encode(batch)["z"]
+    distance = model.distance(model.embed(batch.x))
+    soft = (-distance / (distance.detach().amin(-1, keepdim=True) + 1e-4)).softmax(-1)
+    relaxed = -(soft * code.p.base_dist.logits.detach()).sum((1, 2)).mean()
+    for a, b in zip(torch.autograd.grad(terms.rate.mean(), ours), torch.autograd.grad(relaxed, ours), strict=True):
+        close(a, b)
+        assert a.any()
+
+
+@pytest.mark.parametrize("sigma", [0.5, 2.0, 9.0, 30.0])
+def test_vq_is_as_large_as_its_target_needs(sigma):
+    spec = SPEC._replace(latent=10)
+    torch.manual_seed(0)
+    made = registry.model("vq_vae", spec, b=0.5, dim=3).for_rate(sigma)
+    positions, codes = made.size["positions"], made.size["codes"]
+    assert made.shape == (positions, 3) and made.codebook.shape == (codes, 3) and made.b == 0.5
+    assert positions <= 10 and 2 <= codes <= 32
+    assert positions * math.log(codes) >= min(1.3 * sigma, 10 * math.log(32)) - 1e-9
+    assert (positions - 1) * math.log(32) < 1.3 * sigma  # one position less could not say it
+
+
+def test_vq_of_a_given_size_and_without_a_target_stays_as_it_is():
+    for model, sigma in ((new("vq_vae"), None), (new("vq_vae", codes=5), 4.0), (new("vq_vae", positions=2), 4.0)):
+        assert model.for_rate(sigma) is model and model.size == {}
+
+
+@pytest.mark.effect
+@pytest.mark.parametrize("codebook", ["gradient", "ema"])
+def test_vq_meets_rates_and_uses_its_codebook(codebook):
+    data = registry.dataset("digits")
+    lost = []
+    for sigma in (4.0, 9.0, 18.0):
+        model, control = trained("vq_vae", data, sigma, codebook=codebook)
+        assert control.R_train == pytest.approx(sigma, rel=0.03)
+        batch = Batch.unlabelled(data.splits["test"].take())
+        with torch.no_grad():
+            code = model.encode(batch)
+            lost.append(float(model.distortion(batch, code).mean()))
+        used = [len(k.unique()) for k in code["z"].drawn.argmax(-1).T]
+        assert min(used) >= model.size["codes"] / 4
+    assert lost[0] < 23 and lost[1] < 20 and lost[2] < 19.5  # without any code 26.9
+
+
+# ---- Gumbel VQ -------------------------------------------------------------------------------------------------------
+
+
+def heated(model, T):
+    """The model at this temperature."""
+    with torch.no_grad():
+        model.log_T.fill_(math.log(T) / 10)
+    return model
+
+
+def test_gumbel_vq_sends_vectors_of_the_codebook_and_no_others():
+    model = heated(new("gumbel_vq", positions=5, codes=7, dim=3), 1)
+    block = model.encode(Batch.unlabelled(images()))["z"]
+    sent, symbols = block.sample.view(64, 5, 3), block.drawn.argmax(-1)
+    close(sent, model.codebook[symbols], atol=1e-6)
+    assert torch.equal(block.drawn.detach().sum(-1), torch.ones(64, 5)) and block.discrete
+    assert len(symbols.unique()) > 3
+
+
+def test_gumbel_vq_is_the_arg_min_where_it_is_cold():
+    model, batch = heated(new("gumbel_vq"), 1e-7), Batch.unlabelled(images())
+    block = model.encode(batch)["z"]
+    nearest = torch.cdist(model.embed(batch.x), model.codebook.expand(64, -1, -1)).argmin(-1)
+    assert torch.equal(block.drawn.argmax(-1), nearest)
+    price = -model.prior(block.drawn).log_prob(block.drawn)  # of a symbol that x decides
+    close(block.rate, price, atol=1e-3)
+
+
+def test_gumbel_vq_posterior_is_a_softmax_of_distances():
+    model, batch = heated(new("gumbel_vq"), 0.8), Batch.unlabelled(images())
+    e = model.embed(batch.x)
+    weight = torch.stack([(-(e - c).square().sum(-1) / 0.8).exp() for c in model.codebook], -1)
+    close(model.encode(batch)["z"].q.mean, weight / weight.sum(-1, keepdim=True))
+
+
+def test_gumbel_vq_gradient_passes_the_draw_as_if_it_were_relaxed():
+    """dz/de is that of the vectors averaged with the weights softmax(logits + Gumbel), whatever was drawn."""
+    model, x = heated(new("gumbel_vq", positions=2, codes=5, dim=2), 3), images(8)
+    weight = torch.randn(8, 4)
+    ours = list(model.encoder.parameters())
+    torch.manual_seed(3)
+    block = model.encode(Batch.unlabelled(x))["z"]
+    straight = torch.autograd.grad((weight * block.sample).sum(), ours)
+    torch.manual_seed(3)
+    logits = model.encode(Batch.unlabelled(x))["z"].q.base_dist.logits
+    torch.manual_seed(3)
+    gumbel = -torch.log(-torch.log(torch.rand_like(logits).clamp(1e-7, 1 - 1e-7)))
+    soft = ((logits + gumbel).softmax(-1) @ model.codebook).flatten(1)
+    for a, b in zip(straight, torch.autograd.grad((weight * soft).sum(), ours), strict=True):
+        close(a, b)
+        assert a.any()
+
+
+def test_gumbel_vq_codebook_follows_the_encoder_and_nothing_else():
+    model, batch = new("gumbel_vq"), Batch.unlabelled(images())
+    terms = model(batch)
+    for term in (terms.distortion.mean(), terms.rate.mean()):
+        (found,) = torch.autograd.grad(term, [model.codebook], retain_graph=True, allow_unused=True)
+        assert found is None or not found.any()
+    e = model.embed(batch.x)
+    nearest = torch.cdist(e, model.codebook.expand(64, -1, -1)).argmin(-1)
+    expected = torch.zeros_like(model.codebook)  # d/dc Σ ‖e − c‖² / B, symbol by symbol
+    expected.index_add_(0, nearest.flatten(), (2 / 64 * (model.codebook[nearest] - e)).detach().flatten(0, 1))
+    (found,) = torch.autograd.grad(terms.regularizer, [model.codebook], retain_graph=True)
+    close(found, expected)
     pull = torch.autograd.grad(terms.regularizer, list(model.encoder.parameters()))
     commit = model.b * (e - model.codebook[nearest].detach()).square().sum((1, 2)).mean()
     for a, b in zip(pull, torch.autograd.grad(commit, list(model.encoder.parameters())), strict=True):
         close(a, b)
 
 
-def test_vq_rate_of_a_uniform_prior_is_p_log_k_less_the_entropy():
+def test_gumbel_vq_rate_of_a_uniform_prior_is_p_log_k_less_the_entropy():
     """So never above P log K, and P log K exactly where x decides every symbol."""
     torch.manual_seed(0)
-    model, batch = registry.model("vq_vae", SPEC, positions=6, codes=8), Batch.unlabelled(images())
+    model, batch = registry.model("gumbel_vq", SPEC, positions=6, codes=8), Batch.unlabelled(images())
     block = model.encode(batch)["z"]
     close(block.rate, 6 * math.log(8) - block.q.entropy(), atol=1e-4)
     assert block.rate.max() <= 6 * math.log(8)
     close(heated(model, 1e-8).encode(batch)["z"].rate, torch.full((64,), 6 * math.log(8)), atol=1e-2)
 
 
-def test_vq_rate_is_the_joint_log_ratio_on_average():
+def test_gumbel_vq_rate_is_the_joint_log_ratio_on_average():
     """Conditional KLs at one draw against log q(k|x) − log m(k) of whole strings."""
-    model, N = heated(new("vq_vae", positions=3, codes=4), 10), 20_000
+    model, N = heated(new("gumbel_vq", positions=3, codes=4), 10), 20_000
     with torch.no_grad():
         block = model.encode(Batch.unlabelled(images(1).expand(N, -1, -1, -1)))["z"]
         difference = block.rate - block.log_ratio
@@ -118,18 +216,18 @@ def test_vq_rate_is_the_joint_log_ratio_on_average():
 
 
 @pytest.mark.effect
-def test_vq_meets_rates_on_both_sides_of_the_elbo():
+def test_gumbel_vq_meets_rates_on_both_sides_of_the_elbo():
     data = registry.dataset("digits")
     lost = []
     for sigma in (4.0, 9.0):
         torch.manual_seed(0)
-        model = registry.model("vq_vae", data.spec(hidden=(128, 128), latent=10))
+        model = registry.model("gumbel_vq", data.spec(hidden=(128, 128), latent=10))
         control = fit(model, data, sigma, Training(steps=800)).control
         assert control.R_train == pytest.approx(sigma, rel=0.1)
         batch = Batch.unlabelled(data.splits["test"].take())
         with torch.no_grad():
             lost.append(model.distortion(batch, model.encode(batch)).mean().item())
-    assert lost[1] < lost[0] - 2 and lost[1] < 18
+    assert lost[1] < lost[0] - 1.5 and lost[1] < 19.5
 
 
 # ---- VQ-VAE whose codebook is an average ----------------------------------------------------------------------------
@@ -206,7 +304,7 @@ def test_an_averaged_codebook_is_moved_by_no_gradient_of_the_loss():
     ours = terms.distortion.sum() + terms.rate.sum() + terms.regularizer
     e = model.embed(batch.x)
     nearest = torch.cdist(e, model.vectors().expand(64, -1, -1)).argmin(-1)
-    close(terms.regularizer, model.b * (e - model.vectors()[nearest]).square().sum((1, 2)).mean())
+    close(terms.regularizer, model.b * (e - model.vectors()[nearest]).square().sum((1, 2)).mean(), atol=1e-5)
     for average in (model.used, model.total):
         assert not reaches(ours, average) and reaches(terms.critic_loss, average)
     assert not reaches(terms.critic_loss, model.encoder)

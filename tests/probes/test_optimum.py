@@ -133,11 +133,9 @@ def compared(name):
     (chosen, heads), other = ours(z, y), theirs(z, y)
     difference = chosen.double() - other
     error = float(difference.std()) / math.sqrt(len(difference))
-    told = ", ".join(f"{head} {float(loss.mean()):.3f}" for head, loss in heads.items())
-    print(
-        f"{name}: {told}, scikit-learn {float(other.mean()):.3f}, difference {float(difference.mean()):+.4f} ± {error:.4f}"
-    )
-    return float(difference.mean()), error
+    mean, told = float(difference.mean()), ", ".join(f"{head} {float(loss.mean()):.3f}" for head, loss in heads.items())
+    print(f"{name}: {told}, scikit-learn {float(other.mean()):.3f}, difference {mean:+.4f} ± {error:.4f}")
+    return mean, error
 
 
 @pytest.mark.parametrize("name", FAST)
