@@ -17,7 +17,7 @@ from .spaces import Space
 
 LEAST = 1e-37  # of a positive number, before its logarithm
 WIDEST = 1000  # whole numbers that have a symbol of their own
-SINGULAR = 1e-10  # least eigenvalue of a correlation matrix, below which draws fill fewer dimensions
+SINGULAR = 1e-12  # least eigenvalue of a correlation matrix, below which draws fill fewer dimensions
 REPEATED = 0.5  # share of draws that are all different, below which there are atoms
 
 

@@ -1,4 +1,4 @@
-"""Gaussians, mixtures of them, and the simple densities of spheres and intervals, over coordinates of draws."""
+"""Gaussians and mixtures of them, over coordinates of draws."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from scipy.special import gammaln, ive
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from .charts import Placed
-from .spaces import Space
 
 Component = Callable[[Placed], Tensor]  # coordinates of draws → (S, N) log-density of the draws
 JITTER = 1e-6
@@ -86,47 +84,6 @@ def regression(train: Placed, earlier: Placed) -> Callable[[Placed, Placed], Ten
     weight = torch.linalg.solve(given.T @ given + ridge, given.T @ z)
     spread = torch.cov((z - given @ weight).T).reshape(z.shape[1], z.shape[1])
     return lambda placed, before: normal(_with_one(before.real) @ weight, spread)(placed)
-
-
-def of_space(space: Space, drawn: Tensor) -> dict[str, Component]:
-    """Densities that only a bounded space has, from training draws (S, N, …) of one block."""
-    places, parts = math.prod(drawn.shape[2:-1]), drawn.shape[-1]
-    if space == "interval":
-        return {"uniform": _constant(0.0)}
-    if space == "simplex":
-        return {"uniform": _constant(places * float(gammaln(parts)))}
-    if space != "sphere":
-        return {}
-    length = drawn.double().reshape(-1, places, parts).mean(0).norm(dim=-1)  # (P,)
-    found: dict[str, Component] = {"uniform": _constant(-places * log_area(parts))}
-    sharp = length * (parts - length.square()) / (1 - length.square()).clamp(min=1e-12)  # Banerjee et al. 2005
-    log_c = von_mises_fisher_constant(sharp, parts)
-    if bool(log_c.isfinite().all()):
-        found["von Mises–Fisher"] = lambda placed: (sharp * _cosines(placed, parts)).sum(-1) + log_c.sum()
-    return found
-
-
-def log_area(d: int) -> float:
-    """Of the unit sphere in d dimensions."""
-    return math.log(2) + d / 2 * math.log(math.pi) - float(gammaln(d / 2))
-
-
-def von_mises_fisher_constant(sharp: Tensor, d: int) -> Tensor:
-    """log C(κ) of C(κ) exp(κ cos), a density by area; not finite where κ is too near 0 for its Bessel function."""
-    order = d / 2 - 1
-    with np.errstate(divide="ignore"):
-        bessel = torch.from_numpy(np.log(ive(order, sharp.numpy()))) + sharp
-    return order * sharp.log() - d / 2 * math.log(2 * math.pi) - bessel
-
-
-def _cosines(placed: Placed, d: int) -> Tensor:
-    """(S, N, P) with the mean direction, from which the chart of a sphere is drawn."""
-    square = placed.real.unflatten(-1, (-1, d - 1)).square().sum(-1)
-    return (1 - square) / (1 + square)
-
-
-def _constant(nats: float) -> Component:
-    return lambda placed: torch.full_like(placed.volume, nats)
 
 
 def _with_one(u: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ R* ≥ I(x; z) in expectation, whatever the components are.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,7 +20,8 @@ from torch import Tensor
 from ..scores import Undefined
 from .charts import Placed, atoms, chart, fewer_dimensions, together
 from .codes import Splits
-from .gaussians import Component, Mixture, gaussians, normal, of_space, regression
+from .directions import directional
+from .gaussians import Component, Mixture, gaussians, normal, regression
 from .histograms import histograms
 from .posteriors import Posteriors
 from .spaces import Space
@@ -150,7 +152,7 @@ def _fitted(
     candidates, mixture = _candidates(whole, mixtures, seed)
     if len(blocks) == 1:
         sent = codes.train.sent_blocks[0]
-        candidates |= _of_space(whole, sent.space, codes.train.drawn[0])
+        candidates |= _of_space(whole, sent.space, codes.train.drawn[0].shape[2:], mixtures, seed)
     real = all(sent.space == "real" for sent in codes.train.sent_blocks)
     return candidates, mixture if real else None
 
@@ -180,8 +182,17 @@ def _candidates(parts: Parts, mixtures: Sequence[int], seed: int) -> tuple[dict[
     return both, None
 
 
-def _of_space(parts: Parts, space: Space, drawn: Tensor) -> dict[str, Judged]:
-    return {name: parts.judge(density) for name, density in of_space(space, drawn).items()}
+def _of_space(
+    parts: Parts, space: Space, shape: Sequence[int], mixtures: Sequence[int], seed: int
+) -> dict[str, Judged]:
+    """Densities that only a bounded space has, of one block whose draws have a shape."""
+    densities: dict[str, Component] = {}
+    if space == "sphere":
+        densities = directional(parts.train, shape[-1], mixtures, seed)
+    elif space in ("interval", "simplex"):
+        nats = math.prod(shape[:-1]) * math.lgamma(shape[-1]) if space == "simplex" else 0.0
+        densities = {"uniform": lambda placed: torch.full_like(placed.volume, nats)}
+    return {name: parts.judge(density) for name, density in densities.items()}
 
 
 def _classwise(parts: Parts, symbol: Judged) -> Judged:
@@ -227,7 +238,7 @@ def _of_block(
     if here is None:
         return
     yield from _candidates(here, mixtures, seed)[0].items()
-    yield from _of_space(here, sent.space, codes.train.drawn[i]).items()
+    yield from _of_space(here, sent.space, codes.train.drawn[i].shape[2:], mixtures, seed).items()
     before = [part for part in blocks[:i] if part is not None and part.train.real.shape[-1]]
     if before and here.train.real.shape[-1]:
         earlier = _joined(before)

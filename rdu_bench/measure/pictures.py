@@ -15,6 +15,7 @@ from ..model import Block, Code
 from ..scores import Undefined
 from .found import Found
 from .prior_draws import from_own_marginal
+from .spaces import is_one_hot
 from .streams import seeded
 from .study import Study
 
@@ -99,7 +100,7 @@ def _traversals(study: Study, code: Code) -> Part:
 
 def _movable(code: Code) -> list[bool]:
     """For every continuous latent, whether its block's sample has the size of what was drawn."""
-    smooth = [block for block in code.values() if not block.discrete]
+    smooth = [block for block in code.values() if not is_one_hot(block)]
     return [_as_drawn(block) for block in smooth for _ in range(block.drawn[0].numel())]
 
 
@@ -112,7 +113,7 @@ def moved(code: Code, j: int, values: Tensor) -> Code:
     out = {}
     for name, block in code.items():
         sample, drawn = (part[:1].expand(len(values), *part.shape[1:]).clone() for part in (block.sample, block.drawn))
-        size = 0 if block.discrete else drawn[0].numel()
+        size = 0 if is_one_hot(block) else drawn[0].numel()
         if 0 <= j < size:
             before = drawn.flatten(1).clone()
             drawn.view(len(values), -1)[:, j] = values
@@ -134,8 +135,10 @@ def _prior(study: Study, code: Code) -> Part:
 
 def _refitted(study: Study, code: Code, seed: int, reason: str) -> Code:
     """Continuous latents drawn from one full Gaussian of the training codes, side information as it was sent."""
-    if any(block.discrete and not block.side for block in code.values()) or not all(_movable(code)):
+    if any(is_one_hot(block) and not block.side for block in code.values()) or not all(_movable(code)):
         raise Undefined(f"{reason}; and no Gaussian is fitted to codes with symbols, or drawn otherwise than sent")
+    if any(sent.space not in ("real", "one-hot") for sent in study.codes.train.sent_blocks):
+        raise Undefined(f"{reason}; and no Gaussian is fitted to codes that are no real numbers")
     z = study.codes.train.continuous.flatten(0, 1).double()
     covariance = torch.cov(z.T).reshape(z.shape[1], z.shape[1])
     covariance.diagonal().add_(1e-6 * covariance.diagonal().mean() + 1e-12)
@@ -143,7 +146,7 @@ def _refitted(study: Study, code: Code, seed: int, reason: str) -> Code:
         fresh = MultivariateNormal(z.mean(0), covariance).sample(torch.Size([SHOWN])).float().to(study.device)
     out, first = dict(code), 0
     for name, block in code.items():
-        if not block.discrete:
+        if not is_one_hot(block):
             size = block.drawn[0].numel()
             part, first = fresh[: len(block.drawn), first : first + size], first + size
             out[name] = block._replace(sample=part, drawn=part.reshape(block.drawn.shape))
@@ -151,7 +154,7 @@ def _refitted(study: Study, code: Code, seed: int, reason: str) -> Code:
 
 
 def _interpolations(study: Study, code: Code) -> Part:
-    if all(block.discrete for block in code.values()):
+    if all(is_one_hot(block) for block in code.values()):
         raise Undefined("the code has symbols only, between which there is nothing")
     pairs = [(a, b) for a, b in PAIRS if b < len(next(iter(code.values())).sample)]
     if not pairs:
@@ -165,7 +168,7 @@ def _between(block: Block, a: int, b: int) -> Block:
     weight = torch.linspace(0, 1, BETWEEN, device=block.sample.device)
     if block.side:
         weight = torch.zeros_like(weight)
-    elif block.discrete:
+    elif is_one_hot(block):
         weight = (weight > 0.5).to(weight)
 
     def mixed(part: Tensor) -> Tensor:

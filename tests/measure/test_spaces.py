@@ -20,10 +20,9 @@ from worlds import viewed
 from rdu_bench.api import Batch, Model, Row, gaussian, sphere, transmit
 from rdu_bench.measure.charts import chart, together
 from rdu_bench.measure.codes import Splits, draw
+from rdu_bench.measure.directions import log_area
 from rdu_bench.measure.draws import density, standard
-from rdu_bench.measure.gaussians import gaussians, log_area, of_space
-from rdu_bench.measure.histograms import histograms
-from rdu_bench.measure.marginals import refit
+from rdu_bench.measure.marginals import Parts, _candidates, _of_space, refit
 from rdu_bench.measure.posteriors import aggregates
 from rdu_bench.records.laws import LIMITS
 from rdu_bench.scores import Undefined
@@ -134,7 +133,7 @@ def test_r_star_is_the_information_of_a_known_channel(space):
     marginal, rate, gain = refitted(Channel(q, p))
     information, error = float(gain.mean()), float((marginal.rate.flatten() - gain).std() / len(gain) ** 0.5)
     assert not marginal.left_out
-    assert information - 4 * error - 1e-3 <= rate <= information + 0.1, (rate, information, marginal.weights)
+    assert information - 4 * error - 1e-3 <= rate <= information + 0.06, (rate, information, marginal.weights)
 
 
 def test_what_is_uniform_on_a_sphere_says_nothing_whatever_stands_beside_it():
@@ -230,12 +229,11 @@ def test_every_component_has_mass_one_in_its_space(space):
     drawn = some(space)
     place, (z, weight) = chart(space, drawn), everywhere(space)
     train, there = place(drawn), place(z)
-    densities = {**(gaussians(train, (3,), 0) if train.real.shape[-1] else {}), **of_space(space, drawn)}
-    if train.sizes:
-        densities |= {name: fit.scored for name, fit in histograms(train, place(some(space)[:1])).items()}
-    assert len(densities) > 2
-    for name, fitted in densities.items():
-        assert float((fitted(there).double() + weight).logsumexp(1).exp()) == pytest.approx(1, abs=0.02), name
+    parts = Parts(train, place(some(space)[:1]), there)
+    judged = {**_candidates(parts, (3,), 0)[0], **_of_space(parts, space, drawn.shape[2:], (3,), 0)}
+    assert len(judged) > 2 and ("uniform" in judged) == (space in ("sphere", "simplex", "interval", "integers"))
+    for name, found in judged.items():
+        assert float((found.test.double() + weight).logsumexp(1).exp()) == pytest.approx(1, abs=0.02), name
 
 
 def test_blocks_side_by_side_keep_their_volumes():
