@@ -236,6 +236,42 @@ def test_every_component_has_mass_one_in_its_space(space):
         assert float((found.test.double() + weight).logsumexp(1).exp()) == pytest.approx(1, abs=0.02), name
 
 
+def test_whole_numbers_without_a_symbol_share_one_by_a_geometric_law():
+    place = chart("integers", some("integers"))
+    far = place(torch.arange(-5000, 6000)[None, :, None])
+    outside = far.symbols[..., 0] == far.sizes[0] - 1
+    assert float(far.volume[outside].exp().sum()) == pytest.approx(1, abs=1e-3) and not far.volume[~outside].any()
+
+
+def test_blocks_of_several_spaces_cost_their_information_together():
+    """Three blocks that each know the same x, in an order that mixes spaces; two of them are of one kind."""
+
+    class Three(Channel):
+        def __init__(self):
+            super().__init__(*CHANNELS["sphere"])
+
+        def encode(self, batch):
+            k = batch.x[:, 0].long()
+            made = {
+                name: transmit(CHANNELS[name][0](k), CHANNELS[name][1]()) for name in ("counts", "sphere", "positive")
+            }
+            return made
+
+    torch.manual_seed(0)
+    codes = Splits(*(draw(Three(), viewed(numbers(seed)), 2, decode=False) for seed in range(3)))
+    each = []
+    for k in range(K):
+        at = torch.full((codes.test.log_q.numel(),), k)
+        drawn = (part.flatten(0, 1) for part in codes.test.drawn)
+        each.append(
+            sum(CHANNELS[n][0](at).log_prob(z) for n, z in zip(("counts", "sphere", "positive"), drawn, strict=True))
+        )
+    gain = codes.test.log_q.flatten() - torch.stack(each).logsumexp(0) + math.log(K)
+    marginal = refit(codes, (8,), 0, aggregates(Three(), viewed(numbers(0, 500)), None, "cpu"))
+    assert float(marginal.rate.mean()) == pytest.approx(float(gain.mean()), abs=0.05)
+    assert not marginal.left_out and "by block" in marginal.weights
+
+
 def test_blocks_side_by_side_keep_their_volumes():
     a, b = (chart(space, some(space))(some(space)) for space in ("positive", "interval"))
     both = together([a, b])

@@ -108,7 +108,15 @@ def test_a_thousand_symbols_cost_their_entropy(name):
         assert float(whole.logsumexp(1)) == pytest.approx(0, abs=1e-6)
         return float((law * (log_p - whole[0])).sum())
 
-    assert min(loose(fit.scored) for fit in histograms(train, val).values()) < 0.1
+    found = {name: loose(fit.scored) for name, fit in histograms(train, val).items()}
+    assert min(found.values()) < 0.1 and found["pooled"] < 0.12
+
+
+def test_symbols_that_never_come_cost_little():
+    law = LAWS["half of them"] / LAWS["half of them"].sum()
+    [pooled, added] = (histograms(placed(law, 4000, 0), placed(law, 1500, 1))[name] for name in ("pooled", "histogram"))
+    test = placed(law, 4000, 2)
+    assert -float(pooled.scored(test).mean()) - math.log(500) < 0.03 < -float(added.scored(test).mean()) - math.log(500)
 
 
 def test_positions_that_share_their_law_share_what_was_seen():

@@ -66,6 +66,32 @@ def test_a_network_sees_real_x_centred_and_scaled_and_writes_it_back():
     torch.testing.assert_close(p.stddev, torch.full_like(x, float(x.std())), rtol=1e-4, atol=0)
 
 
+def test_the_learned_variance_follows_though_its_steps_are_small():
+    """From the spread of the data to noise of a 20th of it, in 400 steps of 1e-3."""
+    x = grey(unit=16.0).splits["train"].take()
+    observation = Observation(grey(unit=16.0).spec(hidden=()))
+    optimizer = torch.optim.Adam(observation.parameters(), lr=1e-3)
+    out = (x - observation.centre) / observation.scale + 0.05 * torch.randn(x.shape)
+    for _ in range(400):
+        optimizer.zero_grad()
+        (-observation(out).log_prob(x).mean()).backward()
+        optimizer.step()
+    assert float(observation(out).stddev.detach().flatten()[0]) == pytest.approx(0.05 * observation.scale, rel=0.05)
+
+
+@pytest.mark.parametrize("corruption", ["masking", "salt-and-pepper", "gaussian"])
+def test_what_corrupts_x_is_in_its_units(corruption):
+    worse = []
+    for unit in (1.0, 16.0):
+        data = grey(unit=unit, shift=3.0)
+        torch.manual_seed(0)
+        model = registry.model("dae", data.spec(hidden=(4,), latent=2), corruption=corruption)
+        torch.manual_seed(1)
+        worse.append((model.corrupt(data.splits["train"].take()) - data.pixels.mean.mean().float()) / unit)
+    torch.testing.assert_close(worse[0], worse[1], rtol=1e-4, atol=1e-5)
+    assert float(worse[0].abs().max()) < 4 * grey().pixels.deviation
+
+
 def test_the_learned_variance_goes_where_it_must():
     """Noise of 0.1 below a spread of 0.3: at its first variance D would stay near the null point."""
     _, values = found("vae", grey(), steps=600, sigma=4.0)
