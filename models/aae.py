@@ -3,7 +3,20 @@ from torch import Tensor
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
-from rdu_bench.api import Autoencoder, Batch, Code, Critic, Decoder, Message, Row, Spec, Trunk, one_hot, transmit
+from rdu_bench.api import (
+    Autoencoder,
+    Batch,
+    Code,
+    Critic,
+    Decoder,
+    Message,
+    Row,
+    Spec,
+    Trunk,
+    labelled_cross_entropy,
+    one_hot,
+    transmit,
+)
 
 
 class AAE(Autoencoder):
@@ -20,8 +33,9 @@ class AAE(Autoencoder):
     drawn from it.  Departures: what is sent of y is a symbol, for KL(q(y|x) ‖ 1/K) nats, not the vector q(y|x), which
     only its critic is given; both players and the classifier step at once.
 
-    The first variant is WAE's with penalty "gan".  λ = 1, for at 10 the critic outweighs D on `digits`.  The critic of
-    y is small and quick: one like that of z lags behind, and the encoder leads it to a single symbol.
+    The first variant is also WAE's with penalty "gan", number by number.  λ = 1, for at 10 the critic outweighs D on
+    `digits`.  The critic of y is small and quick: one like that of z lags behind, and the encoder leads it to a single
+    symbol.
     """
 
     row = Row(
@@ -77,7 +91,9 @@ class AAE(Autoencoder):
         away = softplus(self.critic.ratio(code["z"].sample)).mean()
         if self.critic_of_y:
             away = away + softplus(self.critic_of_y.ratio(code["y"].q.mean)).mean()
-        return self.strength * away + (self.alpha * self.wrong(batch, code) if self.supervised else 0.0)
+        return self.strength * away + (
+            self.alpha * labelled_cross_entropy(code["y"].q, batch.y) if self.supervised else 0.0
+        )
 
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
         z = code["z"].sample
@@ -86,9 +102,3 @@ class AAE(Autoencoder):
             q = code["y"].q.mean
             loss = loss + self.critic_of_y.loss(q, one_hot(torch.zeros_like(q)).rsample())
         return loss
-
-    def wrong(self, batch: Batch, code: Code) -> Tensor:
-        """() −log q(y|x), the mean over the labelled examples of the batch."""
-        q = code["y"].q
-        shown = (batch.y[:, None] == torch.arange(q.mean.shape[1], device=batch.y.device)).float()  # 0 where unknown
-        return -q.log_prob(shown).sum() / shown.sum().clamp(min=1)

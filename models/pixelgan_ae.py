@@ -2,7 +2,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from rdu_bench.api import Autoencoder, Batch, Block, Code, Critic, Row, Spec, Trunk, WindowedDecoder, one_hot, transmit
+from rdu_bench.api import (
+    Autoencoder,
+    Batch,
+    Block,
+    Code,
+    Critic,
+    Row,
+    Spec,
+    Trunk,
+    WindowedDecoder,
+    labelled_cross_entropy,
+    one_hot,
+    transmit,
+)
 
 
 class PixelGANAE(Autoencoder):
@@ -12,15 +25,16 @@ class PixelGANAE(Autoencoder):
           ≈ D − λ E_q(z) log C(z)                       C(z) = P(z came from p(z) and not from q(z))
 
         gaussian             p(z) = N(0, I): z has what is global, the pixels' own past what is local
-        categorical          p(z) = 1/K: z is a cluster, and R at most log K nats
+        categorical          p(z) = 1/K: z is a cluster, and R at most log K nats; with `labelled` examples it is
+                             their class, and α E_labelled[ −log q(y|x) ] is on top
 
     p(x|z) is a PixelCNN that is told z at every place.  Makhzani & Frey 2017 (arXiv:1706.00531).  Departures: the
     noise enters at the encoder's last layer and is Gaussian, so that q(z|x) has a density and R a closed form; of a
     symbol the critic is given q(z|x) and the decoder a draw; the PixelCNN has masked layers of `window` pixels, 1 +
     `depth` of them, and no gates.
 
-    The paper leaves I free, and so does a target: it sets R, and the critic what of R is no I.  Without a target R
-    has its price of 1.  λ = 1 and a small, quick critic of symbols are as in AAE.
+    The paper leaves I free, so R has no price here but that of a target.  λ = 1, α = 10 and a small, quick critic of
+    symbols are as in AAE.
     """
 
     row = Row(
@@ -43,16 +57,26 @@ class PixelGANAE(Autoencoder):
         strength: float = 1.0,
         window: int = 2,
         depth: int = 1,
+        labelled: int | None = None,  # how many examples show their class; of None it is a cluster
+        alpha: float = 10.0,
     ):
         if prior not in ("gaussian", "categorical"):
             raise ValueError(f"prior = {prior!r}: PixelGAN-AE has 'gaussian' and 'categorical'")
         symbols = prior == "categorical"
+        if labelled is not None and (not symbols or clusters not in (None, data.classes)):
+            raise ValueError(
+                f"labelled = {labelled}: examples show their class where the prior is 'categorical' over it"
+            )
         latent = (clusters or data.classes or 10) if symbols else latent or data.latent
         decoder = WindowedDecoder(data, latent, window, depth=depth)
         super().__init__(data, latent=latent, encoder=Trunk(data, latent) if symbols else None, decoder=decoder)
         self.strength, self.symbols = strength, symbols
         self.critic = Critic(latent, 32, 1, lr=1e-3) if symbols else Critic(latent)
         self.row = self.row._replace(prior="C" if symbols else "N")
+        self.alpha = alpha
+        if labelled is not None:
+            self.labelled = labelled
+            self.row = self.row._replace(labels="required", needs=("image", "labels"))
 
     def send(self, x: Tensor) -> Block:
         if not self.symbols:
@@ -61,7 +85,8 @@ class PixelGANAE(Autoencoder):
         return transmit(q, one_hot(torch.zeros_like(q.mean)))
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
-        return self.strength * softplus(self.critic.ratio(self.judged(code))).mean()
+        away = self.strength * softplus(self.critic.ratio(self.judged(code))).mean() - code["z"].rate.mean()
+        return away if self.labelled is None else away + self.alpha * labelled_cross_entropy(code["z"].q, batch.y)
 
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
         z = self.judged(code)

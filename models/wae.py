@@ -13,6 +13,7 @@ class WAE(Autoencoder):
     where C(z) is the probability, as a critic sees it, that z came from the prior.  Tolstikhin et al. 2018
     (arXiv:1711.01558), algorithms 2 and 1, with the kernel and λ = 10 of section 4.  Departures: the cost of transport
     is −log p(x|z), not a squared distance; under the critic λ is 1, for 10 of its nats outweigh D on `digits`.
+    With the critic it is AAE, number by number; suites have it once, under that name.
 
     Not one of the loss's terms rewards noise, and without noise the rate has no bound; `noise` says where it enters.
     """

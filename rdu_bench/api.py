@@ -38,7 +38,7 @@ from .nn.divergences import (
     total_correlation,
 )
 from .nn.gated import GatedDecoder, GatedGaussian
-from .nn.labels import class_weights, enumerate_classes
+from .nn.labels import class_weights, enumerate_classes, labelled_cross_entropy
 from .nn.masked import WindowedDecoder, made
 from .nn.mixtures import Mixture, select_component
 from .nn.networks import (
@@ -67,7 +67,7 @@ __all__ = [
     "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
     "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_folder", "dataset",
     "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
-    "label_block", "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between",
-    "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "select_component",
-    "sphere", "total_correlation", "total_rate", "transmit", "write_file",
+    "label_block", "labelled_cross_entropy", "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd",
+    "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product",
+    "select_component", "sphere", "total_correlation", "total_rate", "transmit", "write_file",
 ]

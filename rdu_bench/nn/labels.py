@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.distributions import kl_divergence
+from torch.distributions import Distribution, kl_divergence
 
 from .densities import one_hot
 
@@ -19,6 +19,12 @@ def class_weights(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     weight = torch.where(known[:, None], label, logits.softmax(-1))
     price = kl_divergence(one_hot(logits), one_hot(torch.zeros_like(logits)))
     return weight, torch.where(known, price.detach(), price)
+
+
+def labelled_cross_entropy(q: Distribution, y: Tensor) -> Tensor:
+    """() −log q(y|x) nats, the mean over those of the labels y (B,) that are known, of one-hot draws q(y|x) (B, K)."""
+    shown = (y[:, None] == torch.arange(q.mean.shape[-1], device=y.device)).float()  # 0 where unknown
+    return -q.log_prob(shown).sum() / shown.sum().clamp(min=1)
 
 
 def enumerate_classes(x: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -6,13 +6,15 @@ import pytest
 import torch
 from effects import measured, trained
 from small import (
+    close,
+    gradient,
     maker,
     same_noise,
 )
 from torch import nn
 
 from rdu_bench import registry
-from rdu_bench.api import Adversary, Batch, Spec, flatten, mmd_between, total_rate
+from rdu_bench.api import Adversary, Batch, Spec, flatten, gaussian_kernel, mmd_between, total_rate
 from rdu_bench.model import replay
 from rdu_bench.training.posthoc import Whitened
 
@@ -114,6 +116,25 @@ def test_examples_of_unknown_s_teach_neither_side(name):
     assert terms.regularizer == 0 and terms.critic_loss == 0
 
 
+@pytest.mark.parametrize(("name", "params"), [("vfae", {}), ("vfae", {"layers": 2}), ("fader", {}), ("hadad", {})])
+def test_players_are_given_what_was_drawn_and_not_its_mean(name, params):
+    model, given = new(name, noise="trained", **params) if name in ("fader", "hadad") else new(name, **params), batch()
+    code, z = model.encode(given), "z1" if params else "z"
+    q = code[z].q
+    other = type(q.base_dist)(q.mean + 1 + torch.randn_like(q.mean), q.stddev)
+    moved = code[z]._replace(q=torch.distributions.Independent(other, 1))
+    drawn = code[z]._replace(sample=code[z].sample + given.s[:, None])
+    for loss in (model.regularizer, model.critic_loss):
+        same, changed, plain = (same_noise(loss, given, code | {z: block}) for block in (moved, drawn, code[z]))
+        assert torch.equal(same, plain)
+        assert (name == "vfae" and loss == model.critic_loss) or not torch.equal(changed, plain)
+
+
+@pytest.mark.parametrize("name", ["fader", "hadad"])
+def test_the_step_of_the_adversary_is_ones_own(name):
+    assert new(name, lr=0.25).adversary.lr == 0.25 and new(name).adversary.lr == 3e-3
+
+
 # ---- VFAE -----------------------------------------------------------------------------------------------------------
 
 
@@ -132,7 +153,7 @@ def test_codes_that_are_equal_in_all_groups_are_fair(layers):
     (fair, error), (unfair, _) = read
     assert abs(fair) < 4 * error < 0.1 * unfair
     z = code[model.z].sample
-    torch.testing.assert_close(model.regularizer(given, code), 7 * mmd_between(z, given.s, 3))
+    torch.testing.assert_close(model.regularizer(given, code), 7 * mmd_between(z, given.s, 3, gaussian_kernel(2.0)))
 
 
 def test_without_strength_it_is_a_vae_that_is_told_s():
@@ -176,6 +197,61 @@ def test_with_two_layers_what_is_sent_depends_on_z1_alone():
     assert torch.equal(again["z1"].p.mean, code["z1"].p.mean)
     without = {k: b._replace(sample=torch.nan * b.sample) if k in ("y", "z2") else b for k, b in code.items()}
     assert torch.equal(model.decode(without).mean, model.decode(code).mean)
+
+
+def test_every_block_of_two_layers_is_found_in_what_was_drawn():
+    """Not in means: the receiver has none of them."""
+    model, given = new("vfae", SPEC, layers=2), batch()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.2 * torch.randn_like(weight))
+    code = model.encode(given)
+    z1, y, z2 = (code[name].drawn for name in ("z1", "y", "z2"))
+    torch.testing.assert_close(code["y"].q.mean, model.classifier(z1).softmax(-1))
+    torch.testing.assert_close(code["y"].p.mean, torch.full((60, 4), 0.25))
+    torch.testing.assert_close(code["z2"].q.mean, model.up(z1, y).mean)
+    torch.testing.assert_close(code["z1"].p.mean, model.down(z2, y).mean)
+    torch.testing.assert_close(code["z1"].q.mean, model.encoder(given.x, code["s"].sample).mean)
+
+
+@pytest.mark.parametrize("known", [0, 20, 60])
+def test_a_known_class_takes_its_place_and_an_unknown_one_is_summed_out(known):
+    """By a loop over the classes, at the same draws: R is summed, its gradient is that of the class that is known."""
+    model, given, C = new("vfae", layers=2, strength=0.0), batch(), 4
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.2 * torch.randn_like(weight))
+    given = given._replace(y=torch.where(torch.arange(60) < known, given.y, -1))
+    z1, z2 = torch.randn(60, 4), torch.randn(60, C, 2)
+    with replay([torch.eye(3)[given.s], z1, z2.flatten(0, 1)]):
+        terms = model(given)
+    log_q = model.classifier(z1).log_softmax(-1)
+    per_class = []
+    for k in range(C):
+        y = torch.eye(C)[k].expand(60, -1)
+        q = model.up(z1, y)
+        KL = 0.5 * (q.mean.square() + q.variance - 1 - q.variance.log()).sum(-1)
+        per_class.append(KL - model.down(z2[:, k], y).log_prob(z1))
+    weight = torch.where(given.y[:, None] >= 0, torch.eye(C)[given.y.clamp(min=0)], log_q.exp())
+    per_class, log_q1 = torch.stack(per_class, 1), model.encoder(given.x, torch.eye(3)[given.s]).log_prob(z1)
+    fixed = math.log(3) + math.log(C) + log_q1
+    R = fixed + (log_q.exp() * (log_q + per_class)).sum(-1)
+    torch.testing.assert_close(terms.rate, R)
+    price = (log_q.exp() * log_q).sum(-1)
+    pulled = log_q1 + torch.where(given.y >= 0, price.detach(), price) + (weight * per_class).sum(-1)
+    weights = list(model.parameters())
+    for a, b in zip(gradient(terms.rate.sum(), weights), gradient(pulled.sum(), weights), strict=True):
+        close(a, b, rtol=1e-3, atol=1e-3)
+
+
+def test_on_average_two_layers_are_trained_at_the_price_that_they_are_measured_at():
+    model = new("vfae", layers=2)
+    given = unknown(batch(6000), "y")
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+        off = model(given).rate - total_rate(model.encode(given))
+    assert off.std() > 0 and abs(off.mean()) < 4 * off.std() / 6000**0.5
 
 
 def test_labels_teach_the_class_that_is_read_off_z1():
@@ -270,28 +346,52 @@ def test_s_is_found_in_x_and_sent_beside_the_representation():
     assert bool((rate <= math.log(3)).all())
 
 
-def test_the_encoder_of_s_learns_from_s_and_from_nothing_else():
+def test_the_receiver_is_given_s_as_it_was_found():
     model, given = new("hadad"), batch()
+    code = model.encode(given)
+    found = code["specified"]
+    told, lied = (
+        model.decode(code | {"specified": found._replace(sample=s)}).mean
+        for s in (found.sample, found.sample.roll(1, -1))
+    )
+    assert bool(((told - lied).abs().amax((1, 2, 3)) > 1e-4).all())
+    torch.testing.assert_close(found.q.mean, model.specified(given.x).softmax(-1))
+
+
+def test_in_the_first_step_s_is_learnt_and_no_one_looks_for_it_in_z():
+    model, given = new("hadad", first=0.3), batch(progress=0.29)
+    terms = same_noise(model, given)
+    assert reached(terms.distortion.mean() + terms.rate.mean() + terms.critic_loss, model) == {"encoder", "decoder"}
+    loss = same_noise(model, given).regularizer
+    torch.testing.assert_close(loss, nn.functional.cross_entropy(model.specified(given.x), given.s))
+    assert reached(loss, model) == {"specified"}
+
+
+def test_in_the_second_step_all_but_s_are_learnt():
+    model, given = new("hadad", first=0.3, strength=3.0), batch(progress=0.31)
     terms = same_noise(model, given)
     assert reached(terms.distortion.mean() + terms.rate.mean(), model) == {"encoder", "decoder"}
-    for strength in (0.0, 3.0):
-        model = new("hadad", strength=strength)
-        terms = same_noise(model, given)
-        (terms.distortion.mean() + terms.rate.mean() + terms.regularizer + terms.critic_loss).backward()
-        alone = new("hadad")
-        nn.functional.cross_entropy(alone.specified(given.x), given.s).backward()
-        for a, b in zip(model.specified.parameters(), alone.specified.parameters(), strict=True):
-            torch.testing.assert_close(a.grad, b.grad)
-
-
-def test_the_other_encoder_is_paid_for_what_the_adversary_misses():
-    model, given = new("hadad", strength=3.0), batch()
+    assert reached(same_noise(model, given).critic_loss, model) == {"adversary"}
     code = model.encode(given)
     found = model.adversary.log_prob(code["z"].sample).gather(1, given.s[:, None]).mean()
-    own = nn.functional.cross_entropy(model.specified(given.x), given.s)
-    torch.testing.assert_close(model.regularizer(given, code), own + 3 * found)
-    assert reached(model.regularizer(given, code), model) == {"specified", "encoder"}
-    assert reached(model.critic_loss(given, model.encode(given)), model) == {"adversary"}
+    torch.testing.assert_close(model.regularizer(given, code), 3 * found)
+    assert reached(model.regularizer(given, code), model) == {"encoder"}
+
+
+def test_s_stands_still_once_its_step_is_over():
+    """But for the momentum of its last steps, which fades by a tenth at every one."""
+    model, moved = new("hadad", first=0.5), []
+    optimizer = torch.optim.Adam(model.parameters(), 2e-3)
+    for step in range(80):
+        before = torch.cat([w.detach().flatten().clone() for w in model.specified.parameters()])
+        terms = model(batch(progress=step / 80))
+        optimizer.zero_grad()
+        (terms.distortion.mean() + terms.rate.mean() + terms.regularizer + terms.critic_loss).backward()
+        optimizer.step()
+        after = torch.cat([w.detach().flatten() for w in model.specified.parameters()])
+        moved.append(float((after - before).norm()))
+    assert min(moved[:40]) > 0.01
+    assert sum(moved[60:]) < 0.1 * sum(moved[20:40])
 
 
 # ---- effects --------------------------------------------------------------------------------------------------------
