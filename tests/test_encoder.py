@@ -94,7 +94,7 @@ class Centred(Autoencoder):
         return {"z": block._replace(sample=block.sample - block.sample.mean(0))}
 
 
-ALL = ["vae", "ae", "mr_vae", "m2", "svae", "vq_vae", "ladder_vae", "vlae_ladder", "joint_vae", "structured_dgm"]
+ALL = ["vae", "ae", "mr_vae", "m2", "svae", "gumbel_vq", "ladder_vae", "vlae_ladder", "joint_vae", "structured_dgm"]
 
 
 @pytest.mark.parametrize("model", [*ALL, Shared, Picked, Centred])
