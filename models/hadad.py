@@ -29,7 +29,7 @@ class Hadad(Autoencoder):
     confused with networks that are told s: here it is found in x, and known in training alone.
     Departures: D + R teach z and the decoder from the start, without C at first, for a rate that waits a fifth of the
     steps sends its price to the floor, and 6 nats end at 9.9; what is sent of S is a class drawn from it, not its last
-    hidden layer, whose rate no term would bound; momentum carries S on for some ten steps.
+    hidden layer, whose rate no term would bound; momentum, which fades by a tenth a step, carries S on a little.
 
     w = 1 was chosen on `coloured`: at 0.3 codes of 18 nats tell all of s, and at 10 a target of 6 nats is missed.
     """
