@@ -43,7 +43,8 @@ class LadderVAE(Model):
 
     def __init__(self, data: Spec, *, dims: Sequence[int] | None = None, share: bool = True):  # bottom level first
         super().__init__()
-        dims = dims or (data.latent, max(data.latent // 2, 1))
+        top = max(data.latent // 3, 1)
+        dims = dims or [d for d in (data.latent - top, top) if d]
         width = data.hidden[-1]
         self.up = nn.ModuleList([Trunk(data, width), *(mlp(width, width) for _ in dims[1:])])
         self.evidence = nn.ModuleList(Gaussian(nn.Linear(width, 2 * d)) for d in dims)  # q̂(z_l|x)

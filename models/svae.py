@@ -29,9 +29,11 @@ class SVAE(Model):
     nothing, since q(k|z, x) = p(k|z).  π, μ and S follow by natural gradients, always to a lower R.
     Johnson, Duvenaud, Wiltschko, Datta & Adams 2016 (arXiv:1603.06277).  Not to be confused with the
     hyperspherical VAE, which others call SVAE too.
-    Departures: q(k, z|x) is not factorised; a point of the posterior of π, μ, S stands for it, so KL(q(θ) ‖ p(θ)),
-    which is no rate, is left out; S_k is diagonal; gradients pass the draw of k by straight-through Gumbel; K is 10,
-    not 15.  With a weaker prior on π and S, 0.1 in place of 1, fewer components lived on `digits`.
+    The form for sequences, a linear dynamical system in place of the mixture, is not offered: no data set has any.
+    Departures: q(k, z|x) is not factorised, hence needs no fixed point of block updates; a point of the posterior of
+    π, μ, S stands for it, so KL(q(θ) ‖ p(θ)), which is no rate, is left out; S_k is diagonal; gradients pass the draw
+    of k by straight-through Gumbel; K is 10, not 15.  With a weaker prior on π and S, 0.1 in place of 1, fewer
+    components lived on `digits`.
     """
 
     row = Row(paper="1603.06277", title="SVAE", objective="D + R, p(z) a graphical model", prior="M")

@@ -26,7 +26,8 @@ class VLaAE(Model):
 
     def __init__(self, data: Spec, *, dims: Sequence[int] | None = None):  # bottom level first
         super().__init__()
-        dims = dims or 3 * (-(-data.latent // 3),)  # three alike, as for the paper's MNIST
+        thirds = [(data.latent + 2 - level) // 3 for level in range(3)]  # three alike, as for the paper's MNIST
+        dims = dims or [d for d in thirds if d]
         width, first = data.hidden[-1], data._replace(hidden=()) if data.family == "mlp" else data
         self.up = nn.ModuleList([Trunk(first, width), *(mlp(width, width) for _ in dims[1:])])
         self.read = nn.ModuleList(Gaussian(nn.Linear(width, 2 * d)) for d in dims)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from small import close, gaussian_kl, images, lost, maker, reaches, seen
+from small import close, gaussian_kl, images, labelled, lost, maker, reaches, seen
 from torch.distributions import kl_divergence
 
 from rdu_bench import registry
@@ -32,6 +32,31 @@ def redraw(model, code, name):
     drawn = [torch.randn_like(b.drawn) if block == name else b.drawn for block, b in code.items()]
     with replay(drawn):
         return model.encode(seen(len(drawn[0])))
+
+
+# ---- the latent of the suite ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("latent", [2, 3, 10])
+@pytest.mark.parametrize(("name", "levels"), [("ladder_vae", 2), ("vlae_ladder", 3), ("pixel_vae", 2)])
+def test_levels_share_the_latent_of_the_suite(name, levels, latent):
+    code = new(name, SPEC._replace(latent=latent)).encode(seen())
+    assert flatten(code).shape == (64, latent)
+    assert len(code) == min(levels, latent) and all(block.sample.shape[1] for block in code.values())
+
+
+SYMBOLS = ("c", "k", "s", "specified", "y")  # blocks as wide as a label or a symbol has values
+CODEBOOKS = ("gumbel_vq", "vq_vae")  # codes of symbols alone
+NUMBERED = [name for name in registry.files("models") if name not in CODEBOOKS]
+
+
+@pytest.mark.parametrize("name", NUMBERED)
+def test_a_code_has_as_many_numbers_as_the_suite_says(name):
+    """M1 + M2 sends two codes, of as many each."""
+    spec = SPEC._replace(shape=(1, 8, 8), classes=4, groups=2, factors=2, latent=7)
+    code = new(name, spec).encode(labelled(8, y=(0, 1, 2, 3), s=(0, 1), shape=(1, 8, 8)))
+    numbers = sum(block.sample.shape[1] for part, block in code.items() if part not in SYMBOLS)
+    assert numbers == (14 if name == "m1_m2" else 7)
 
 
 # ---- Ladder VAE -----------------------------------------------------------------------------------------------------
@@ -69,8 +94,8 @@ def test_ladder_evidence_far_surer_than_the_prior_is_the_posterior():
     x = images()
     with torch.no_grad():
         head = model.evidence[0].net
-        head.weight[4:], head.bias[4:] = 0, -20  # a standard deviation of 10⁻⁴
-    close(model.encode(Batch.unlabelled(x))["z1"].q.mean, head(model.up[0](x).relu())[:, :4], atol=1e-4)
+        head.weight[3:], head.bias[3:] = 0, -20  # a standard deviation of 10⁻⁴
+    close(model.encode(Batch.unlabelled(x))["z1"].q.mean, head(model.up[0](x).relu())[:, :3], atol=1e-4)
 
 
 def test_ladder_sends_from_the_top_and_decodes_the_bottom():
@@ -122,7 +147,7 @@ def test_a_ladder_level_without_evidence_is_free_only_if_q_and_p_share_the_way_d
 def test_an_unshared_ladder_merges_the_evidence_with_its_own_guess_and_pays_against_p():
     model, x = new("ladder_vae", share=False), images(5)
     code = model.encode(Batch.unlabelled(x))
-    above, z = code["z2"].sample, torch.randn(50, 1, 4)
+    above, z = code["z2"].sample, torch.randn(50, 1, 3)
     evidence, guess = model.evidence[0](model.up[0](x).relu()), model.own[0](above)
     excess = code["z1"].q.log_prob(z) - evidence.log_prob(z) - guess.log_prob(z)  # (50, 5)
     assert excess.std(0).max() < 1e-4
@@ -188,9 +213,9 @@ def test_a_variational_ladder_is_deeper_where_it_is_higher(spec):
 def test_a_variational_ladder_expects_the_same_of_every_level_whatever_was_sent():
     model = new("vlae_ladder")
     code = model.encode(seen())
-    assert [(name, block.sample.shape[1]) for name, block in code.items()] == [("z3", 2), ("z2", 2), ("z1", 2)]
+    assert [(name, block.sample.shape[1]) for name, block in code.items()] == [("z3", 1), ("z2", 1), ("z1", 2)]
     for block in code.values():
-        assert not block.p.mean.any() and torch.equal(block.p.stddev, torch.ones(2))
+        assert not block.p.mean.any() and torch.equal(block.p.stddev, torch.ones_like(block.p.stddev))
     assert not list(model.priors.parameters())
     for part in (model.down, model.decoder):  # in a Ladder VAE the way down is the prior
         assert not reaches(total_rate(code).sum(), part)
@@ -210,7 +235,7 @@ def test_a_variational_ladder_reads_no_level_off_a_draw_of_another():
     code = model.encode(seen())
     for name, other in itertools.permutations(code, 2):
         assert torch.equal(code[other].q.mean, redraw(model, code, name)[other].q.mean)
-    assert flatten(code).shape == (64, 6)
+    assert flatten(code).shape == (64, 4)
 
 
 def test_every_level_of_a_variational_ladder_is_heard_of():
