@@ -294,7 +294,7 @@ def test_plugins_run_where_python_trusts_no_folder(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "name", "params", "words"),
     [
-        ("model", "beta-vae", {"gama": 2}, "beta_vae takes no 'gama'. Did you mean 'gamma'"),
+        ("model", "factor-vae", {"gama": 2}, "factor_vae takes no 'gama'. Did you mean 'gamma'"),
         ("model", "vae", {"latnt": 2}, "vae takes no 'latnt'. Did you mean 'latent'"),
         ("dataset", "digits", {"size": 2}, "digits takes no 'size'. It takes no parameters"),
         ("dataset", "sprites", {"sizes": 2}, "Did you mean 'size'"),

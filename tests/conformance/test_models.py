@@ -15,7 +15,6 @@ VARIANTS = [
     *((path.stem, ()) for path in OURS),
     ("aae", (("variant", "clustering"),)),
     ("aae", (("variant", "semi-supervised"),)),
-    ("beta_vae", (("mode", "capacity"),)),
     ("dip_vae", (("variant", "II"),)),
     ("hsic_vae", (("against", "s"),)),
     ("information_dropout", (("task", "label"),)),

@@ -347,15 +347,15 @@ def test_symbol_and_code_are_independent_given_x_so_their_rates_add():
     assert abs(difference.mean()) < 4 * difference.std() / N**0.5
 
 
-def test_joint_vae_without_a_symbol_is_the_capacity_mode_of_beta_vae():
+def test_joint_vae_without_a_symbol_pays_for_every_nat_off_a_capacity_that_grows():
     joint = new("joint_vae", symbols=1, gamma=7.0, capacity=4.0, warmup=0.4)
-    plain = registry.model("beta_vae", SPEC, mode="capacity", gamma=7.0, capacity=4.0, warmup=0.4)
     x = images()
     code = joint.encode(Batch.unlabelled(x))
     assert code["c"].rate.abs().max() == 0
-    for progress in (0.0, 0.1, 0.3, 0.5):
+    rate = code["z"].rate.mean()
+    for progress, grown in ((0.0, 0.0), (0.1, 1.0), (0.3, 3.0), (0.5, 4.0)):
         batch = Batch.unlabelled(x)._replace(progress=torch.tensor(progress))
-        close(joint.regularizer(batch, code), plain.regularizer(batch, {"z": code["z"]}))
+        close(joint.regularizer(batch, code), 7 * (rate - grown).abs() - rate)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.9])

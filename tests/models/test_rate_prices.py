@@ -1,4 +1,4 @@
-"""β-VAE: the price of rate, the capacity that replaces it, and the optimum both have in closed form."""
+"""β-VAE: the price of rate, and the optimum it has in closed form."""
 
 import math
 
@@ -14,7 +14,7 @@ from rdu_bench.api import (
     Batch,
     Spec,
 )
-from rdu_bench.training import Training, fit, mean_rate
+from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 4, 4), examples=500, hidden=(32,), latent=3)
 new = maker(SPEC)
@@ -26,30 +26,6 @@ def test_the_loss_is_distortion_and_beta_times_rate():
         loss = terms.distortion.mean() + terms.rate.mean() + terms.regularizer
         assert loss.item() == pytest.approx((terms.distortion.mean() + beta * terms.rate.mean()).item(), rel=1e-5)
         assert (beta == 1) == (terms.regularizer.item() == 0)
-
-
-@pytest.mark.parametrize(("progress", "grown"), [(0.0, 0.0), (0.25, 4.0), (0.5, 8.0), (1.0, 8.0)])
-def test_the_loss_is_distortion_and_gamma_times_the_miss_of_a_growing_capacity(progress, grown):
-    model = new("beta_vae", mode="capacity", capacity=8.0, gamma=30.0, warmup=0.5)
-    terms = same_noise(model, labelled(progress=progress))
-    loss = terms.distortion.mean() + terms.rate.mean() + terms.regularizer
-    expected = terms.distortion.mean() + 30 * (terms.rate.mean() - grown).abs()
-    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-def test_the_capacity_is_of_the_mean_rate_not_of_each_examples():
-    model = new("beta_vae", mode="capacity", capacity=8.0, gamma=30.0)
-    given = labelled()
-    code = model.encode(given)
-    spread = code["z"]._replace(rate=torch.tensor([0.0, 16.0]).repeat(32))
-    assert float(model.regularizer(given, {"z": spread})) == pytest.approx(-8.0)
-
-
-@pytest.mark.parametrize("capacity", [1.0, 2.5])
-def test_capacity_drives_the_rate(corners, capacity):
-    model = new("beta_vae", corners.spec(hidden=(32,), latent=3), mode="capacity", capacity=capacity, gamma=100.0)
-    fit(model, corners, None, Training(steps=400, batch=100))
-    assert mean_rate(model, corners.view("train", model.row).batch()) == pytest.approx(capacity, rel=0.05)
 
 
 def test_rate_falls_with_beta(corners):
@@ -86,8 +62,3 @@ def test_the_optimum_waterfills():
         schedule.step()
     rate = model(Batch.unlabelled(torch.randn(20_000, 3) * values.sqrt())).rate.mean()
     assert rate.item() == pytest.approx(closed, rel=0.03)
-
-
-def test_a_mode_there_is_not_is_refused():
-    with pytest.raises(ValueError, match="'capacity'"):
-        new("beta_vae", mode="gamma")
