@@ -6,9 +6,10 @@ import effects
 import pytest
 import torch
 from closed_forms import RHO, TC, correlated, lack, total
-from small import close, labelled, maker, penalty, same_noise, sent
+from small import close, labelled, maker, penalty, reaches, same_noise, sent
 from torch import nn
 from torch.distributions import Categorical, MixtureSameFamily, Normal
+from torch.nn.functional import softplus
 
 from rdu_bench import registry
 from rdu_bench.api import (
@@ -98,6 +99,33 @@ def test_gamma_zero_is_the_vae_and_gamma_weighs_the_critics_reading():
     assert some.regularizer.item() != 0
 
 
+def test_both_players_of_factor_vae_are_given_what_was_drawn_and_the_encoder_learns_from_the_penalty():
+    model, given = new("factor_vae"), labelled()
+    plain = model.encode(given)["z"]
+    for loss in (model.regularizer, model.critic_loss):
+        here, moved, drawn = (
+            same_noise(loss, given, {"z": block})
+            for block in (
+                plain,
+                plain._replace(q=Normal(plain.q.mean + 1, 1.0)),
+                plain._replace(sample=plain.sample + 1),
+            )
+        )
+        assert torch.equal(here, moved) and not torch.equal(here, drawn)
+    assert reaches(model.regularizer(given, {"z": plain}), model.encoder)
+
+
+def test_the_critic_compares_with_permuted_codes_whose_every_dimension_is_as_it_was():
+    """A critic of one dimension can tell nothing: it pays E softplus(z) + softplus(−z), z about 5."""
+    model, z = new("factor_vae", width=1, depth=1), 5 + torch.randn(64, 4)
+    model.critic.net = nn.Linear(4, 1)
+    with torch.no_grad():
+        model.critic.net.weight.copy_(torch.eye(4)[:1])
+        model.critic.net.bias.zero_()
+    paid = softplus(z[:, 0]) + softplus(-z[:, 0])
+    close(model.critic_loss(labelled(), {"z": sent(z)}), paid.mean())
+
+
 @pytest.mark.effect
 def test_gamma_lowers_total_correlation_at_equal_rate():
     digits = registry.dataset("digits")
@@ -129,6 +157,11 @@ def test_at_weights_of_one_it_is_the_vae(name, one):
     assert torch.equal(found.distortion, plain.distortion) and torch.equal(found.rate, plain.rate)
     assert found.regularizer == 0
     assert same_noise(new(name), labelled()).regularizer != 0
+
+
+def test_beta_tcvae_teaches_the_encoder_what_total_correlation_costs():
+    model, given = new("beta_tcvae"), labelled()
+    assert reaches(model.regularizer(given, model.encode(given)), model.encoder)
 
 
 def test_beta_tcvae_of_all_examples_charges_the_mixtures_total_correlation():

@@ -6,7 +6,7 @@ import effects
 import pytest
 import torch
 from closed_forms import gaussian_mmd, plain_mmd
-from small import close, gaussian_block, labelled, maker, penalty, same_noise, sent
+from small import close, gaussian_block, labelled, maker, penalty, reaches, same_noise, sent
 from worlds import whole
 
 from rdu_bench import registry
@@ -93,6 +93,27 @@ def test_without_a_price_the_rate_grows(corners):
         for a in (0.0, 1.0)
     )
     assert free > priced + 2
+
+
+@pytest.mark.parametrize(
+    ("name", "params"), [("info_vae", {}), ("hsic_vae", {}), ("hsic_vae", {"against": "s"}), ("wae", {})]
+)
+def test_kernels_compare_what_was_drawn_and_teach_the_encoder(name, params):
+    model, given = new(name, **params), labelled(s=(0, 1))
+    code = model.encode(given)
+    plain = code["z"]
+    here, moved, drawn = (
+        same_noise(model.regularizer, given, {**code, "z": block})
+        for block in (
+            plain,
+            plain._replace(q=gaussian_block(plain.q.mean + 1).q),
+            plain._replace(sample=2 * plain.sample),
+        )
+    )
+    assert torch.equal(here, moved) and not torch.equal(here, drawn)
+    assert reaches(
+        same_noise(model.regularizer, given, {**code, "z": plain._replace(rate=plain.rate.detach())}), model.encoder
+    )
 
 
 # ---- WAE ------------------------------------------------------------------------------------------------------------

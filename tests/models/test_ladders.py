@@ -98,6 +98,20 @@ def test_ladder_evidence_far_surer_than_the_prior_is_the_posterior():
     close(model.encode(Batch.unlabelled(x))["z1"].q.mean, head(model.up[0](x).relu())[:, :3], atol=1e-4)
 
 
+def test_a_ladder_predicts_from_what_was_drawn_above_and_learns_all_the_way_up():
+    model = new("ladder_vae", dims=(3, 2, 2))
+    code = model.encode(seen())
+    for name, above in (("z2", "z3"), ("z1", "z2")):
+        block = code[name]
+        close(block.p.mean, model.down[int(name[1]) - 1](code[above].sample).mean)
+        assert reaches(block.q.mean.sum(), model.evidence[int(name[1]) - 1])
+    assert all(reaches(code["z3"].q.mean.sum(), up) for up in model.up)
+    d = images()
+    for up in model.up:
+        d = up(d).clamp(min=0)
+    close(code["z3"].q.mean, model.evidence[2](d).mean)
+
+
 def test_ladder_sends_from_the_top_and_decodes_the_bottom():
     model = new("ladder_vae", dims=(4, 3, 2))
     code = model.encode(Batch.unlabelled(images()))
@@ -220,6 +234,18 @@ def test_a_variational_ladder_expects_the_same_of_every_level_whatever_was_sent(
     for part in (model.down, model.decoder):  # in a Ladder VAE the way down is the prior
         assert not reaches(total_rate(code).sum(), part)
         assert reaches(model.distortion(seen(), code).sum(), part)
+
+
+def test_a_variational_ladder_is_rectified_on_every_way_between_levels():
+    model = new("vlae_ladder")
+    code = model.encode(seen())
+    h = images()
+    for level, (up, read) in enumerate(zip(model.up, model.read, strict=True), 1):
+        h = up(h).clamp(min=0)
+        close(code[f"z{level}"].q.mean, read(h).mean)
+    above = model.down[1](code["z3"].sample).clamp(min=0)
+    above = model.down[0](torch.cat([code["z2"].sample, above], 1)).clamp(min=0)
+    close(model.decode(code).mean, model.decoder(code["z1"].sample, above).mean)
 
 
 def test_a_variational_ladder_pays_for_its_levels_one_by_one():

@@ -260,6 +260,32 @@ def test_m1_m2_code_costs_on_average_what_the_sum_and_the_joint_log_ratio_say():
         assert torch.equal(model.decode({**code, **without}).mean, model.decode(code).mean)
 
 
+@pytest.mark.parametrize("name", ["m2", "m1_m2"])
+def test_labels_weigh_as_many_examples_as_each_stands_for(name):
+    few, all_of_them = new(name, labelled=10, alpha=0.3), new(name, labelled=400, alpha=0.3)
+    assert (few.alpha, all_of_them.alpha) == (pytest.approx(1.2), 0.3)
+    assert (few.labelled, all_of_them.labelled) == (10, 400)
+
+
+def test_m1_m2_sends_as_many_dimensions_of_z_2_as_are_asked_for():
+    for above, d in ((None, 3), (2, 2)):
+        assert new("m1_m2", above=above).encode(labelled(4))["z2"].sample.shape == (4, d)
+
+
+def test_what_follows_a_class_is_found_in_the_class_that_was_drawn():
+    """And in M1+M2 the class in the z_1 that was drawn."""
+    for name, part in (("m2", "z"), ("m1_m2", "z2")):
+        model, given = new(name), labelled()
+        code = model.encode(given)
+        y = code["y"].sample
+        if name == "m2":
+            expected = model.encoder(given.x, y)
+        else:
+            expected = model.up(code["z1"].sample, y)
+            close(code["y"].q.mean, model.classifier(code["z1"].sample).softmax(-1))
+        close(code[part].q.mean, expected.mean)
+
+
 def test_m1_m2_labels_reach_the_classifier_through_its_own_term_only():
     model = new("m1_m2")
     terms = model(labelled(48, y=(0, 2, 1)))

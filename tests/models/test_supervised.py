@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from effects import trained
-from small import close, equal_on_average, gradient, labelled, maker, same_noise
+from small import close, equal_on_average, gradient, labelled, maker, reaches, same_noise
 from torch import nn
 from torch.distributions import LogNormal
 from torch.nn.functional import cross_entropy
@@ -46,6 +46,16 @@ def test_the_distortion_is_log_loss_in_nats_and_normalised():
     nn.init.zeros_(model.head.weight)
     nn.init.zeros_(model.head.bias)
     torch.testing.assert_close(model(given).distortion, torch.full((64,), math.log(4)))
+
+
+def test_the_head_of_a_bottleneck_is_given_what_was_drawn_and_teaches_the_encoder():
+    model, given = new("vib"), labelled(y=range(4))
+    plain = model.encode(given)["z"]
+    close(
+        model.distortion(given, {"z": plain._replace(q=LogNormal(plain.q.mean, 1.0))}),
+        cross_entropy(model.head(plain.sample), given.y, reduction="none"),
+    )
+    assert reaches(model.distortion(given, {"z": plain}).sum(), model.encoder)
 
 
 def test_what_the_code_tells_of_the_label_is_at_most_its_rate(corners):

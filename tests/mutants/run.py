@@ -1,0 +1,158 @@
+"""Plants the faults of the tables beside it in a copy of the tree, and says which fast test sees each.
+
+    python tests/mutants/run.py [MODEL …]
+
+A table names the fast tests of a model and texts of `models/<model>.py` with what takes their place.  Every mutant is
+tried in a process of its own, which must have imported the changed file; the tests must pass without it.  Exit status
+1 if a mutant survives, or could not be tried.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sys
+import tempfile
+import tomllib
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+COPIED = ("rdu_bench", "models", "probes", "datasets", "tests", "report", "pyproject.toml")
+FAST = "not slow and not effect"
+
+
+class Mutant(NamedTuple):
+    """A fault of one line."""
+
+    says: str
+    find: str
+    replace: str
+
+
+class Table(NamedTuple):
+    """The mutants of a model and the test files that must see them, paths from the root."""
+
+    model: str
+    tests: list[str]
+    mutants: list[Mutant]
+
+
+class Ran(NamedTuple):
+    """What became of the tests: the first that failed, or ''; and why nothing can be said, or ''."""
+
+    failed: str
+    trouble: str
+
+
+def tables(names: list[str]) -> list[Table]:
+    """The tables of these models, of all where none is named."""
+    paths = [HERE / f"{name}.toml" for name in names] or sorted(HERE.glob("*.toml"))
+    return [read(path) for path in paths]
+
+
+def read(path: Path) -> Table:
+    """One table."""
+    given = tomllib.loads(path.read_text(encoding="utf-8"))
+    return Table(path.stem, given["tests"], [Mutant(**mutant) for mutant in given["mutant"]])
+
+
+def mutated(source: str, mutant: Mutant) -> str:
+    """The source of a model with the fault in it; `ValueError` unless there is one place for it."""
+    if (places := source.count(mutant.find)) != 1:
+        raise ValueError(f"{mutant.find!r} occurs {places} times, not once")
+    return source.replace(mutant.find, mutant.replace)
+
+
+def copy_tree(to: Path) -> None:
+    """What tests of models read, without compiled files."""
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, to / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, to / name)
+
+
+class Recorder:
+    """A pytest plug-in that keeps the name of the first test that failed, and how many passed."""
+
+    def __init__(self) -> None:
+        self.failed, self.passed = "", 0
+
+    def pytest_runtest_logreport(self, report) -> None:
+        self.passed += report.passed and report.when == "call"
+        if report.failed and not self.failed:
+            self.failed = report.nodeid.split("/")[-1]
+
+
+def run_tests(model: str, tests: list[str], tree: Path, answer) -> None:
+    """Run the fast tests until one fails; send a `Ran`.  Called in a process that has imported no model."""
+    import pytest
+
+    seen = Recorder()
+    with open(os.devnull, "w", encoding="utf-8") as sink, redirect_stdout(sink), redirect_stderr(sink):
+        status = pytest.main(["-x", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", FAST, *tests], plugins=[seen])
+    module = sys.modules.get(f"rdu_bench.models.{model}")
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found).resolve() != tree / "models" / f"{model}.py":
+        answer.send(Ran("", f"the tests imported {found}, not the changed file"))
+    elif status not in (0, 1):
+        answer.send(Ran("", f"pytest ended with {int(status)}"))
+    else:
+        answer.send(Ran(seen.failed, "" if seen.failed or seen.passed else "no test was run"))
+
+
+def tried(table: Table, source: str, tree: Path) -> Ran:
+    """What the tests of a table say of a model's source, in a process of its own."""
+    (tree / "models" / f"{table.model}.py").write_text(source, encoding="utf-8")
+    context = multiprocessing.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=run_tests, args=(table.model, table.tests, tree, theirs))
+    process.start()
+    theirs.close()
+    try:
+        return ours.recv()
+    except EOFError:
+        return Ran("", "its process ended without a word")
+    finally:
+        process.join()
+
+
+def report(table: Table, tree: Path) -> int:
+    """Print a row for each mutant of a model; how many of them no test saw."""
+    source = (tree / "models" / f"{table.model}.py").read_text(encoding="utf-8")
+    plain = tried(table, source, tree)
+    if plain.failed or plain.trouble:
+        print(f"{table.model} | without a mutant | {plain.failed or plain.trouble}", flush=True)
+        return len(table.mutants)
+    survivors = 0
+    for mutant in table.mutants:
+        found = tried(table, mutated(source, mutant), tree)
+        survivors += not found.failed
+        print(f"{table.model} | {mutant.says} | {found.failed or found.trouble or 'SURVIVED'}", flush=True)
+    (tree / "models" / f"{table.model}.py").write_text(source, encoding="utf-8")
+    return survivors
+
+
+def main(names: list[str]) -> int:
+    """Try the mutants of these models, or of all; 1 if one survived."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.dont_write_bytecode = True
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder).resolve()
+        copy_tree(tree)
+        os.chdir(tree)
+        sys.path.insert(0, str(tree))
+        import rdu_bench.api
+
+        if not Path(rdu_bench.api.__file__).is_relative_to(tree):
+            raise RuntimeError(f"{rdu_bench.api.__file__} was imported, not the copy in {tree}")
+        print("model | fault | seen by")
+        return int(sum(report(table, tree) for table in tables(names)) > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
