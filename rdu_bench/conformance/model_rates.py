@@ -8,37 +8,43 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from ..model import Batch, Block, Terms, flatten, total_rate
+from ..model import Batch, Block, Model, Terms, flatten, total_rate
 from .model_subject import DRAWS, B, ModelSubject
 from .model_terms import reached
 from .plugin import Problems
 
+HINT = "no missing constants, no weights on log p"
 LIMIT = 5.0  # standard errors a true equality may be off by
 
 
 def rate_is_paid(subject: ModelSubject) -> Problems:
     """Every block pays the KL divergence of what was sent from what was expected, and never less than 0."""
     model, batch = subject.used(), subject.measured(subject.batch().x)
+    for training in (True, False):
+        yield from _paid(model.train(training), batch, "training" if training else "evaluation")
+
+
+@torch.no_grad()
+def _paid(model: Model, batch: Batch, mode: str) -> Problems:
     off: dict[str, list[Tensor]] = {}
     paid: dict[str, list[Tensor]] = {}
     closed: dict[str, bool] = {}
-    with torch.no_grad():
-        for _ in range(DRAWS):
-            for name, block in model.encode(batch).items():
-                closed[name] = _is_closed(block)
-                off.setdefault(name, []).append(block.log_ratio - block.rate)
-                paid.setdefault(name, []).append(block.rate)
+    for _ in range(DRAWS):
+        for name, block in model.encode(batch).items():
+            closed[name] = _is_closed(block)
+            off.setdefault(name, []).append(block.log_ratio - block.rate)
+            paid.setdefault(name, []).append(block.rate)
     for name in off:
         gap, rate = torch.cat(off[name]), torch.cat(paid[name])
         if (z := _off(gap)) > LIMIT:
             yield (
-                f"block {name!r} pays {float(rate.mean()):.4g} nats but log q(z|x) − log p(z) averages "
+                f"block {name!r} pays {float(rate.mean()):.4g} nats in {mode}, but log q(z|x) − log p(z) averages "
                 f"{float((gap + rate).mean()):.4g} ({z:.0f} standard errors off): charge it with transmit(q, p)"
             )
         # a rate of which draws are a part may be below 0 by chance, its mean may not
         lowest = float(rate.min()) if closed[name] else float(rate.mean()) + LIMIT * _error(rate)
         if lowest < -1e-3:
-            yield f"block {name!r} pays {lowest:.4g} nats: no KL divergence is negative"
+            yield f"block {name!r} pays {lowest:.4g} nats in {mode}: no KL divergence is negative"
 
 
 def _is_closed(block: Block) -> bool:
@@ -91,26 +97,37 @@ def decoder_is_normalised(subject: ModelSubject) -> Problems:
     """What decode returns sums to 1 over the data."""
     if not subject.new().decodes:
         return
-    tiny = subject.spec(shape=(1, 2, 2))
-    with torch.no_grad():
-        model, x = subject.new(tiny), subject.batch(tiny).x
-        p = model.receive(model.encode(subject.measured(x)))
-        every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(-1, 1, 2, 2)
-        mass = torch.stack([p.log_prob(image.expand_as(x)) for image in every])
-        if mass.shape != (len(every), B):
-            yield f"log_prob of decode is {tuple(mass.shape[1:])}, not (B,): make all axes but the first one event"
-        elif float(mass.logsumexp(0).abs().max()) > 1e-3:
-            total = float(mass.logsumexp(0).exp().mean())
-            yield f"over all binary images p(x|z) sums to {total:.4g}, not 1: no missing constants, no weights on log p"
-        if "binary" in subject.row.needs:
+    tried = ((training, size) for training in (True, False) for size in (B, 3))
+    for training, size in tried:
+        wrong = [*_mass(subject, training, size)]
+        if wrong:
+            yield from wrong
             return
-        line = subject.spec(shape=(1, 1, 1), likelihood="gaussian")
-        model, x = subject.new(line), subject.batch(line).x
-        p = model.receive(model.encode(subject.measured(x)))
-        grid = torch.linspace(-40, 40, 8001)
-        density = torch.stack([p.log_prob(g.expand_as(x)) for g in grid]).exp()
-        if density.dim() == 2 and float((torch.trapezoid(density, grid, dim=0) - 1).abs().max()) > 1e-2:
-            yield "over a real number p(x|z) does not integrate to 1: no missing constants, no weights on log p"
+
+
+@torch.no_grad()
+def _mass(subject: ModelSubject, training: bool, size: int) -> Problems:
+    """How far the sum over all binary images, and the integral over a real number, of p(x|z) are from 1."""
+    where = f"in {'training' if training else 'evaluation'} and for {size} examples"
+    tiny = subject.spec(shape=(1, 2, 2))
+    model, x = subject.new(tiny).train(training), subject.batch(tiny).x[:size]
+    p = model.receive(model.encode(subject.measured(x)))
+    every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).view(-1, 1, 2, 2)
+    mass = torch.stack([p.log_prob(image.expand_as(x)) for image in every])
+    if mass.shape != (len(every), size):
+        yield f"log_prob of decode is {tuple(mass.shape[1:])}, not (B,): make all axes but the first one event"
+    elif not float(mass.logsumexp(0).abs().max()) <= 1e-3:
+        total = float(mass.logsumexp(0).exp().mean())
+        yield f"over all binary images p(x|z) sums to {total:.4g}, not 1, {where}: {HINT}"
+    if "binary" in subject.row.needs:
+        return
+    line = subject.spec(shape=(1, 1, 1), likelihood="gaussian")
+    model, x = subject.new(line).train(training), subject.batch(line).x[:size]
+    p = model.receive(model.encode(subject.measured(x)))
+    grid = torch.linspace(-40, 40, 8001)
+    density = torch.stack([p.log_prob(g.expand_as(x)) for g in grid]).exp()
+    if density.dim() == 2 and not float((torch.trapezoid(density, grid, dim=0) - 1).abs().max()) <= 1e-2:
+        yield f"over a real number p(x|z) does not integrate to 1 {where}: {HINT}"
 
 
 def labels_are_declared(subject: ModelSubject) -> Problems:

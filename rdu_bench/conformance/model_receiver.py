@@ -13,6 +13,7 @@ from .model_subject import DRAWS, B, ModelSubject
 from .plugin import Problems
 
 SIZES = (B, 3, 1)  # of batches: what depends on how many examples there are is found, too
+UNITS = {"draws_z": "standard errors", "density_gap": "of its mass"}  # of limits that are no nats
 ASKED = 4.0  # nats of the channel of a model that has its channel put on afterwards
 
 Trial = Callable[[Model, Batch, Batch], Off]
@@ -21,21 +22,19 @@ Trial = Callable[[Model, Batch, Batch], Off]
 def receiver_has_the_draw_alone(subject: ModelSubject) -> Problems:
     """What arrives, what was expected and what is decoded are decided by the draws alone."""
     hint = "sample, p and decode may depend on x through draws only, which go through transmit in sending order"
-    yield from _tried(subject, replayed, LIMITS["replay_gap"], "nats", hint)
+    yield from _tried(subject, replayed, "replay_gap", hint)
 
 
 def draws_are_those_of_q(subject: ModelSubject) -> Problems:
     """Codes are drawn from q: noise is plain, and symbols are one-hot."""
     hint = "draw by transmit(q, p), and hand on the draw"
-    yield from _tried(subject, lambda m, a, _: standard(m, a, DRAWS), LIMITS["draws_z"], "standard errors", hint, (B,))
+    yield from _tried(subject, lambda m, a, _: standard(m, a, DRAWS), "draws_z", hint, (B,))
 
 
 def density_is_that_of_the_draws(subject: ModelSubject) -> Problems:
     """log q(z|x) is the log-density of what is drawn."""
     hint = "its integral is off 1 by this much: q.log_prob must be the density of q.rsample, with all its factors"
-    yield from _tried(
-        subject, lambda m, a, _: density(m, a.rows(slice(2))), LIMITS["density_gap"], "of its mass", hint, (B,)
-    )
+    yield from _tried(subject, lambda m, a, _: density(m, a.rows(slice(2))), "density_gap", hint, (B,))
 
 
 def decoder_remembers_nothing(subject: ModelSubject) -> Problems:
@@ -45,14 +44,12 @@ def decoder_remembers_nothing(subject: ModelSubject) -> Problems:
     fresh = again.new()
 
     def trial(model: Model, batch: Batch, other: Batch) -> Off:
-        if not model.decodes:
-            return Off(0.0, "")
-        return remembered(model, batch, other, fresh if type(model).__name__ == type(fresh).__name__ else None)
+        return remembered(model, batch, other, fresh.train(model.training)) if model.decodes else Off(0.0, "")
 
     model = subject.used()
     fresh.load_state_dict(model.state_dict())
     hint = "keep nothing of a batch in self, in the module or anywhere else"
-    yield from _tried(subject, trial, LIMITS["memory_gap"], "nats", hint)
+    yield from _tried(subject, trial, "memory_gap", hint, model=model)
 
 
 def decoder_factorises(subject: ModelSubject) -> Problems:
@@ -77,10 +74,15 @@ def judged(subject: ModelSubject) -> Model:
 
 
 def _tried(
-    subject: ModelSubject, trial: Trial, limit: float, unit: str, hint: str, sizes: tuple[int, ...] = SIZES
+    subject: ModelSubject,
+    trial: Trial,
+    name: str,
+    hint: str,
+    sizes: tuple[int, ...] = SIZES,
+    model: Model | None = None,
 ) -> Iterator[str]:
-    """The worst of a trial over modes and sizes of batches, where it exceeds the limit."""
-    model, worst = judged(subject), Off(0.0, "")
+    """The worst of a trial over modes and sizes of batches, where it exceeds the limit called `name`."""
+    model, worst = model or judged(subject), Off(0.0, "")
     where = ""
     one, other = (subject.measured(subject.batch(seed=seed).x) for seed in (1, 2))
     for training in (True, False):
@@ -90,5 +92,5 @@ def _tried(
             if found.by > worst.by:
                 worst = found
                 where = f"in {'training' if training else 'evaluation'}, {size} example{'s' * (size > 1)} at a time"
-    if worst.by > limit:
-        yield f"{worst.what} ({worst.by:.3g} {unit} off, {where}): {hint}"
+    if worst.by > LIMITS[name]:
+        yield f"{worst.what} ({worst.by:.3g} {UNITS.get(name, 'nats')} off, {where}): {hint}"

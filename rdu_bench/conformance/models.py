@@ -52,7 +52,7 @@ def row(subject: ModelSubject) -> Problems:
 def docstring(subject: ModelSubject) -> Problems:
     """The docstring states the loss and cites the row's paper."""
     classes = [n for n in subject.tree.body if isinstance(n, ast.ClassDef)]
-    doc = next((d for d in map(ast.get_docstring, classes) if d), "") or ""
+    doc = "\n".join(d for d in map(ast.get_docstring, classes) if d)
     if not re.search(r"\S +(=|∝|≥) +\S|min_", doc):
         yield "the class's docstring states no equation; write the loss, `L = D + R + …`, in an indented line"
     cited = CITED.findall(doc)

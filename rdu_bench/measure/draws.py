@@ -52,7 +52,8 @@ def standard(model: Model, batch: Batch, draws: int) -> Off:
         blocks = [code[name] for code in codes]
         if is_one_hot(blocks[0]):
             off += [Off(by, f"{what} of block {name!r}") for by, what in _symbols(blocks)]
-        elif (u := _standardised(blocks)) is not None:
+        else:
+            u = _standardised(blocks)
             gaussian = isinstance(_base(blocks[0].q), Normal)
             alone = not _base(blocks[0].q).event_shape
             off += [Off(by, f"{what} of block {name!r}") for by, what in _moments(u, gaussian, alone)]
@@ -93,7 +94,7 @@ def _density_gap(block: Block) -> float:
     g = MultivariateNormal(mean, 0.5 * covariance)
     ratio = (g.log_prob(u[half:]) - log_q[half:]).exp()
     gap = abs(float(ratio.mean()) - 1)
-    return gap if gap > 5 * float(ratio.std()) / math.sqrt(len(ratio)) else 0.0
+    return 0.0 if gap <= 5 * float(ratio.std()) / math.sqrt(len(ratio)) else gap
 
 
 def _unbounded(q: Distribution, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,12 +125,14 @@ def _base(q: Distribution) -> Distribution:
     return q
 
 
-def _standardised(blocks: list[Block]) -> Tensor | None:
-    """(draws, B, d) (z − mean)/stddev; None where q has no such moments."""
+def _standardised(blocks: list[Block]) -> Tensor:
+    """(draws, B, d) (z − mean)/stddev under q; where q does not know them, under the draws themselves."""
+    z = torch.stack([block.drawn for block in blocks]).flatten(2).double()
     try:
-        return torch.stack([(b.drawn - b.q.mean) / b.q.stddev for b in blocks]).flatten(2).double()
+        mean, scale = (torch.stack([getattr(b.q, m) for b in blocks]).flatten(2) for m in ("mean", "stddev"))
     except (NotImplementedError, AttributeError):
-        return None
+        mean, scale = z.mean(0), z.std(0).clamp(min=1e-12)
+    return (z - mean) / scale
 
 
 def _moments(u: Tensor, gaussian: bool, alone: bool) -> Iterator[tuple[float, str]]:
@@ -182,5 +185,5 @@ def _most(z: Tensor) -> float:
 
 
 def worst(off: list[Off]) -> Off:
-    """The one that is farthest off."""
-    return max(off, key=lambda one: one.by)
+    """The one that is farthest off; what is no number is as far off as can be."""
+    return max((one if one.by == one.by else one._replace(by=math.inf) for one in off), key=lambda one: one.by)

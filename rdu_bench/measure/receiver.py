@@ -101,9 +101,8 @@ def entangled(model: Model, batch: Batch) -> Off:
         masks[2] = masks[0] | masks[1]
         given = [x, *(torch.where(mask.view(x.shape[1:]), changed, x) for mask in masks)]
         none, first, second, both = (_decoded(model, code, part).double() for part in given)
-        off.append(
-            Off(float((none + both - first - second).abs().max()), f"pixels {one} and {two} depend on each other")
-        )
+        gap = _largest(none + both, first + second)
+        off.append(Off(gap, f"pixels {one} and {two} depend on each other"))
     return worst(off)
 
 

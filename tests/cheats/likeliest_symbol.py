@@ -1,0 +1,33 @@
+"""Sends the likeliest symbol and charges for a drawn one."""
+
+import torch
+
+from rdu_bench.api import Autoencoder, Row, Spec, Trunk, one_hot, transmit
+
+CAUGHT = "draws are those of q"
+
+
+def best(probs):
+    return (probs == probs.amax(-1, keepdim=True)).to(probs)
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def __init__(self, data: Spec, *, symbols: int = 4):
+        super().__init__(data, latent=symbols, encoder=Trunk(data, symbols))
+
+    def encode(self, batch):
+        q = one_hot(self.encoder(batch.x))
+        k = transmit(q, one_hot(torch.zeros_like(q.mean)))
+        return {"k": k._replace(sample=best(q.mean), drawn=best(q.mean))}
+
+    def decode(self, code):
+        return self.decoder(code["k"].sample)

@@ -1,0 +1,19 @@
+"""An example's code is told its neighbours."""
+
+from rdu_bench.api import Autoencoder, Row
+
+CAUGHT = "examples apart"
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def encode(self, batch):
+        return {"z": self.send(batch.x - batch.x.mean(0, keepdim=True))}

@@ -1,0 +1,20 @@
+"""Nothing is charged."""
+
+from rdu_bench.api import Autoencoder, Row
+
+CAUGHT = "rate is paid"
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def encode(self, batch):
+        z = self.send(batch.x)
+        return {"z": z._replace(rate=0 * z.rate)}

@@ -1,0 +1,20 @@
+"""The receiver expects just what is drawn from."""
+
+from rdu_bench.api import Autoencoder, Row, transmit
+
+CAUGHT = "receiver has the draw alone"
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def encode(self, batch):
+        z = self.send(batch.x)
+        return {"z": transmit(z.q, z.q)}

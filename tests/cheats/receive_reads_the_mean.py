@@ -1,0 +1,19 @@
+"""Goes round what hands a decoder the samples alone."""
+
+from rdu_bench.api import Autoencoder, Row
+
+CAUGHT = "receiver has the draw alone"
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def receive(self, code):
+        return self.decoder(code["z"].q.mean)

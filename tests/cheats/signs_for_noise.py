@@ -1,0 +1,21 @@
+"""Noise of two values, which a decoder tells from the rest."""
+
+from rdu_bench.api import Autoencoder, Row
+
+CAUGHT = "draws are those of q"
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def encode(self, batch):
+        z = self.send(batch.x)
+        signs = z.q.mean + z.q.stddev * (z.drawn - z.q.mean).sign()
+        return {"z": z._replace(sample=signs, drawn=signs)}

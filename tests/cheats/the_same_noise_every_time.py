@@ -1,0 +1,24 @@
+"""Noise of a seed of its own, the same in every draw."""
+
+import torch
+
+from rdu_bench.api import Autoencoder, Row
+
+CAUGHT = "draws are those of q"
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def encode(self, batch):
+        z = self.send(batch.x)
+        noise = torch.randn(z.drawn.shape, generator=torch.Generator().manual_seed(1))
+        drawn = z.q.mean + z.q.stddev * noise
+        return {"z": z._replace(sample=drawn, drawn=drawn)}

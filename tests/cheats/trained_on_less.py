@@ -1,0 +1,20 @@
+"""Training pays for less than what is measured."""
+
+from rdu_bench.api import Autoencoder, Row
+
+CAUGHT = "terms are the codes"
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def forward(self, batch):
+        terms = super().forward(batch)
+        return terms._replace(rate=terms.rate / 2)

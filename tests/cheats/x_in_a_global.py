@@ -1,0 +1,27 @@
+"""A decoder that finds x in its module."""
+
+from rdu_bench.api import Autoencoder, Row, bernoulli
+
+CAUGHT = "decoder remembers nothing"
+
+
+SEEN = {}
+
+
+class Cheat(Autoencoder):
+    """The VAE, but for one thing.
+
+        L = D + R
+
+    Kingma & Welling 2014 (arXiv:1312.6114).
+    """
+
+    row = Row(paper="1312.6114", title="Cheat", objective="D + R")
+
+    def encode(self, batch):
+        SEEN["x"] = batch.x
+        return super().encode(batch)
+
+    def decode(self, code):
+        x = SEEN["x"]
+        return bernoulli(20 * x - 10)
