@@ -60,9 +60,7 @@ def decoder_factorises(subject: ModelSubject) -> Problems:
     def trial(model: Model, batch: Batch, other: Batch) -> Off:
         return entangled(model, batch) if model.decodes else Off(0.0, "")
 
-    yield from _tried(
-        subject, trial, LIMITS["pairs_gap"], "nats", 'say decoder = "A" in the row: it has boards of its own'
-    )
+    yield from _tried(subject, trial, "pairs_gap", 'say decoder = "A" in the row: it has boards of its own')
 
 
 def judged(subject: ModelSubject) -> Model:
