@@ -1,23 +1,29 @@
-"""β-VAE: the price of rate, and the optimum it has in closed form."""
+"""VAE and β-VAE: the price of rate, and the optimum it has in closed form."""
 
 import math
 
 import pytest
 import torch
-from small import (
-    labelled,
-    maker,
-    same_noise,
-)
+from small import close, gaussian_kl, images, labelled, maker, same_noise
 
-from rdu_bench.api import (
-    Batch,
-    Spec,
-)
+from rdu_bench.api import Batch, Spec
 from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 4, 4), examples=500, hidden=(32,), latent=3)
 new = maker(SPEC)
+
+
+def test_a_vae_pays_for_a_gaussian_draw_and_what_the_decoder_makes_of_it_and_nothing_else():
+    """D in nats of a Bernoulli, E[softplus(logit) − x logit] summed over pixels; R against N(0, I)."""
+    model, given = new("vae"), labelled()
+    torch.manual_seed(7)
+    code = model.encode(given)
+    logits = model.decoder.net(code["z"].sample).view(images().shape)
+    terms = same_noise(model, given)
+    close(terms.distortion, (torch.nn.functional.softplus(logits) - images() * logits).sum((1, 2, 3)))
+    close(terms.rate, gaussian_kl(code["z"].q))
+    assert terms.regularizer == 0 and terms.critic_loss == 0
+    assert list(code) == ["z"] and torch.equal(code["z"].sample, code["z"].drawn)
 
 
 def test_the_loss_is_distortion_and_beta_times_rate():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from effects import trained
-from small import close, equal_on_average, gradient, images, labelled, maker, reaches, same_noise
+from small import close, equal_on_average, gaussian_kl, gradient, images, labelled, maker, reaches, same_noise
 from torch.nn.functional import cross_entropy
 
 from rdu_bench import registry
@@ -270,6 +270,15 @@ def test_labels_weigh_as_many_examples_as_each_stands_for(name):
 def test_m1_m2_sends_as_many_dimensions_of_z_2_as_are_asked_for():
     for above, d in ((None, 3), (2, 2)):
         assert new("m1_m2", above=above).encode(labelled(4))["z2"].sample.shape == (4, d)
+
+
+def test_m1_m2_pays_for_z_1_by_what_m2_tells_of_it():
+    """KL(q(z_1|x) ‖ N(0, I)) + log N(z_1; 0, I) − log p(z_1|y, z_2), of each draw."""
+    model = new("m1_m2")
+    code = model.encode(labelled())
+    told, z1 = model.down(code["y"].sample, code["z2"].sample), code["z1"].drawn
+    away = 0.5 * (z1.square() + math.log(2 * math.pi)).sum(-1)
+    close(code["z1"].rate, gaussian_kl(code["z1"].q) - away - told.log_prob(z1), atol=1e-3)
 
 
 def test_what_follows_a_class_is_found_in_the_class_that_was_drawn():
