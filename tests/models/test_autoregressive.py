@@ -76,6 +76,25 @@ def test_a_lossy_code_of_no_rate_leaves_an_autoregressive_model():
     assert mass.sum().item() == pytest.approx(1, abs=1e-5) and mass.max() > 2 / 16
 
 
+@torch.no_grad()
+def interaction(model, x, a, b):
+    """The most that log p(x|z) is from a sum of what pixels a and b of the first row add to it."""
+    z, flipped = model.encode(Batch.unlabelled(x)), []
+    for pixels in ([], [a], [b], [a, b]):
+        other = x.clone()
+        other[:, :, 0, pixels] = 1 - other[:, :, 0, pixels]
+        flipped.append(model.distortion(Batch.unlabelled(other), z))
+    none, one, two, both = flipped
+    return float((both + none - one - two).abs().max())
+
+
+def test_pixels_of_a_lossy_vae_know_of_each_other_inside_its_window_and_nowhere_else():
+    for window, near, far in ((0, False, False), (1, True, False), (3, True, True)):
+        model = new("vlae_lossy", window=window)
+        for pixel, tied in ((1, near), (3, far)):
+            assert (interaction(model, images(), 0, pixel) > 1e-3) == tied
+
+
 def test_a_wider_window_leaves_less_to_the_code():
     """Rows share a bit.  At 1.3 nats of D for one of R it pays to send it, unless the window can copy the row."""
     torch.manual_seed(0)
@@ -243,7 +262,7 @@ def test_without_strength_it_is_a_vae_whose_pixels_have_a_past():
     terms = same_noise(model, given)
     torch.manual_seed(7)
     code = model.encode(given)
-    assert terms.regularizer == 0
+    torch.testing.assert_close(terms.regularizer, -terms.rate.mean())  # R has no price but a target's
     mean, s = code["z"].q.mean, code["z"].q.stddev
     torch.testing.assert_close(terms.rate, 0.5 * (mean**2 + s**2 - 1 - 2 * s.log()).sum(-1))
     torch.testing.assert_close(terms.distortion, -model.decode(code).log_prob(given.x))
