@@ -22,7 +22,7 @@ class Axis(NamedTuple):
 
 NEEDED = [  # columns of the points; the others would be copied with every group
     *(*ROW, "name", "title", "section", "labels", "decoder", "autoregressive", "seed", "sigma", "params", "status"),
-    *("measured", "R_star", "R_star_se", "D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V"),
+    *("measured", "R_own", "R_star", "R_star_se", "D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V"),
 ]
 AXES = {"D": Axis("D", "D_se", "D_null"), "Dy": Axis("Dy", "Dy_se", "Hy_V")}
 

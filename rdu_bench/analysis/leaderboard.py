@@ -25,8 +25,9 @@ def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = F
     Columns in nats unless said: `bd_nats` (rate saved at equal D against the reference, negative is better),
     `bd_D` (mean D difference at equal R*), `bd_rate` (%), `overlap`, `area` (mean of D_null − D(R), higher is
     better), `bd_nats_y`, `dIV` (mean I_V difference at equal R*, higher is better), each main score with `_low`
-    and `_high`, its 95 % t interval over paired seeds; `rank`, `rank_y` and what they go by (`by`, `by_y`); the
-    number of points of each status, and `missing`.  Other recipes than the current one of each row are there with
+    and `_high`, its 95 % t interval over paired seeds; `mismatch` (mean of R_own − R*: what is paid for a marginal that
+    does not fit, such as for total correlation that is not there); `rank`, `rank_y` and what they go by (`by`, `by_y`);
+    the number of points of each status, and `missing`.  Other recipes than the current one of each row are there with
     `every` only, see `points`.
     """
     found = points(results, every=every)[NEEDED]
@@ -67,6 +68,7 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         for column, source_name in _COLUMNS.items():
             cells |= _cells(column, t_interval(list(scores[source_name].get(key, {}).values())))
         cells |= {c: _mean(by.get(key, {})) for c, by in overlaps.items()}
+        cells["mismatch"] = float((row["R_own"] - row["R_star"])[row["measured"]].mean())
         cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
         cells |= {"missing": grid[key] - len(row), "reference": key == base, "note": "; ".join(notes[key])}
         out.append(cells)
@@ -192,14 +194,27 @@ def to_markdown(board: pd.DataFrame) -> str:
     """The leaderboard as Markdown, a table for each data set and section."""
     out = ["# Leaderboard", "", "BD-nats: rate saved at equal distortion against the reference, negative is better; "]
     out[-1] += "ΔI_V: usable information gained at equal rate, positive is better. 95 % t intervals over paired seeds."
-    head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "rank y", "ΔI_V", "95 %", "seeds"]
+    head = [
+        "rank",
+        "model",
+        "BD-nats",
+        "95 %",
+        "BD-rate %",
+        "ΔD",
+        "area",
+        "R_own − R*",
+        "rank y",
+        "ΔI_V",
+        "95 %",
+        "seeds",
+    ]
     head += ["points", "note"]
     for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
         out += ["", f"## {_cell(f'{dataset}, {section}')}", "", _line(head), _line(["---"] * len(head))]
         for _, row in rows.iterrows():
             cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
             cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
-            cells += [number(row["bd_D"], 2, True), number(row["area"]), rank_text(row, "_y")]
+            cells += [number(row["bd_D"], 2, True), number(row["area"]), number(row["mismatch"]), rank_text(row, "_y")]
             cells += [number(row["dIV"], 3, True), interval_text(row, "dIV", 3), str(row["seeds"])]
             out.append(_line([*cells, counts_text(row), row["note"]]))
     return "\n".join(out) + "\n"

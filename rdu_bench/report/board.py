@@ -32,6 +32,7 @@ COLUMNS = (
     Column("BD-rate %", "the same in per cent of the reference's rate; negative is better", "bd_rate", 1, ""),
     Column("ΔD", f"distortion at equal rate, {_REFERENCE}; negative is better", "bd_D", 2, "x"),
     Column("area", "mean of D_null − D over rates up to the highest target; higher is better", "area", 2, "x", False),
+    Column("R_own − R*", "mean rate paid for a marginal that does not fit; 0 is best", "mismatch", 2, "x", False),
     Column("ΔI_V", f"usable information at equal rate, {_REFERENCE}; higher is better", "dIV", 3, "y", True, True),
     Column("area y", "mean of H_V(y) − D_y over such rates; higher is better", "area_y", 3, "y", False),
 )

@@ -46,6 +46,40 @@ def test_without_overlap_there_is_no_number():
     assert np.isnan(barely.nats) and 0 < barely.overlap < 0.3
 
 
+def with_null(points):
+    rates, losses = np.array(points).reshape(-1, 2).T
+    return hull([0.0, *rates], [100.0, *losses])
+
+
+@settings(max_examples=200, deadline=None)
+@given(curves, st.sets(st.integers(0, 11)))
+def test_no_part_of_a_curve_beats_the_curve(points, kept):
+    whole, part = with_null(points), with_null([p for i, p in enumerate(points) if i in kept])
+    found = gap(part, whole)
+    assert np.isnan(found.nats) or found.nats >= -1e-9
+    assert np.isnan(found.loss) or found.loss >= -1e-9
+
+
+@settings(max_examples=200, deadline=None)
+@given(curves, curves, st.tuples(st.floats(0.1, 60), st.floats(-50, 100)))
+def test_no_point_more_makes_a_curve_worse(points, others, more):
+    reference = with_null(others)
+    before, after = (gap(with_null(mine), reference) for mine in (points, [*points, more]))
+    assert np.isnan(before.nats) or after.nats <= before.nats + 1e-9
+    assert np.isnan(before.loss) or after.loss <= before.loss + 1e-9
+
+
+def test_rates_are_compared_along_straight_segments():
+    mine, reference = hull([0, 4], [10, 2]), hull([0, 1, 4], [10, 6, 2])
+    assert gap(mine, reference).nats == pytest.approx(2 - (0.5 * 4 + 2.5 * 4) / 8)
+    assert gap(mine, reference).loss == pytest.approx(6 - (8 + 4 * 3) / 4)
+
+
+def test_a_loss_that_is_not_reached_costs_more_than_the_reference_ever_pays():
+    short, reference = hull([0, 1], [10, 6]), hull([0, 1, 4], [10, 6, 2])
+    assert gap(short, reference).nats == pytest.approx((4 * 1.25 * 4 - 4 * 2.5) / 8)
+
+
 @settings(max_examples=60, deadline=None)
 @given(curves)
 def test_a_hull_is_convex_falling_and_below_every_point(points):
@@ -92,6 +126,11 @@ def board(records):
     return analysis.leaderboard(records).set_index("model")
 
 
+def broken(record, **values):
+    """A record of which some values are others."""
+    return record | {"values": record["values"] | values}
+
+
 def test_the_board_finds_who_saves_rate():
     found = board(fake_records.suite(datasets=("sprites",)))
     assert found.loc["vae", "bd_nats"] == pytest.approx(0, abs=1e-9) and found.loc["vae", "reference"]
@@ -99,6 +138,12 @@ def test_the_board_finds_who_saves_rate():
     assert found.loc["beta_tcvae", "rank"] == 1
     low, high = found.loc["beta_tcvae", ["bd_nats_low", "bd_nats_high"]]
     assert low <= found.loc["beta_tcvae", "bd_nats"] <= high
+
+
+def test_the_board_says_what_is_paid_for_a_marginal_that_does_not_fit():
+    paid = [r["values"]["R_star"] + 2.5 for r in plain("vae")]
+    dear = [broken(r, R_own=R, R_own_mc=R, R_parts={"z": R}) for r, R in zip(plain("vae"), paid, strict=True)]
+    assert board(dear).loc["vae", "mismatch"] == pytest.approx(2.5)
 
 
 def test_labels_and_autoregressive_decoders_are_ranked_apart():
@@ -124,8 +169,9 @@ def test_a_failed_cell_counts_as_a_code_that_says_nothing():
     assert len(analysis.failures(lost)) == 15 and set(analysis.failures(lost)["reason"]) == {"NaN"}
 
 
-def test_one_seed_has_no_interval_and_says_so():
+def test_one_seed_has_neither_interval_nor_rank_and_says_so():
     found = board(plain("vae", seeds=(0,)) + plain("vq_vae", seeds=(0,)))
+    assert found["rank"].isna().all() and found["rank_y"].isna().all()
     assert np.isnan(found.loc["vq_vae", "bd_nats_low"]) and np.isfinite(found.loc["vq_vae", "bd_nats"])
     assert "one seed" in found.loc["vq_vae", "note"]
 
@@ -134,6 +180,28 @@ def test_without_the_reference_area_ranks():
     found = board(plain("vq_vae") + plain("beta_tcvae"))
     assert found["bd_nats"].isna().all() and found.loc["beta_tcvae", "rank"] == 1
     assert "no reference" in found.loc["vq_vae", "note"]
+
+
+@pytest.mark.parametrize("values", [{"R_star": -5.0}, {"I_low": 99.0, "I_low_se": 0.1}, {"D": 1e6}])
+def test_a_point_that_breaks_a_law_counts_as_a_code_that_says_nothing(values):
+    lawful = plain("vae") + plain("beta_vae")
+    cheats = [broken(r, **values) if r["spec"]["model"] == "beta_vae" else r for r in lawful]
+    assert all(r["status"] == "ok" for r in cheats)  # whatever the record says of itself
+    found = analysis.points(cheats)
+    assert set(found.loc[found["model"] == "beta_vae", "status"]) == {"invalid"}
+    assert not found.loc[found["model"] == "beta_vae", "measured"].any()
+    after = board(cheats)
+    assert after.loc["beta_vae", "invalid"] == 3 * len(fake_records.SIGMAS) and np.isnan(after.loc["beta_vae", "rank"])
+    assert after.loc["vae", "rank"] == 1
+    drawn = analysis.frontier(cheats)
+    assert drawn.loc[(drawn["model"] == "beta_vae") & ~drawn["null"] & drawn["seed"].notna()].empty
+    assert len(analysis.failures(cheats)) == 3 * len(fake_records.SIGMAS)
+
+
+def test_a_rate_a_little_below_nothing_is_chance():
+    found = analysis.points(plain("vae")).assign(R_star=-0.02)
+    assert analysis.points(found.assign(R_star_se=0.01))["measured"].all()
+    assert not analysis.points(found.assign(R_star_se=0.001))["measured"].any()
 
 
 def test_a_point_below_the_entropy_is_impossible():

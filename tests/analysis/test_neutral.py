@@ -19,7 +19,7 @@ def test_a_title_is_text_in_csv_and_markdown(title):
     assert not any(str(cell).startswith(("=", "@", "\t")) for cell in row.values())
     text = analysis.to_markdown(board)
     line = text.splitlines()[-1]
-    assert len(line.replace("\\|", "").split("|")) == 15  # thirteen cells
+    assert len(line.replace("\\|", "").split("|")) == 16  # fourteen cells
     assert "<b>" not in text and "](b" not in text.replace("\\]", "")
 
 
