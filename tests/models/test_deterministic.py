@@ -5,11 +5,7 @@ import math
 import pytest
 import torch
 from effects import measured, trained
-from small import (
-    labelled,
-    maker,
-    twin,
-)
+from small import labelled, maker, same_noise, twin
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Spec
@@ -100,6 +96,15 @@ def test_corruption_does_what_it_says_at_the_rate_it_says():
     noise = new("dae", level=level, corruption="gaussian").corrupt(x) - x
     assert float(noise.mean()) == pytest.approx(0, abs=error * level)
     assert float(noise.std()) == pytest.approx(level, abs=error * level)
+
+
+@pytest.mark.parametrize("corruption", CORRUPTIONS)
+def test_corruption_has_the_units_of_real_x(corruption):
+    """Of 3 + 2x, with noise drawn alike, it is 3 + 2 times that of x."""
+    plain = Spec((3,), likelihood="gaussian", centre=0.0, scale=1.0, hidden=(), latent=2)
+    one, other = (new("dae", spec, corruption=corruption) for spec in (plain, plain._replace(centre=3.0, scale=2.0)))
+    x = torch.randn(64, 3)
+    torch.testing.assert_close(same_noise(other.corrupt, 3 + 2 * x), 3 + 2 * same_noise(one.corrupt, x))
 
 
 def test_a_linear_one_is_the_wiener_filter():
