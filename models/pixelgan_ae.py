@@ -33,8 +33,9 @@ class PixelGANAE(Autoencoder):
     symbol the critic is given q(z|x) and the decoder a draw; the PixelCNN has masked layers of `window` pixels, 1 +
     `depth` of them, and no gates.
 
-    The paper leaves I free, so R has no price here but that of a target.  λ = 1, α = 10 and a small, quick critic of
-    symbols are as in AAE.
+    The paper leaves I free, so R of numbers has no price here but that of a target. That of symbols, at most
+    log K, has its price of 1 beside, without which they become certain before they say anything, and never come
+    back. λ = 1, α = 10 and a small, quick critic of symbols are as in AAE.
     """
 
     row = Row(
@@ -85,7 +86,9 @@ class PixelGANAE(Autoencoder):
         return transmit(q, one_hot(torch.zeros_like(q.mean)))
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
-        away = self.strength * softplus(self.critic.ratio(self.judged(code))).mean() - code["z"].rate.mean()
+        away = self.strength * softplus(self.critic.ratio(self.judged(code))).mean()
+        if not self.symbols:
+            away = away - code["z"].rate.mean()
         return away if self.labelled is None else away + self.alpha * labelled_cross_entropy(code["z"].q, batch.y)
 
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:

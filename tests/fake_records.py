@@ -8,6 +8,7 @@ import random
 
 from rdu_bench._hash import digest
 
+RECEIVED = {"replay_gap": 0.0, "draws_z": 2.1, "density_gap": 0.0, "memory_gap": 0.0, "pairs_gap": 0.0}
 SIGMAS = (2.0, 4.0, 6.0, 8.0, 12.0, 18.0, 30.0)
 MODELS = {  # name: title, labels, decoder, how many times as much rate it needs as the reference, usefulness
     "vae": ("VAE", "", "", 1.00, 0.55),
@@ -88,7 +89,7 @@ def record(
         "R_own": R * 1.2, "R_own_se": 0.05, "R_own_mc": R * 1.2, "R_own_mc_se": 0.05, "D_null_se": 0.3, "R_parts": {"z": R * 1.2}, "R_star": R, "R_star_se": 0.06, "R_star_w": {"own": 1.0},
         "I_low": min(R * 0.93, math.log(2000) - 0.3), "log_N": math.log(2000), "saturated": R > 6.6, "D_own": D, "D_own_se": 0.4,
         "D_star": D + 0.8, "D_star_se": 0.4, "D": D, "D_se": 0.4, "D_source": "own", "D_null": null, "D_per_dim": D / 256,
-        "D_bits_per_dim": D / 256 / math.log(2), "likelihood": "bernoulli", "H_x": H_x, "H_x_kind": H_x_kind if H_x is not None else "none",
+        "D_bits_per_dim": D / 256 / math.log(2), "likelihood": "bernoulli", **RECEIVED, "H_x": H_x, "H_x_kind": H_x_kind if H_x is not None else "none",
         "gap_RD": gap, "gap_RD_se": 0.4, "Dy": Dy, "Dy_se": 0.02, "Hy_V": Hy_V, "H_y": H_y, "IV": Hy_V - Dy, "IV_se": 0.02,
         "Dy_sum": sum(f["Dy"] for f in out["factors"].values()), "U": 0.5,
     }  # fmt: skip

@@ -104,11 +104,12 @@ def learns(subject: ModelSubject) -> Problems:
 
 
 def _reaches(subject: ModelSubject, free: Trained, data: Dataset, spec: Spec) -> Problems:
-    """Half the rate it takes by itself, which any price on R must lead to; of no rate there is no half."""
+    """Half the rate it takes by itself beside what it is told, which any price on R must lead to; none has no half."""
     if comes_after(free.model):
         sigma, found = 4.0, put_at(free, data, 4.0, TRAINING).control
     elif free.control.R_train >= 1:
-        sigma = free.control.R_train / 2
+        told = _side(free.model, data)
+        sigma = told + (free.control.R_train - told) / 2
         found = train_at(subject.new(spec), data, sigma, TRAINING).control
     else:
         return
@@ -117,6 +118,13 @@ def _reaches(subject: ModelSubject, free: Trained, data: Dataset, spec: Spec) ->
             f"asked for {sigma:.3g} nats it gives {found.R_train:.3g} ({found.status}): its rate must follow a "
             "price on R, so let R's gradient reach the encoder and keep the regularizer from setting R"
         )
+
+
+@torch.no_grad()
+def _side(model: Model, data: Dataset) -> float:
+    """Nats of side information, which no price on R lowers."""
+    code = model.encode(data.view("val", model.row).batch())
+    return sum(float(block.rate.mean()) for block in code.values() if block.side)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ VARIANTS = [
     *((path.stem, ()) for path in OURS),
     ("aae", (("variant", "clustering"),)),
     ("aae", (("variant", "semi-supervised"),)),
-    ("dip_vae", (("variant", "II"),)),
+    ("dip_vae", (("variant", "I"),)),
     ("hsic_vae", (("against", "s"),)),
     ("information_dropout", (("task", "label"),)),
     ("ladder_vae", (("share", False),)),

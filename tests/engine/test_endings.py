@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 
+import fake_records
 import pytest
 
 from rdu_bench.records.store import Store
@@ -14,14 +15,12 @@ RUN = ("run", "--suite", "smoke", "--model", "vae", "-j", "0", "--out", "out")
 
 def record(curve, sigma, status="ok"):
     return {
-        "schema": 2,
+        **fake_records.record("vae", sigma=4.0),
         "key": curve.key(sigma),
         "spec": curve.spec(sigma),
         "status": status,
         "reason": None if status == "ok" else "as\nplanned \x1b[31m",
         "traceback": None,
-        **{name: {} for name in ("model", "data", "control", "values", "factors", "provenance")},
-        "times": {"train_s": 2.0, "measure_s": 1.0},
     }
 
 

@@ -21,7 +21,7 @@ DEFAULTS = {
     "beta_vae": {"latent": None, "beta": 4.0},
     "dae": {"latent": None, "corruption": "salt-and-pepper", "level": 0.25, "noise": "posthoc-learned"},
     "dc_ign": {"latent": None, "width": 2, "pull": 0.01},
-    "dip_vae": {"latent": None, "variant": "I", "lambda_od": 1.0, "lambda_d": None},
+    "dip_vae": {"latent": None, "variant": "II", "lambda_od": None, "lambda_d": None},
     "factor_vae": {"latent": None, "gamma": 10.0, "width": 256, "depth": 3},
     "fader": {"latent": None, "strength": 0.3, "noise": "posthoc-learned", "lr": 0.003},
     "gumbel_vq": {"positions": None, "codes": 32, "dim": 4, "b": 0.25, "T": 0.5},

@@ -20,6 +20,8 @@ from rdu_bench.api import (
     log_aggregates,
     total_correlation,
 )
+from rdu_bench.measure import Study
+from rdu_bench.measure import total_correlation as of_codes
 from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 4, 4), examples=500, hidden=(16,), latent=4)
@@ -332,6 +334,19 @@ def between(given, lengths):
 def test_total_correlation_falls_at_equal_rate(name, off, lengths):
     with_it, without = posteriors(name, 6.0), posteriors(name, 6.0, **off)
     assert between(with_it, lengths) < 0.85 * between(without, lengths)
+
+
+@pytest.mark.effect
+def test_dip_vae_lowers_the_total_correlation_of_sprites():
+    data, network = registry.dataset("sprites"), {"hidden": (256, 256), "latent": 10}
+    found = {}
+    for name in ("vae", "dip_vae"):
+        model, control = effects.trained(name, data, 4.5, seed=1, network=network)
+        assert control.status == "ok"
+        study = Study(model.requires_grad_(False), data, effects.LAPTOP, ("linear",), data.spec(**network), seed=1)
+        with torch.no_grad():
+            found[name] = of_codes.total_correlation(study).values
+    assert found["dip_vae"]["TC"] < found["vae"]["TC"] - 3 * found["vae"]["TC_se"]
 
 
 @pytest.mark.effect
