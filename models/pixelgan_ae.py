@@ -35,7 +35,9 @@ class PixelGANAE(Autoencoder):
 
     The paper leaves I free, so R of numbers has no price here but that of a target. That of symbols, at most
     log K, has its price of 1 beside, without which they become certain before they say anything, and never come
-    back. λ = 1, α = 10 and a small, quick critic of symbols are as in AAE.
+    back. λ = 1, α = 10 and a small, quick critic of symbols are as in AAE. With a hundred labels of `digits` it
+    names .727 of the test digits, where logistic regression on those labels names .716: what the crowd of
+    unlabelled images adds is within chance (one seed, 800 steps).
     """
 
     row = Row(
