@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .folds import folded
 from .hull import Hull, hull, vertices
+from .intervals import spread
 from .points import ROW, Results, points
 
 
@@ -22,7 +24,7 @@ class Axis(NamedTuple):
 
 NEEDED = [  # columns of the points; the others would be copied with every group
     *(*ROW, "name", "title", "section", "labels", "decoder", "autoregressive", "seed", "sigma", "params", "status"),
-    *("measured", "R_own", "R_star", "R_star_se", "D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V"),
+    *("measured", "R_own", "R_star", "R_star_se", "D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V", "folds"),
 ]
 AXES = {"D": Axis("D", "D_se", "D_null"), "Dy": Axis("Dy", "Dy_se", "Hy_V")}
 
@@ -39,13 +41,25 @@ def null_of(row: pd.DataFrame, plane: Axis) -> float:
     return float(row[plane.null].median())
 
 
+def null_folds(row: pd.DataFrame, plane: Axis) -> np.ndarray:
+    """`null_of` and the same without each part of the test points, (F,)."""
+    return _median(folded(row, (plane.null,))[0])
+
+
+def _median(nulls: np.ndarray) -> np.ndarray:
+    """(F, P) → (F,) over the points that have one, NaN where none has."""
+    known = np.isfinite(nulls[0])
+    found: np.ndarray = np.median(nulls[:, known], axis=1) if known.any() else np.full(len(nulls), np.nan)
+    return found
+
+
 def usable(table: pd.DataFrame, plane: Axis) -> pd.Series:
     """Which points of a table lie in this plane."""
     return table["measured"] & table[plane.loss].notna()
 
 
 def seed_hulls(row: pd.DataFrame, plane: Axis, null: float) -> dict[int, Hull]:
-    """The hull of each seed of one leaderboard row, null point included.
+    """The hull of each seed of one leaderboard row, null point included, with its folds, (F, V).
 
     A failed or missing cell is the null point once more, so a seed of which nothing was measured is the null
     point alone.  Without a null there is no frontier in this plane.
@@ -55,16 +69,18 @@ def seed_hulls(row: pd.DataFrame, plane: Axis, null: float) -> dict[int, Hull]:
     hulls = {}
     for seed, curve in row.groupby("seed"):
         good = curve[usable(curve, plane)]
-        level = null_of(good, plane)
-        level = level if np.isfinite(level) else null
-        hulls[int(str(seed))] = hull([0.0, *good["R_star"]], [level, *good[plane.loss]])
+        R, loss, nulls = folded(good, ("R_star", plane.loss, plane.null))
+        level = _median(nulls)[:, None]
+        level = level if np.isfinite(level[0, 0]) else np.full((len(R), 1), null)
+        rates = np.concatenate([np.zeros_like(level), R], axis=1)
+        hulls[int(str(seed))] = hull(rates, np.concatenate([level, loss], axis=1))
     return hulls
 
 
 def mean_points(row: pd.DataFrame, plane: Axis, null: float) -> pd.DataFrame:
     """The seed-mean curve of one leaderboard row: sigma, R_star, loss, their standard errors, seeds, failed.
 
-    The error is that of the mean over seeds, or of the test points where there is one seed.  A cell that
+    The error is that of the mean over seeds and test points, or of test points where there is one seed.  A cell that
     failed, or that other seeds have and this one lacks, enters the mean as the null point.
     """
     seeds = row["seed"].nunique()
@@ -74,11 +90,13 @@ def mean_points(row: pd.DataFrame, plane: Axis, null: float) -> pd.DataFrame:
         lost = seeds - good["seed"].nunique()
         if good.empty or (lost and not np.isfinite(null)):
             continue
-        R = np.concatenate([good["R_star"], np.zeros(lost)])
-        loss = np.concatenate([good[plane.loss], np.full(lost, null)])
+        each = folded(good, ("R_star", plane.loss))
+        parts = [np.full((len(each[0]), lost), level) for level in (0.0, null)]
+        R, loss = (np.concatenate(both, axis=1) for both in zip(each, parts, strict=True))  # (F, seeds)
         errors = [good["R_star_se"].iloc[0], good[plane.se].iloc[0]]
-        if len(R) > 1:
-            errors = [float(v.std(ddof=1) / np.sqrt(len(v))) for v in (R, loss)]
+        if R.shape[1] > 1:
+            errors = [spread(list(v.T)).error for v in (R, loss)]
+        R, loss = R[0], loss[0]
         statuses = sorted(set(cell["status"]) - {"ok"})
         out.append((sigma, R.mean(), errors[0], loss.mean(), errors[1], len(R), lost, " + ".join(statuses) or "ok"))
     return pd.DataFrame(out, columns=["sigma", "R_star", "R_star_se", "loss", "loss_se", "seeds", "failed", "status"])
@@ -135,7 +153,7 @@ def frontier(results: Results, metric: str = "D", *, every: bool = False) -> pd.
     return frame.assign(**whole, autoregressive=frame["autoregressive"].astype(bool))
 
 
-_NEEDED = ("seed", "sigma", "params", "R_star", "R_star_se", "status", "measured")
+_NEEDED = ("seed", "sigma", "params", "R_star", "R_star_se", "status", "measured", "folds")
 Curve = dict[str, np.ndarray]  # columns of one curve, the null point first
 
 

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .frontiers import AXES, NEEDED, null_levels, null_of, rows_of, seed_hulls, usable
-from .hull import ENOUGH, Gap, Hull, area, gap
-from .intervals import Interval, shared_ranks, t_interval
-from .points import LABELS, STATUSES, Results, points
+from .frontiers import AXES, NEEDED, null_folds, null_levels, rows_of, seed_hulls, usable
+from .hull import ENOUGH, Gap, Hull, area, folded, gap
+from .intervals import Interval, interval, shared_ranks
+from .points import LABELS, STATUSES, Results, of_task, points
 
 REFERENCE = "vae"
 Key = tuple[str, str, str]
 Hulls = dict[Key, dict[int, Hull]]
-BySeed = dict[Key, dict[int, float]]
+BySeed = dict[Key, dict[int, np.ndarray]]  # (F,) each: the score, and what it is without a part of the test points
 
 
 def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = False) -> pd.DataFrame:
@@ -25,12 +25,13 @@ def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = F
     Columns in nats unless said: `bd_nats` (rate saved at equal D against the reference, negative is better),
     `bd_D` (mean D difference at equal R*), `bd_rate` (%), `overlap`, `area` (mean of D_null − D(R), higher is
     better), `bd_nats_y`, `dIV` (mean I_V difference at equal R*, higher is better), each main score with `_low`
-    and `_high`, its 95 % t interval over paired seeds; `mismatch` (mean of R_own − R*: what is paid for a marginal that
-    does not fit, such as for total correlation that is not there); `rank`, `rank_y` and what they go by (`by`, `by_y`);
-    the number of points of each status, and `missing`.  Other recipes than the current one of each row are there with
-    `every` only, see `points`.
+    and `_high`, its 95 % t interval over paired seeds and test points; `mismatch` (mean of R_own − R*: what is paid for
+    a marginal that does not fit, such as for total correlation that is not there); `Dy_<head>` (D_y of the task by that
+    head, mean over the points); `rank`, `rank_y` and what they go by (`by`, `by_y`); the number of points of each
+    status, and `missing`.  Other recipes than the current one of each row are there with `every` only, see `points`.
     """
-    found = points(results, every=every)[NEEDED]
+    found = points(results, every=every)
+    found = found[[*NEEDED, *of_task(found.columns)]]
     frames = [_panel(panel, reference) for _, panel in found.groupby(["dataset", "autoregressive"], sort=True)]
     board = pd.concat(frames, ignore_index=True)
     order = [board["dataset"], board["autoregressive"], board["labels"].map(LABELS.index), board["rank"].fillna(1e9)]
@@ -51,11 +52,11 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         nulls = null_levels(panel, plane)
         hulls = {key: seed_hulls(row, plane, nulls[key]) for key, row in rows.items()}
         source = rows[base] if base else panel
-        corner = null_of(source[usable(source, plane)], plane)
+        corner = null_folds(source[usable(source, plane)], plane)
         gaps = {key: _gaps(by, hulls[base]) if base else {} for key, by in hulls.items()}
         scores |= {f"{c}{suffix}": _each(gaps, c) for c in ("nats", "loss", "percent")}
         overlaps[f"overlap{suffix}"] = _each(gaps, "overlap")
-        scores[f"area{suffix}"] = {k: {s: area(h, R_ref, corner) for s, h in by.items()} for k, by in hulls.items()}
+        scores[f"area{suffix}"] = {k: {s: _area(h, R_ref, corner) for s, h in by.items()} for k, by in hulls.items()}
     scores["dIV"] = {key: {s: -v for s, v in by.items()} for key, by in scores["loss_y"].items()}
 
     ranks, notes = _ranks(rows, scores, base, panel)
@@ -66,9 +67,11 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         cells |= {c: row[c].iloc[0] for c in ("name", "title", "section", "labels", "decoder", "autoregressive")}
         cells |= {"seeds": row["seed"].nunique(), "points": len(row)} | ranks[key]
         for column, source_name in _COLUMNS.items():
-            cells |= _cells(column, t_interval(list(scores[source_name].get(key, {}).values())))
+            cells |= _cells(column, interval(list(scores[source_name].get(key, {}).values())))
         cells |= {c: _mean(by.get(key, {})) for c, by in overlaps.items()}
-        cells["mismatch"] = float((row["R_own"] - row["R_star"])[row["measured"]].mean())
+        there = row[row["measured"]]
+        cells["mismatch"] = float((there["R_own"] - there["R_star"]).mean())
+        cells |= {head: float(there[head].mean()) for head in of_task(panel.columns)}
         cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
         cells |= {"missing": grid[key] - len(row), "reference": key == base, "note": "; ".join(notes[key])}
         out.append(cells)
@@ -81,12 +84,12 @@ _COLUMNS = {"bd_nats": "nats", "bd_D": "loss", "bd_rate": "percent", "area": "ar
 }
 
 
-def _cells(column: str, interval: Interval) -> dict[str, float]:
-    return {column: interval.mean, f"{column}_low": interval.low, f"{column}_high": interval.high}
+def _cells(column: str, found: Interval) -> dict[str, float]:
+    return {column: found.mean, f"{column}_low": found.low, f"{column}_high": found.high}
 
 
-def _mean(by: dict[int, float]) -> float:
-    return float(np.mean(list(by.values()))) if by else float("nan")
+def _mean(by: dict[int, np.ndarray]) -> float:
+    return float(np.mean([v[0] for v in by.values()])) if by else float("nan")
 
 
 def _reference_row(rows: dict[Key, pd.DataFrame], reference: str) -> Key | None:
@@ -96,11 +99,20 @@ def _reference_row(rows: dict[Key, pd.DataFrame], reference: str) -> Key | None:
 
 
 def _gaps(hulls: dict[int, Hull], base: dict[int, Hull]) -> dict[int, Gap]:
-    return {seed: gap(hulls[seed], base[seed]) for seed in sorted(hulls.keys() & base.keys())}
+    found = {}
+    for seed in sorted(hulls.keys() & base.keys()):
+        folds = len(hulls[seed].R) if len(hulls[seed].R) == len(base[seed].R) else 1
+        found[seed] = gap(folded(hulls[seed], folds), folded(base[seed], folds))
+    return found
+
+
+def _area(h: Hull, R_ref: float, corner: np.ndarray) -> np.ndarray:
+    folds = len(corner) if len(h.R) == len(corner) else 1
+    return area(folded(h, folds), R_ref, corner[:folds])
 
 
 def _each(gaps: dict[Key, dict[int, Gap]], field: str) -> BySeed:
-    return {key: {seed: float(getattr(g, field)) for seed, g in by.items()} for key, by in gaps.items()}
+    return {key: {seed: getattr(g, field) for seed, g in by.items()} for key, by in gaps.items()}
 
 
 def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
@@ -136,7 +148,7 @@ def _ranks(
         elif base is None:
             notes[key].append("no reference of this decoder class, ranked by area")
         else:
-            blank = [s for s, v in scores["nats"].get(key, {}).items() if not np.isfinite(v)]
+            blank = [s for s, v in scores["nats"].get(key, {}).items() if not np.isfinite(v[0])]
             if blank:
                 seeds = ", ".join(map(str, blank))
                 notes[key].append(f"BD undefined (ranges overlap less than {ENOUGH:g}) for seed {seeds}")
@@ -193,29 +205,19 @@ def counts_text(row: Any) -> str:
 def to_markdown(board: pd.DataFrame) -> str:
     """The leaderboard as Markdown, a table for each data set and section."""
     out = ["# Leaderboard", "", "BD-nats: rate saved at equal distortion against the reference, negative is better; "]
-    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better. 95 % t intervals over paired seeds."
-    head = [
-        "rank",
-        "model",
-        "BD-nats",
-        "95 %",
-        "BD-rate %",
-        "ΔD",
-        "area",
-        "R_own − R*",
-        "rank y",
-        "ΔI_V",
-        "95 %",
-        "seeds",
-    ]
-    head += ["points", "note"]
+    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better; D_y: mean over the points. "
+    out[-1] += "95 % t intervals over paired seeds and test points."
+    heads = of_task(board.columns)
+    head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "R_own − R*", "rank y", "ΔI_V", "95 %"]
+    head += [f"D_y {name.removeprefix('Dy_')}" for name in heads] + ["seeds", "points", "note"]
     for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
         out += ["", f"## {_cell(f'{dataset}, {section}')}", "", _line(head), _line(["---"] * len(head))]
         for _, row in rows.iterrows():
             cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
             cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
             cells += [number(row["bd_D"], 2, True), number(row["area"]), number(row["mismatch"]), rank_text(row, "_y")]
-            cells += [number(row["dIV"], 3, True), interval_text(row, "dIV", 3), str(row["seeds"])]
+            cells += [number(row["dIV"], 3, True), interval_text(row, "dIV", 3)]
+            cells += [*(number(row[name], 3) for name in heads), str(row["seeds"])]
             out.append(_line([*cells, counts_text(row), row["note"]]))
     return "\n".join(out) + "\n"
 

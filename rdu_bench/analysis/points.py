@@ -142,6 +142,11 @@ def heads(columns: Iterable[str]) -> list[str]:
     return [c for c in columns if c.startswith("Dy_") and not c.endswith("_se") and c not in HEADLINE]
 
 
+def of_task(columns: Iterable[str]) -> list[str]:
+    """The columns `Dy_<head>` among these that are of all factors of the task together."""
+    return [c for c in heads(columns) if "[" not in c and c not in ("Dy_sum", "Dy_bins")]
+
+
 def factors_of(found: pd.DataFrame) -> pd.DataFrame:
     """A row a measured point and factor, from the columns `Dy[digit]` of a table, with what describes the point."""
     about = ["key", *ROW, "name", "params", "title", "labels", "seed", "sigma", "R_star", "R_star_se"]
@@ -165,7 +170,8 @@ _OF_FACTOR = re.compile(r"([^\[\].]+)\[(.*)\]", re.DOTALL)
 def by_factor(results: Results, *, every: bool = False) -> pd.DataFrame:
     """Usefulness for each factor: mean over seeds for each (data set, model, variant, sigma, params, factor), nats.
 
-    `Dy` is of the head that was chosen on validation (`head`), `Dy_<head>` of each, `R_star` what the code costs.
+    `Dy` is of the head that was chosen on validation (`head`), `Dy_<head>` of each, `R_star` what the code costs; each
+    `_se` is over seeds and test points together.
     """
     long = factors_of(points(results, every=every))
     columns = ["R_star", "R_star_se", "H_y", "Hy_V", "Dy", "Dy_se", "IV", "IV_se", "acc", "bal_acc"]
@@ -183,8 +189,9 @@ def by_factor(results: Results, *, every: bool = False) -> pd.DataFrame:
     mean = groups[columns].mean()
     seeds = groups["seed"].nunique()
     for column in (c for c in columns if f"{c}_se" in columns):
-        spread = groups[column].std(ddof=1) / groups[column].count().clip(lower=1) ** 0.5
-        mean[f"{column}_se"] = spread.fillna(mean[f"{column}_se"])
+        of_seeds = groups[column].std(ddof=1) / groups[column].count().clip(lower=1) ** 0.5
+        of_points = mean[f"{column}_se"]  # the same for all seeds, so that no mean makes it smaller
+        mean[f"{column}_se"] = (of_seeds**2 + of_points.fillna(0) ** 2).pow(0.5).fillna(of_points)
     names = groups["Dy_head"].agg(lambda h: "/".join(sorted({str(v) for v in h if v})))
     return mean.assign(
         seeds=seeds, head=names, title=groups["title"].first(), labels=groups["labels"].first()

@@ -17,7 +17,7 @@ from ..training.strategies import Attempt
 from . import provenance
 from .spec import Curve
 
-MEASURED = ("values", "factors", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
+MEASURED = ("values", "factors", "folds", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
 LONGEST = 2000  # characters of a reason
 TRACED = 20_000  # characters of a traceback
 

@@ -16,7 +16,7 @@ from ..model import Batch
 from ..nn.densities import bernoulli, gaussian
 from ..nn.networks import Decoder
 from .codes import CHUNK, Codes
-from .found import Found, averaged, per_point, stored
+from .found import Found, averaged, folds, per_point, stored
 from .study import Study
 
 LOOKS = 6  # times a probe is looked at on validation
@@ -75,7 +75,9 @@ def distortion(study: Study) -> Found:
     values["D_per_dim"] = values["D"] / study.spec.size
     values["D_bits_per_dim"] = values["D"] / (study.spec.size * math.log(2))
     vectors["D_i"] = stored(per_point(best))
-    return Found({**values, **_gap(study, per_point(best), nulls)}, vectors=vectors, nulls=nulls)
+    values |= _gap(study, per_point(best), nulls)
+    parts = {"D": folds(per_point(best)), "D_null": folds(per_point(nothing.test))}
+    return Found(values, vectors=vectors, tables={"folds": parts}, nulls=nulls)
 
 
 def _own(study: Study) -> tuple[Decoded | None, dict[str, str]]:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+FOLDS = 20  # parts of the test points, so that a table of points can tell how much its numbers owe to which they are
+
 
 @dataclass(frozen=True)
 class Found:
@@ -18,7 +20,7 @@ class Found:
     values: dict[str, Any] = field(default_factory=dict)  # numbers of the point, nats unless a name says otherwise
     factors: dict[str, dict[str, Any]] = field(default_factory=dict)  # numbers of a factor, by its name
     vectors: dict[str, np.ndarray] = field(default_factory=dict)  # float32, one number a test point; other arrays
-    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # scores, mi, pictures, structure
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)  # folds, scores, mi, pictures, structure
     nulls: dict[str, str] = field(default_factory=dict)  # field → why it has no number
 
     def because(self, reason: str) -> Found:
@@ -54,6 +56,11 @@ def stored(nats: Tensor) -> np.ndarray:
     """(N,) as a record's vectors hold it."""
     vector: np.ndarray = nats.float().numpy().copy()
     return vector
+
+
+def folds(each: Tensor) -> list[float]:
+    """Means of (N,) numbers over `FOLDS` parts of the test points, i, i + FOLDS, i + 2 FOLDS, … in part i."""
+    return [float(each[i::FOLDS].double().mean()) for i in range(min(FOLDS, len(each)))]
 
 
 def averaged(name: str, nats: Tensor) -> dict[str, float]:

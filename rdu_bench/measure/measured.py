@@ -37,6 +37,7 @@ class Measured(NamedTuple):
     factors: dict[str, dict[str, Any]]
     vectors: dict[str, np.ndarray]  # float32, one number a test point; and arrays, under pictures/ and latents/
     nulls: dict[str, str]  # field → why it has no number
+    folds: dict[str, list[float | None]]  # n test points in each part; means there of R_star, D, D_null, Dy, Hy_V, nats
     scores: dict[str, float | None]  # by score, protocol and representation
     mi: dict[str, Any]  # I(z_j; y_k), nats
     pictures: dict[str, Any]  # what the arrays under pictures/ show
@@ -122,7 +123,7 @@ def measure(study: Study) -> Measured:
         factor: {name: _finite(f"{name}[{factor}]", value, nulls) for name, value in fields.items()}
         for factor, fields in found.factors.items()
     }
-    tables = {name: found.tables.get(name, {}) for name in ("scores", "mi", "pictures", "structure")}
+    tables = {name: found.tables.get(name, {}) for name in ("folds", "scores", "mi", "pictures", "structure")}
     rest = {name: _finite("" if name == "scores" else name, table, nulls) for name, table in tables.items()}
     return Measured(values, factors, found.vectors, nulls, **rest)
 

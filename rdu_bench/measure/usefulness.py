@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
-from .found import Found, mean_and_error, standard_error, stored, together, without
+from .found import Found, folds, mean_and_error, standard_error, stored, together, without
 from .heads import Drawn, Reading, constant, logits, read
 from .labels import Labels, binned
 from .study import Study
@@ -35,7 +35,16 @@ def usefulness(study: Study) -> Found:
             nulls[f"Dy_{head}[{name}]"] = reason
     values, missing = _summary(study, factors)
     vectors = {f"Dy_i/{name}": stored(study.readings[name].loss) for name in study.labels}
-    return Found(values, factors, vectors, nulls=nulls | missing)
+    return Found(values, factors, vectors, {"folds": _folds(study)}, nulls | missing)
+
+
+def _folds(study: Study) -> dict[str, list[float]]:
+    """D_y and H_V of the task together, by parts of the test points."""
+    task = [study.readings[name] for name in study.data.task]
+    if not task:
+        return {}
+    loss, nothing = (torch.stack(each).double().sum(0) for each in ([r.loss for r in task], [r.nothing for r in task]))
+    return {"Dy": folds(loss), "Hy_V": folds(nothing)}
 
 
 def useless(study: Study) -> Found:
@@ -84,6 +93,7 @@ def _factors_without(study: Study, names: Sequence[str], of_reals: Sequence[str]
 def _summed(study: Study) -> list[str]:
     """Fields of the task together."""
     names = ["Dy", "Dy_se", "Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U"] if study.data.task else []
+    names += [f"Dy_{head}{se}" for head in study.heads for se in ("", "_se")] if study.data.task else []
     return names + (["Ds", "leakage_s"] if study.data.task and study.data.sensitive else [])
 
 
@@ -109,6 +119,13 @@ def _summary(study: Study, factors: dict[str, dict[str, Any]]) -> tuple[dict[str
     values["U"] = sum(f["IV"] / f["Hy_V"] for f in classes) / len(classes) if classes else None
     if not classes:
         nulls["U"] = "no factor is a class"
+    for head in study.heads:
+        of_head = [study.readings[name].heads.get(head) for name in data.task]
+        losses = [fitted.loss.double() for fitted in of_head if fitted]
+        found = mean_and_error(torch.stack(losses).sum(0)) if len(losses) == len(of_head) else (None, None)
+        values |= dict(zip((f"Dy_{head}", f"Dy_{head}_se"), found, strict=True))
+        if found[0] is None:
+            nulls[f"Dy_{head}"] = "the head failed on a factor of the task"
     if data.sensitive:
         values |= {"Ds": factors[data.sensitive]["Dy"], "leakage_s": factors[data.sensitive]["IV"]}
     return values, nulls

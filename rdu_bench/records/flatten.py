@@ -25,7 +25,20 @@ IGNORED = 100  # files that are no records, told of by name
 
 _ABOUT = ("title", "paper", "labels", "decoder", "objective", "channel", "side")
 _TEXT = {
-    *("key", "status", "reason", "suite", "dataset", "model", "variant", "params", "strategy", "path", "nulls"),
+    *(
+        "key",
+        "status",
+        "reason",
+        "suite",
+        "dataset",
+        "model",
+        "variant",
+        "params",
+        "strategy",
+        "path",
+        "nulls",
+        "folds",
+    ),
     *(
         "structure",
         "title",
@@ -69,7 +82,7 @@ def table(source: Source) -> pd.DataFrame:
     `source` is the folder of a run, a Store, a record, several of these, a `.csv` or `.parquet` file of such a table,
     or a frame that already is one.  Columns are the scalars of values, control, scores and times by their names,
     `Dy[digit]` for what belongs to a factor, `data.`, `model.`, `spec.` and `provenance.` in front of what these say
-    (`spec.` as JSON), `structure` and `nulls` as JSON, `path` of the record's file, and those of
+    (`spec.` as JSON), `folds`, `structure` and `nulls` as JSON, `path` of the record's file, and those of
     `recipes.identified`.  Each key is there once, as it was made last.  `attrs["ignored"]` names the files that are no
     whole records.  Raises `FileNotFoundError` where there is no record, `ValueError` for a frame of another kind.
     """
@@ -212,7 +225,7 @@ def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
     row["spec.dataset_params"] = shared(spec.get("dataset_params") or {})
     row["H_x_kind"] = values.get("H_x_kind") or data.get("H_x_kind")
     row["D_bits"] = None if values.get("D") is None else values["D"] / math.log(2)
-    for name in ("structure", "nulls"):
+    for name in ("folds", "structure", "nulls"):
         row[name] = to_json(record[name]).decode("utf-8") if record.get(name) else None
     row |= {name: record.get(name) for name in ("key", "schema", "path", "asked")}
     row["status"], row["reason"] = judged(record)

@@ -11,6 +11,7 @@ from .schema import FAILED, INVALID, MEASURED
 SLACK = 3.0  # standard errors
 OWN = 0.02  # nats: R* may exceed R_own by log(1/w) of its component
 PART = 0.1  # nats: the stack of a part may fit better than that of the whole, which has more dimensions
+FOLD = 1e-4  # relative: what rounding may do to the mean of the means of parts
 NULL = 0.02  # nats: D_y may exceed H_V by what choosing on validation costs
 
 
@@ -58,6 +59,10 @@ def missing(record: Mapping[str, Any]) -> list[str]:
         unseen = [name for name in LIMITS if values.get(name) is None and not (name in DECODED and name in excused)]
         if unseen:
             found.append(f"values lack {', '.join(unseen)}: nothing says what the receiver got")
+        parted = record.get("folds") or {}
+        unparted = [n for n in ("R_star", "D", "Dy") if values.get(n) is not None and not parted.get(n)]
+        if unparted:
+            found.append(f"folds lack {', '.join(unparted)}: nothing says how much they owe to the test points")
     if "shape" not in record["data"]:
         found.append("data lack shape")
     return found
@@ -67,7 +72,7 @@ def check(record: Mapping[str, Any]) -> list[str]:
     """One sentence for every law that a record breaks; empty for failed points, lawful ones and `missing` parts."""
     if not record["values"]:
         return []
-    return [*_cell(record), *_factors(record), *_structure(record), *_receiver(record)]
+    return [*_cell(record), *_factors(record), *_structure(record), *_folds(record), *_receiver(record)]
 
 
 def judged(record: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -133,6 +138,22 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
     sigma, error = record["control"].get("sigma"), record["control"].get("rate_err")
     if record["status"] == "ok" and sigma is not None and error is not None and abs(error) > 0.02 + 1e-9:
         yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
+
+
+def _folds(record: Mapping[str, Any]) -> Iterator[str]:
+    """Means over parts of the test points average to the number itself: no interval is of other numbers."""
+    folds = record.get("folds") or {}
+    sizes = folds.get("n") or []
+    if folds and (None in sizes or not sum(sizes) > 0 or sum(sizes) > (record["data"].get("n_test") or math.inf)):
+        yield "folds do not say how many test points they have"
+        return
+    for name in folds.keys() - {"n"}:
+        value, means = record["values"].get(name), folds[name]
+        if value is None or None in means:
+            continue
+        mean = sum(n * m for n, m in zip(sizes, means, strict=False)) / sum(sizes)
+        if len(means) != len(sizes) or abs(mean - value) > FOLD * max(1.0, abs(value)):
+            yield f"{name} = {value:.5f} nats is not the mean of its folds, {mean:.5f}"
 
 
 def _receiver(record: Mapping[str, Any]) -> Iterator[str]:

@@ -100,6 +100,7 @@ _VALUES = (
     ),
     *("D_train", "D_star", "D_star_se", "D_per_dim", "D_bits_per_dim", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se"),
     *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R", "D_own_lost"),
+    *("Dy_linear", "Dy_linear_se", "Dy_mlp", "Dy_mlp_se"),
     *("replay_gap", "draws_z", "density_gap", "memory_gap", "pairs_gap"),
 )
 _FACTOR = (
@@ -155,6 +156,7 @@ FORM: Mapping[str, Any] = {
         **{"saturated": FLAG, **{name: {"*": NUMBER} for name in ("R_parts", "R_star_parts", "R_star_w")}},
     },
     "factors": {"*": {**dict.fromkeys(_FACTOR, NUMBER), "Dy_head": TEXT_OR_NULL}},
+    "folds": {"*": NUMBERS},
     "scores": {"*": NUMBER},
     "nulls": {"*": TEXT},
     "structure": _STRUCTURE,

@@ -34,6 +34,8 @@ COLUMNS = (
     Column("area", "mean of D_null − D over rates up to the highest target; higher is better", "area", 2, "x", False),
     Column("R_own − R*", "mean rate paid for a marginal that does not fit; 0 is best", "mismatch", 2, "x", False),
     Column("ΔI_V", f"usable information at equal rate, {_REFERENCE}; higher is better", "dIV", 3, "y", True, True),
+    Column("D_y linear", "of the linear head, mean over the points; lower is better", "Dy_linear", 3, "y", False),
+    Column("D_y MLP", "of the MLP head, mean over the points; lower is better", "Dy_mlp", 3, "y", False),
     Column("area y", "mean of H_V(y) − D_y over such rates; higher is better", "area_y", 3, "y", False),
 )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rdu_bench import analysis
 from rdu_bench.analysis.hull import area, gap, hull
-from rdu_bench.analysis.intervals import shared_ranks, t_interval
+from rdu_bench.analysis.intervals import interval, shared_ranks
 
 R = np.array([0, 1, 2, 4, 6, 9, 13, 18.0])
 D = 100 * np.exp(-R / 5) + 10
@@ -104,15 +104,15 @@ def test_a_dominated_point_changes_nothing(points, more_rate, more_loss):
 
 def test_the_interval_is_students():
     values = [1.0, 2.0, 4.0]
-    found = t_interval(values)
+    found = interval(values)
     half = 4.302653 * np.std(values, ddof=1) / np.sqrt(3)
     assert (found.low, found.high) == pytest.approx((np.mean(values) - half, np.mean(values) + half), abs=1e-5)
-    assert np.isnan(t_interval([1.0]).low) and t_interval([1.0]).mean == 1
+    assert np.isnan(interval([1.0]).low) and interval([1.0]).mean == 1
 
 
 def test_the_interval_covers_as_often_as_it_says():
     draw = np.random.default_rng(0)
-    hits = [abs(t.mean) <= t.high - t.mean for t in (t_interval(list(v)) for v in draw.normal(size=(2000, 5)))]
+    hits = [abs(t.mean) <= t.high - t.mean for t in (interval(list(v)) for v in draw.normal(size=(2000, 5)))]
     assert 0.93 < np.mean(hits) < 0.97
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rdu_bench.analysis.frontiers import AXES, null_of, seed_hulls
 from rdu_bench.analysis.hull import gap
-from rdu_bench.analysis.intervals import t_interval
+from rdu_bench.analysis.intervals import interval
 from rdu_bench.analysis.points import points
 from rdu_bench.engine import suite
 from rdu_bench.engine.curve import run_curve
@@ -54,9 +54,9 @@ def main() -> None:
     hulls = {name: seed_hulls(table, plane, null) for name, table in tables.items()}
     print(f"{'strategy':14} {'time':>6}  BD-nats against independent (95 %)")
     for name in STRATEGIES:
-        found = t_interval([gap(hulls[name][s], hulls["independent"][s]).nats for s in range(given.seeds)])
-        interval = "" if name == "independent" else f"  ({found.low:+.3f} to {found.high:+.3f})"
-        print(f"{name:14} {seconds[name] / seconds['independent']:6.2f}  {found.mean:+.3f}{interval}")
+        found = interval([gap(hulls[name][s], hulls["independent"][s]).nats for s in range(given.seeds)])
+        between = "" if name == "independent" else f"  ({found.low:+.3f} to {found.high:+.3f})"
+        print(f"{name:14} {seconds[name] / seconds['independent']:6.2f}  {found.mean:+.3f}{between}")
 
 
 if __name__ == "__main__":

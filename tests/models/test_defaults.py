@@ -47,7 +47,7 @@ DEFAULTS = {
         "alpha": 10.0,
     },
     "structured_dgm": {
-        "nodes": ("y", "z | y", "x | y, z"),
+        "nodes": ("y", "w | y", "z | w", "x | y, w, z"),
         "guide": None,
         "classes": None,
         "observed": ("y", "s"),

