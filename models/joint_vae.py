@@ -7,6 +7,7 @@ from torch.nn.functional import softplus
 
 from rdu_bench.api import (
     Batch,
+    Block,
     Code,
     Decoder,
     Message,
@@ -76,11 +77,19 @@ class JointVAE(Model):
     def decode(self, code: Message) -> Distribution:
         return self.decoder(code["c"].sample, code["z"].sample)
 
+    def priced(self, batch: Batch, code: Code) -> Tensor:
+        if self.capacity is not None:
+            return batch.x.new_zeros(())
+        bound = (self.share * total_rate(code).detach().mean()).clamp(max=self.most)
+        return self.gamma * self.off(batch, code["c"], bound)
+
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
-        grown = (batch.progress / self.warmup).clamp(max=1)
-        rate = total_rate(code).mean()
-        bound = self.share * rate.detach() if self.capacity is None else torch.full_like(rate, self.capacity)
-        away = (code["c"].rate.mean() - grown * bound.clamp(max=self.most)).abs()
         if self.capacity is None:
-            return self.gamma * away
-        return self.gamma * (away + (code["z"].rate.mean() - grown * self.capacity).abs()) - rate
+            return batch.x.new_zeros(())
+        c, z = self.off(batch, code["c"], min(self.capacity, self.most)), self.off(batch, code["z"], self.capacity)
+        return self.gamma * (c + z) - total_rate(code).mean()
+
+    def off(self, batch: Batch, block: Block, capacity: Tensor | float) -> Tensor:
+        """|KL − C(t)|, nats."""
+        grown = (batch.progress / self.warmup).clamp(max=1)
+        return (block.rate.mean() - grown * capacity).abs()

@@ -112,6 +112,7 @@ class Terms(NamedTuple):
     rate: Tensor  # (B,) nats, all blocks
     regularizer: Tensor  # () the model's own λ₁R₁ + λ₂R₂
     critic_loss: Tensor  # () what its critics minimise
+    priced: Tensor = torch.zeros(())  # () nats beside the rate that cost what a nat of rate costs, whatever that is
 
 
 _forced: ContextVar[Iterator[Tensor] | None] = ContextVar("_forced", default=None)
@@ -192,6 +193,13 @@ class Model(nn.Module):
         """() nats, added to the loss."""
         return batch.x.new_zeros(())
 
+    def priced(self, batch: Batch, code: Code) -> Tensor:
+        """() nats, added to the loss times β, the price of a nat of rate: what is to keep its weight at every rate.
+
+        A rate target moves β; the rate that it looks at has no part of this.
+        """
+        return batch.x.new_zeros(())
+
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
         """() loss of the model's `Critic`s; its gradient must reach nothing else."""
         return batch.x.new_zeros(())
@@ -215,6 +223,7 @@ class Model(nn.Module):
             rate=total_rate(code),
             regularizer=self.regularizer(batch, code),
             critic_loss=self.critic_loss(batch, code),
+            priced=self.priced(batch, code),
         )
 
 

@@ -22,7 +22,7 @@ def per_example(subject: ModelSubject) -> Problems:
         model, batch = subject.new(spec), subject.batch(spec)
         where = f"({spec.family}, {spec.likelihood})"
         terms, code = model(batch), model.encode(batch)
-        for name, shape in {"distortion": (B,), "rate": (B,), "regularizer": (), "critic_loss": ()}.items():
+        for name, shape in {"distortion": (B,), "rate": (B,), "regularizer": (), "critic_loss": (), "priced": ()}.items():
             term = getattr(terms, name)
             if tuple(term.shape) != shape:
                 told = "one number an example: sum over all axes but the first" if shape else "a scalar"
@@ -107,7 +107,7 @@ def players_apart(subject: ModelSubject) -> Problems:
     apart = [module for module in model.modules() if isinstance(module, Critic | Average)]
     inside = [{id(w) for w in module.parameters()} for module in apart]
     critics = set().union(*inside)
-    ours = terms.distortion.mean() + terms.rate.mean() + terms.regularizer
+    ours = terms.distortion.mean() + terms.rate.mean() + terms.regularizer + terms.priced
     found = reached(ours, weights)
     for name, weight, moved in zip(names, weights, found, strict=True):
         if moved and id(weight) in critics:
@@ -182,4 +182,4 @@ def stack(subject: ModelSubject) -> Problems:
 
 
 def _loss(terms: Terms) -> Tensor:
-    return terms.distortion.mean(-1) + terms.rate.mean(-1) + terms.regularizer + terms.critic_loss
+    return terms.distortion.mean(-1) + terms.rate.mean(-1) + terms.regularizer + terms.critic_loss + terms.priced

@@ -134,7 +134,7 @@ def _score(model: Model, data: Dataset) -> float:
     y = split.factors[data.label.name] if data.label else torch.full((len(split),), -1)
     torch.manual_seed(5)
     terms: Terms = model(data.view("val", model.row).batch()._replace(y=y))
-    return float(terms.distortion.mean() + terms.rate.mean() + terms.regularizer)
+    return float(terms.distortion.mean() + terms.rate.mean() + terms.regularizer + terms.priced)
 
 
 STAGES: tuple[tuple[Law, ...], ...] = (

@@ -79,16 +79,17 @@ class Control:
         return replace(self, R_train=rate, rate_err=rate / self.sigma - 1, status=status, reason=reason)
 
 
-def own_price(model: Model, batch: Batch) -> float:
-    """What the model's regularizer charges for a nat of rate, whichever block it is in; negative where it pays for it.
+def own_price(model: Model, batch: Batch, price: float) -> float:
+    """What the model's own terms charge for a nat of rate, whichever block it is in; negative where they pay for it.
 
-    Where blocks are charged differently it is what they have in common: 0 where one of them is free.
+    `price` is that of R itself, and so of what is `priced`.  Where blocks are charged differently it is what they have
+    in common: 0 where one of them is free.
     """
     with torch.enable_grad(), torch.random.fork_rng(devices=[]):
         sent = model.encode(batch)
         code = {name: block._replace(rate=block.rate.detach().requires_grad_()) for name, block in sent.items()}
         rates = [block.rate for block in code.values()]
-        loss = model.regularizer(batch, code)
+        loss = model.regularizer(batch, code) + price * model.priced(batch, code)
         if not loss.requires_grad:
             return 0.0
         slopes = torch.autograd.grad(loss, rates, allow_unused=True)

@@ -175,7 +175,7 @@ def _with_slope(control: Control, model: Model, batch: Batch) -> Control:
     """`control` with the slope −dD/dR, which the model's own weight on R is part of."""
     if control.price is None:
         return control
-    slope = control.price + own_price(model, batch)
+    slope = control.price + own_price(model, batch, control.price)
     return replace(control, beta_end=slope, literal_ok=slope <= 1)
 
 

@@ -125,7 +125,7 @@ def run(
             distortion, rate = terms.distortion.mean(-1), terms.rate.mean(-1)  # (cells,)
             beta = target(rate)
             recorder.add(distortion, rate, beta)
-            loss = distortion + beta * rate + terms.regularizer + terms.critic_loss
+            loss = distortion + beta * (rate + terms.priced.to(rate)) + terms.regularizer + terms.critic_loss
             optimizer.zero_grad()
             if follow:
                 follow.zero_grad()

@@ -356,6 +356,15 @@ def test_joint_vae_without_a_symbol_pays_for_every_nat_off_a_capacity_that_grows
     for progress, grown in ((0.0, 0.0), (0.1, 1.0), (0.3, 3.0), (0.5, 4.0)):
         batch = Batch.unlabelled(x)._replace(progress=torch.tensor(progress))
         close(joint.regularizer(batch, code), 7 * (rate - grown).abs() - rate)
+        assert joint.priced(batch, code) == 0
+
+
+def test_both_capacities_are_paid_for_and_the_symbols_is_no_more_than_log_k():
+    joint, x = new("joint_vae", symbols=3, gamma=7.0, capacity=4.0), images()
+    batch = Batch.unlabelled(x)._replace(progress=torch.ones(()))
+    code = joint.encode(batch)
+    c, z = (code[name].rate.mean() for name in ("c", "z"))
+    close(joint.regularizer(batch, code), 7 * ((c - math.log(3)).abs() + (z - 4.0).abs()) - c - z)
 
 
 @pytest.mark.parametrize("share", [0.05, 0.9])
@@ -367,14 +376,15 @@ def test_a_symbols_capacity_grows_to_its_share_of_the_rate_and_no_further_than_l
     full = min(math.log(3), share * R)
     assert (full == math.log(3)) == (share == 0.9)
     for progress, capacity in ((0.0, 0.0), (0.25, full / 2), (0.5, full), (1.0, full)):
-        found = model.regularizer(batch._replace(progress=torch.tensor(progress)), code)
-        assert found.item() == pytest.approx(2.0 * abs(c - capacity), rel=1e-4)
+        given = batch._replace(progress=torch.tensor(progress))
+        assert model.priced(given, code).item() == pytest.approx(2.0 * abs(c - capacity), rel=1e-4)
+        assert model.regularizer(given, code) == 0  # γ is in units of β
 
 
 def test_the_capacity_term_moves_the_symbol_and_nothing_else():
     """A rate target sets R; this term must not pull at the continuous part of it, nor at the decoder."""
     model, batch = new("joint_vae"), Batch.unlabelled(images())
-    model.regularizer(batch, model.encode(batch)).backward()
+    model.priced(batch, model.encode(batch)).backward()
     *_, weight, _ = model.encoder.parameters()
     assert weight.grad[-10:].any() and not weight.grad[:-10].any()
     assert all(w.grad is None for w in model.decoder.parameters())

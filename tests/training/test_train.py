@@ -444,4 +444,29 @@ def test_own_weight_on_the_rate_is_what_all_blocks_have_in_common(data):
     batch = data.view("train", model.row, slice(20)).batch()
     for weights, common in {(3.0, 2.0): 2.0, (-0.5, -1.0): -0.5, (2.0, 0.0): 0.0, (1.0, -1.0): 0.0}.items():
         model.weights = weights
-        assert own_price(model, batch) == pytest.approx(common)
+        assert own_price(model, batch, 3.0) == pytest.approx(common)
+
+
+def test_what_is_priced_weighs_as_much_as_a_nat_of_rate_at_every_price(data):
+    """With (k − 1) R priced at β a model is trained as by D + kβR: at rest β is a k-th, and the slope is the same."""
+
+    class Priced(Autoencoder):
+        row = Row(paper="0000.00000")
+        k = 1.0
+
+        def priced(self, batch, code):
+            return (self.k - 1) * code["z"].rate.mean()
+
+    slopes, prices = [], []
+    for k in (1.0, 3.0):
+        torch.manual_seed(0)
+        model = Priced(data.spec(hidden=(8,), latent=2))
+        model.k = k
+        batch = data.view("train", model.row, slice(20)).batch()
+        assert own_price(model, batch, 2.0) == pytest.approx(2 * (k - 1), rel=1e-4)
+        control = fit(model, data, 1.0, replace(LONG, steps=400)).control
+        assert control.rate_err == pytest.approx(0, abs=0.03)
+        prices.append(control.price)
+        slopes.append(control.beta_end)
+    assert prices[0] == pytest.approx(3 * prices[1], rel=0.25)
+    assert slopes[0] == pytest.approx(slopes[1], rel=0.25)
