@@ -22,7 +22,13 @@ def per_example(subject: ModelSubject) -> Problems:
         model, batch = subject.new(spec), subject.batch(spec)
         where = f"({spec.family}, {spec.likelihood})"
         terms, code = model(batch), model.encode(batch)
-        for name, shape in {"distortion": (B,), "rate": (B,), "regularizer": (), "critic_loss": (), "priced": ()}.items():
+        for name, shape in {
+            "distortion": (B,),
+            "rate": (B,),
+            "regularizer": (),
+            "critic_loss": (),
+            "priced": (),
+        }.items():
             term = getattr(terms, name)
             if tuple(term.shape) != shape:
                 told = "one number an example: sum over all axes but the first" if shape else "a scalar"

@@ -10,6 +10,7 @@ import numpy as np
 Protocol = Literal["dlib", "robust"]
 PROTOCOLS = ("dlib", "robust")
 BINS_OF_A_REAL_FACTOR = 20
+LARGEST = 1e30  # that a latent may reach, and one over how narrow the widest may be: trees compute in single precision
 
 
 class Undefined(ValueError):
@@ -36,8 +37,8 @@ def check_protocol(protocol: str) -> None:
 
 
 def codes(z: Any, name: str = "z") -> np.ndarray:
-    """(n, d) float64; raises `ValueError` for another shape, for emptiness, NaN and infinity."""
-    found = np.asarray(z, dtype=np.float64)
+    """(n, d) float64; raises `ValueError` for another shape, emptiness, and what is no finite real of a usual size."""
+    found = _real(_whole(z, name), name)
     if found.ndim != 2:
         raise ValueError(f"{name} has shape {found.shape}; it must be (n, d): examples in rows, latents in columns")
     if 0 in found.shape:
@@ -45,27 +46,65 @@ def codes(z: Any, name: str = "z") -> np.ndarray:
     if not np.isfinite(found).all():
         row, column = np.argwhere(~np.isfinite(found))[0]
         raise ValueError(f"{name}[{row}, {column}] is {found[row, column]}; leave out examples without finite codes")
+    largest, widest = np.abs(found).max(), np.ptp(found, axis=0).max()
+    if largest > LARGEST or 0 < widest < 1 / LARGEST:
+        raise ValueError(
+            f"{name} reaches {largest:.0e}, its widest latent {widest:.0e}; scale it, no score depends on units"
+        )
     return found
+
+
+def _whole(values: Any, name: str) -> np.ndarray:
+    """As an array; raises `ValueError` where some of it is masked, which an array would forget."""
+    if masked := int(np.ma.count_masked(values)) if isinstance(values, np.ma.MaskedArray) else 0:
+        raise ValueError(f"{name} has {masked} masked values; leave out examples that have any")
+    return np.asarray(values)
+
+
+def _real(values: np.ndarray, name: str) -> np.ndarray:
+    """float64; raises `ValueError` for complex numbers, missing values and what is no number."""
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} is complex; give real and imaginary parts as columns of their own")
+    try:
+        return values.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} holds what is no number ({error})") from None
+
+
+def _named(values: np.ndarray, name: str) -> np.ndarray:
+    """Objects (n, K) as numbers: a column of texts counts them; raises `ValueError` for a mixed one."""
+    columns = []
+    for k, column in enumerate(values.T):
+        texts = [isinstance(value, str | bytes) for value in column]
+        if any(texts) and not all(texts):
+            i = texts.index(False)
+            raise ValueError(
+                f"{name}[{i}, {k}] is {column[i]!r} in a column of texts; leave out examples without factors"
+            )
+        columns.append(np.unique(column.astype(str), return_inverse=True)[1] if all(texts) else _real(column, name))
+    return np.stack(columns, 1)
 
 
 def sample(z: Any, factors: Any, *, name: str = "") -> Sample:
     """Check a code with its factors; `name` is the suffix of both arguments in messages.
 
-    Integers are classes, whatever they are called; a column of reals with more values than 20 is cut into 20 bins of
-    equal mass.  Raises `ValueError` for malformed input, `Undefined` where nothing can be measured: a factor with one
-    value, fewer than two examples a value, a code that is constant.
+    Integers and texts are classes, whatever they are called; a column of reals with more values than 20 is cut into 20
+    bins of equal mass.  Raises `ValueError` for malformed input, `Undefined` where nothing can be measured: a factor
+    with one value, fewer than two examples a value, a code that is constant.
     """
     checked = codes(z, f"z{name}")
-    given = np.asarray(factors)
     called = f"factors{name}"
+    given = _whole(factors, called)
     if given.ndim != 2 or given.shape[1] == 0:
         raise ValueError(f"{called} has shape {given.shape}; it must be (n, K): a column for each factor")
     if len(given) != len(checked):
         raise ValueError(
             f"{called} has {len(given)} rows and z{name} has {len(checked)}; they must be the same examples"
         )
+    if given.dtype.kind in "OUS":
+        given = _named(given, called)
     if given.dtype.kind not in "iub":
-        given = given.astype(np.float64)
+        given = _real(given, called)
         if not np.isfinite(given).all():
             row, column = np.argwhere(~np.isfinite(given))[0]
             raise ValueError(f"{called}[{row}, {column}] is {given[row, column]}; leave out examples without factors")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -298,7 +299,7 @@ OF_FACTORS = [name for name in EVERY if not name.startswith(("gaussian", "mutual
 def check(name, z, y, error, match):
     for protocol in ("dlib", "robust"):
         with pytest.raises(error, match=match):
-            EVERY[name](np.asarray(z), np.asarray(y), protocol)
+            EVERY[name](z, y, protocol)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -310,6 +311,11 @@ def test_malformed_codes_are_errors_that_say_what_is_wrong(name):
     check(name, z[:0], y[:0], ValueError, "empty")
     check(name, z[:, 0], y, ValueError, r"\(n, d\)")
     check(name, np.ones_like(z), y, scores.Undefined, "constant")
+    check(name, np.ma.array(z, mask=z > 1), y, ValueError, "masked values")
+    check(name, z + 0j, y, ValueError, "complex")
+    check(name, z * 1e300, y, ValueError, "scale it")
+    check(name, z * 1e-300, y, ValueError, "scale it")
+    check(name, np.full(z.shape, "a"), y, ValueError, "no number")
 
 
 @pytest.mark.parametrize("name", OF_FACTORS)
@@ -321,8 +327,20 @@ def test_malformed_factors_are_errors_that_say_what_is_wrong(name):
     check(name, z[:6], np.arange(6)[:, None] * [[1, 1, 1]], scores.Undefined, "6 values on 6 examples")
     check(name, z, y[:-1], ValueError, "299 rows")
     check(name, z, y.astype(float) * np.nan, ValueError, "nan")
+    check(name, z, np.ma.array(y, mask=y > 1), ValueError, "masked values")
+    check(name, z, pd.DataFrame(y).astype("Int64").mask(y > 1), ValueError, "no number")
+    mixed = y.astype(object)
+    mixed[3, 1] = "blue"
+    check(name, z, mixed, ValueError, "in a column of texts")
     with pytest.raises(ValueError, match="'dlib' or 'robust'"):
         EVERY[name](z, y, "other")
+
+
+def test_classes_may_be_texts_and_nullable_numbers():
+    _, z, y = little(0)
+    names = pd.DataFrame({"a": [f"v{v}" for v in y[:, 0]], "b": y[:, 1], "c": pd.array(y[:, 2], dtype="Int64")})
+    assert scores.mig(z, names) == scores.mig(z, y)
+    assert scores.mig(z, y.astype(str)) == scores.mig(z, y)
 
 
 def test_a_class_that_was_never_seen_is_an_error():
