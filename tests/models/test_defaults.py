@@ -30,7 +30,7 @@ DEFAULTS = {
     "hsic_vae": {"latent": None, "against": "z", "first": None, "strength": 100.0},
     "info_vae": {"latent": None, "alpha": 0.0, "strength": 10.0},
     "information_dropout": {"latent": None, "task": "reconstruction", "widest": 0.7},
-    "joint_vae": {"latent": None, "symbols": 10, "gamma": 1.0, "share": 0.5, "capacity": None, "warmup": 0.5},
+    "joint_vae": {"latent": None, "symbols": 10, "gamma": 2.0, "share": 0.5, "capacity": None, "warmup": 0.5},
     "ladder_vae": {"dims": None, "share": True},
     "m1_m2": {"latent": None, "above": None, "labelled": 100, "alpha": 0.1},
     "m2": {"latent": None, "labelled": 100, "alpha": 0.1},
