@@ -2,8 +2,9 @@
 
     python tests/mutants/run.py [MODEL …]
 
-A table names the fast tests of a model and texts of `models/<model>.py` with what takes their place.  Every mutant is
-tried in a process of its own, which must have imported the changed file; the test that sees it must pass without it.
+A table names the fast tests of a model and texts of `models/<model>.py`, or of the `file` that a mutant names, with
+what takes their place.  Every mutant is tried in a process of its own, which must have imported the changed file; the
+test that sees it must pass without it.
 Exit status 1 if a mutant survives, or could not be tried.
 """
 
@@ -31,6 +32,11 @@ class Mutant(NamedTuple):
     says: str
     find: str
     replace: str
+    file: str = ""  # it is in, from the root; the model's own where it names none
+
+    def where(self, model: str) -> str:
+        """The file that is changed, from the root."""
+        return self.file or f"models/{model}.py"
 
 
 class Table(NamedTuple):
@@ -61,7 +67,7 @@ def read(path: Path) -> Table:
 
 
 def mutated(source: str, mutant: Mutant) -> str:
-    """The source of a model with the fault in it; `ValueError` unless there is one place for it."""
+    """The source of a file with the fault in it; `ValueError` unless there is one place for it."""
     if (places := source.count(mutant.find)) != 1:
         raise ValueError(f"{mutant.find!r} occurs {places} times, not once")
     return source.replace(mutant.find, mutant.replace)
@@ -88,29 +94,32 @@ class Recorder:
             self.failed = report.nodeid
 
 
-def run_tests(model: str, tests: list[str], tree: Path, answer) -> None:
-    """Run the fast tests until one fails; send a `Ran`.  Called in a process that has imported no model."""
+def run_tests(tests: list[str], changed: Path, answer) -> None:
+    """Run the fast tests until one fails; send a `Ran`.  Called in a process of its own, which forgets what is ours."""
     import pytest
 
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rdu_bench"]:
+        del sys.modules[name]
     seen = Recorder()
     with open(os.devnull, "w", encoding="utf-8") as sink, redirect_stdout(sink), redirect_stderr(sink):
         status = pytest.main(["-x", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", FAST, *tests], plugins=[seen])
-    module = sys.modules.get(f"rdu_bench.models.{model}")
-    found = getattr(module, "__file__", None)
-    if found is None or Path(found).resolve() != tree / "models" / f"{model}.py":
-        answer.send(Ran("", f"the tests imported {found}, not the changed file"))
+    files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+    imported = {Path(file).resolve() for file in files if file}
+    if changed not in imported:
+        answer.send(Ran("", f"the tests did not import {changed}, the changed file"))
     elif status not in (0, 1):
         answer.send(Ran("", f"pytest ended with {int(status)}"))
     else:
         answer.send(Ran(seen.failed, "" if seen.failed or seen.passed else "no test was run"))
 
 
-def tried(table: Table, source: str, tree: Path) -> Ran:
-    """What the tests of a table say of a model's source, in a process of its own."""
-    (tree / "models" / f"{table.model}.py").write_text(source, encoding="utf-8")
+def tried(tests: list[str], changed: Path, source: str) -> Ran:
+    """What tests say of another source of a file, in a process of its own; the file is as it was afterwards."""
+    before = changed.read_text(encoding="utf-8")
+    changed.write_text(source, encoding="utf-8")
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=run_tests, args=(table.model, table.tests, tree, theirs))
+    process = context.Process(target=run_tests, args=(tests, changed, theirs))
     process.start()
     theirs.close()
     try:
@@ -119,6 +128,7 @@ def tried(table: Table, source: str, tree: Path) -> Ran:
         return Ran("", "its process ended without a word")
     finally:
         process.join()
+        changed.write_text(before, encoding="utf-8")
 
 
 def report(table: Table, tree: Path) -> int:
@@ -126,13 +136,15 @@ def report(table: Table, tree: Path) -> int:
 
     The tests that saw one must pass without it, else they saw nothing.
     """
-    source, saw = (tree / "models" / f"{table.model}.py").read_text(encoding="utf-8"), []
+    saw: list[str] = []
     for mutant in table.mutants:
-        found = tried(table, mutated(source, mutant), tree)
+        changed = tree / mutant.where(table.model)
+        found = tried(table.tests, changed, mutated(changed.read_text(encoding="utf-8"), mutant))
         saw += [found.failed] if found.failed else []
         said = found.failed.split("/")[-1] or found.trouble or "SURVIVED"
         print(f"{table.model} | {mutant.says} | {said}", flush=True)
-    plain = tried(table._replace(tests=sorted(set(saw))), source, tree) if saw else Ran("", "")
+    own = tree / "models" / f"{table.model}.py"
+    plain = tried(sorted(set(saw)), own, own.read_text(encoding="utf-8")) if saw else Ran("", "")
     if plain.failed or plain.trouble:
         print(f"{table.model} | none | {plain.failed or plain.trouble}", flush=True)
         return len(table.mutants)
