@@ -38,7 +38,15 @@ class SVAE(Model):
 
     row = Row(paper="1603.06277", title="SVAE", objective="D + R, p(z) a graphical model", prior="M")
 
-    def __init__(self, data: Spec, *, latent: int | None = None, components: int = 10, strength: float = 1.0):
+    def __init__(
+        self,
+        data: Spec,
+        *,
+        latent: int | None = None,
+        components: int = 10,
+        strength: float = 1.0,
+        factorised: bool = False,
+    ):
         super().__init__()
         latent = latent or data.latent
         trunk = Trunk(data, 2 * latent)
@@ -46,14 +54,15 @@ class SVAE(Model):
         with torch.no_grad():
             last[:latent] *= 10  # m(x) tells components apart at once, or they meet at one Gaussian
         self.encoder = Gaussian(trunk)
-        self.mixture = Mixture(latent, components, strength=strength)
+        self.mixture = Mixture(latent, components, strength=strength, factorised=factorised)
         self.decoder = Decoder(data, latent)
 
     def encode(self, batch: Batch) -> Code:
         log_pi, p = self.mixture()
         r, q = self.mixture.posterior(self.encoder(batch.x))
         k = transmit(r, one_hot(log_pi.expand_as(r.mean)))
-        return {"k": k, "z": transmit(select_component(k.drawn, q), select_component(k.drawn, p))}
+        z = transmit(select_component(k.drawn, q), select_component(k.drawn, p))
+        return {"k": k, "z": z._replace(rate=(r.mean * self.mixture.divergence(q)).sum(-1))}
 
     def decode(self, code: Message) -> Distribution:
         return self.decoder(code["z"].sample)

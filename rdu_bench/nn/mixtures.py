@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
+from torch.distributions import Distribution, Normal, kl_divergence
 from torch.nn.functional import normalize
 
 from .critics import Average
 from .densities import gaussian, one_hot, product
 
 FEW = 1e-3  # of the data: how many examples at 0 the mean of a component has seen before it sees any
+SWEEPS = 10  # block updates of a factorised posterior
 
 
 class Mixture(nn.Module):
@@ -26,11 +27,20 @@ class Mixture(nn.Module):
     `strength` keeps components alive and of one size.
     """
 
-    def __init__(self, dim: int, components: int, *, strength: float = 1.0, variance: float = 0.2, rate: float = 0.05):
+    def __init__(
+        self,
+        dim: int,
+        components: int,
+        *,
+        strength: float = 1.0,
+        variance: float = 0.2,
+        rate: float = 0.05,
+        factorised: bool = False,
+    ):
         super().__init__()
         if not 0 < variance <= 1:
             raise ValueError(f"variance = {variance}: that of a component is above 0 and at most 1")
-        self.dim, self.strength, self.variance = dim, strength, variance
+        self.dim, self.strength, self.variance, self.factorised = dim, strength, variance, factorised
         mean = (dim * (1 - variance)) ** 0.5 * normalize(torch.randn(components, dim), dim=-1)
         seen = torch.cat([torch.ones(components, 1), mean, mean.square() + variance], -1) / components
         self.seen = Average(seen, rate=rate)
@@ -48,11 +58,33 @@ class Mixture(nn.Module):
         """q(k) over (B, K) and q(z|k) over (B, K, d), exact, where q(k, z) ∝ m(k, z) ψ(z) and `evidence` ψ is (B, d).
 
         q(k) ∝ π_k N(mean of ψ; μ_k, S_k + variance of ψ), and q(z|k) is the product of the two Gaussians.
+        Where `factorised`, q(k) q(z) instead, which block updates lead to from that q(k): q(z|k) is the same for all k.
         """
         log_pi, m = self()
         mean, variance = evidence.mean[:, None], evidence.variance[:, None]
         met = Normal(m.mean, (m.variance + variance).sqrt(), validate_args=False).log_prob(mean).sum(-1)
-        return one_hot(log_pi + met), product(gaussian(mean, variance.sqrt()), m)
+        k = one_hot(log_pi + met)
+        if not self.factorised:
+            return k, product(gaussian(mean, variance.sqrt()), m)
+        for _ in range(SWEEPS):
+            k, z = self.update(k, evidence)
+        return k, gaussian(*(moment[:, None].expand_as(met[..., None] + m.mean) for moment in (z.mean, z.stddev)))
+
+    def update(self, k: Distribution, evidence: Distribution) -> tuple[Distribution, Distribution]:
+        """q(k) over (B, K) and q(z) over (B, d), each in its turn the best there is for the other.
+
+        q(z) ∝ ψ(z) exp E_q(k) log N(z; μ_k, S_k), then q(k) ∝ π_k exp E_q(z) log N(z; μ_k, S_k).
+        """
+        log_pi, m = self()
+        precision = k.mean @ (1 / m.variance)
+        z = product(evidence, gaussian(k.mean @ (m.mean / m.variance) / precision, precision**-0.5))
+        return one_hot(log_pi - self.divergence(z)), z
+
+    def divergence(self, z: Distribution) -> Tensor:
+        """(B, K) nats, KL(q(z|k) ‖ N(μ_k, S_k)) of q(z|k) over (B, K, d), or over (B, d) where all k have the same."""
+        (_, m), shape = self(), (len(z.mean), -1, self.dim)
+        q, p = Normal(z.mean.view(shape), z.stddev.view(shape)), Normal(m.mean, m.stddev)
+        return kl_divergence(q, p).sum(-1)
 
     def loss(self, evidence: Distribution) -> Tensor:
         """() whose step moves the parameters, and nothing else, towards what a batch of ψ makes one expect."""

@@ -56,7 +56,7 @@ DEFAULTS = {
         "alpha": 0.1,
         "particles": 1,
     },
-    "svae": {"latent": None, "components": 10, "strength": 1.0},
+    "svae": {"latent": None, "components": 10, "strength": 1.0, "factorised": False},
     "vae": {"latent": None, "encoder": None, "decoder": None, "prior": None, "noise": ""},
     "vfae": {"latent": None, "strength": 10.0, "layers": 1, "alpha": 1.0},
     "vib": {"latent": None},
