@@ -21,7 +21,8 @@ class Mixture(nn.Module):
     shares, and sums of z and of z².  The conjugate prior adds pseudo-examples to it, for every component `strength`
     as many as there are data, in which S_k is `variance`, and `FEW` at z = 0 for μ_k.  So a step on `loss` is a
     natural-gradient step (Hoffman et al. 2013, arXiv:1206.7051), and one of rate 1 leads to the posterior given the
-    batch.  π, μ and S are one point of it: E π, E μ, and scale over degrees of freedom.
+    batch.  π, μ and S are one point of it: E π, E μ, and scale over degrees of freedom, where the rate of what was sent
+    and the cost of the pseudo-examples are together lowest.
 
     The means start apart and equally far from 0, so that none is nearest to all codes, and E z² = 1.  A large
     `strength` keeps components alive and of one size.
@@ -68,7 +69,7 @@ class Mixture(nn.Module):
             return k, product(gaussian(mean, variance.sqrt()), m)
         for _ in range(SWEEPS):
             k, z = self.update(k, evidence)
-        return k, gaussian(*(moment[:, None].expand_as(met[..., None] + m.mean) for moment in (z.mean, z.stddev)))
+        return k, gaussian(*(moment[:, None].expand(-1, len(log_pi), -1) for moment in (z.mean, z.stddev)))
 
     def update(self, k: Distribution, evidence: Distribution) -> tuple[Distribution, Distribution]:
         """q(k) over (B, K) and q(z) over (B, d), each in its turn the best there is for the other.
@@ -82,8 +83,9 @@ class Mixture(nn.Module):
 
     def divergence(self, z: Distribution) -> Tensor:
         """(B, K) nats, KL(q(z|k) ‖ N(μ_k, S_k)) of q(z|k) over (B, K, d), or over (B, d) where all k have the same."""
-        (_, m), shape = self(), (len(z.mean), -1, self.dim)
-        q, p = Normal(z.mean.view(shape), z.stddev.view(shape)), Normal(m.mean, m.stddev)
+        _, m = self()
+        mean, scale = (moment.view(len(moment), -1, self.dim) for moment in (z.mean, z.stddev))
+        q, p = (Normal(*moments, validate_args=False) for moments in ((mean, scale), (m.mean, m.stddev)))
         return kl_divergence(q, p).sum(-1)
 
     def loss(self, evidence: Distribution) -> Tensor:
