@@ -85,7 +85,7 @@ class Mixture(nn.Module):
         """(B, K) nats, KL(q(z|k) ‖ N(μ_k, S_k)) of q(z|k) over (B, K, d), or over (B, d) where all k have the same."""
         _, m = self()
         mean, scale = (moment.view(len(moment), -1, self.dim) for moment in (z.mean, z.stddev))
-        q, p = (Normal(*moments, validate_args=False) for moments in ((mean, scale), (m.mean, m.stddev)))
+        q, p = Normal(mean, scale, validate_args=False), Normal(m.mean, m.stddev, validate_args=False)
         return kl_divergence(q, p).sum(-1)
 
     def loss(self, evidence: Distribution) -> Tensor:
