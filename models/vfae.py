@@ -45,7 +45,8 @@ class VFAE(Model):
     D + R ≥ H(x) holds; MMD² is by its kernel and unbiased, not by random features, which estimate the same; what a
     known y costs is, but for its gradient, what the example will cost when measured.
 
-    λ = 10 was chosen on `coloured`: at 3 codes of 18 nats tell half of what s is, and at 100 no code of 6 nats pays.
+    λ = 10 was chosen on `coloured` (800 steps, one seed): codes of 6 and 18 nats tell .03 and .17 of the .69 nats of s,
+    with λ = 3 they tell .14 and .37 at a D 1.5 lower at 6 nats; with λ = 100 no more than 1.9 to 3.7 nats pay.
     """
 
     row = Row(
