@@ -25,34 +25,11 @@ IGNORED = 100  # files that are no records, told of by name
 
 _ABOUT = ("title", "paper", "labels", "decoder", "objective", "channel", "side")
 _TEXT = {
-    *(
-        "key",
-        "status",
-        "reason",
-        "suite",
-        "dataset",
-        "model",
-        "variant",
-        "params",
-        "strategy",
-        "path",
-        "nulls",
-        "folds",
-    ),
-    *(
-        "structure",
-        "title",
-        "labels",
-        "decoder",
-        "D_source",
-        "D_star_kind",
-        "likelihood",
-        "H_x_kind",
-        "swept",
-        "recipe",
-    ),
+    *("key", "status", "reason", "suite", "dataset", "model", "variant", "params", "strategy", "path", "nulls"),
+    *("folds", "structure", "title", "labels", "decoder", "D_source", "D_star_kind", "likelihood", "H_x_kind", "swept"),
+    *("recipe", "differs", "data_differs"),
     *(f"model.{name}" for name in _ABOUT),
-    *("data.hash", "data.likelihood", "data.sensitive", "data.H_x_kind", "differs", "data_differs", "data.task"),
+    *("data.hash", "data.likelihood", "data.sensitive", "data.H_x_kind", "data.task"),
     *(f"spec.{name}" for name in ("suite", "variant", "dataset_label", "dataset", "dataset_params", "network")),
     *(
         f"spec.{name}"
