@@ -31,9 +31,9 @@ class Hadad(Autoencoder):
     steps sends its price to the floor, and 6 nats end at 9.9; what is sent of S is a class drawn from it, not its last
     hidden layer, whose rate no term would bound; momentum, which fades by a tenth a step, carries S on a little.
 
-    On `coloured` (800 steps, one seed) codes of 6 nats tell .05 of the .69 nats of s with w = 1, .28 with w = .3 and .01
-    with w = 3.  Codes of 18 nats tell all of it, whatever w up to 3: there C loses.  With w = 10 they tell .15, but no
-    more than 15.6 nats pay, and of 6 no more than 4.7.
+    On `coloured` (800 steps, one seed) codes of 6 nats tell .05 of the .69 nats of s with w = 1, .28 with w = .3 and
+    .01 with w = 3.  Codes of 18 nats tell all of it, whatever w up to 3: there C loses.  With w = 10 they tell .15, but
+    no more than 15.6 nats pay, and of 6 no more than 4.7.
     """
 
     row = Row(
