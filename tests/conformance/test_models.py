@@ -17,6 +17,7 @@ VARIANTS = [
     ("aae", (("variant", "semi-supervised"),)),
     ("dip_vae", (("variant", "I"),)),
     ("hsic_vae", (("against", "s"),)),
+    ("information_dropout", (("layers", 1),)),
     ("information_dropout", (("task", "label"),)),
     ("ladder_vae", (("share", False),)),
     ("pixel_vae", (("levels", 1),)),
