@@ -34,7 +34,11 @@ class InformationDropout(Model):
     sender's own, and what z tells of which they were is no cost: R_L, which the paper charges, is more than R.
     Departures: w is not the price of R, a β for all layers in the paper; noise is never switched off; the K draws are
     standardised, new in training, and the same whenever the model is measured, so that q is a function of x.
-    MEASURED
+
+    On `digits`, 800 steps, three seeds, with two noisy layers and with one: D = 20.0 … 20.4 and 20.1 … 20.5 nats at
+    σ = 6, 17.9 … 18.3 and 17.9 … 18.8 at 12; D_y = 1.86 … 1.92 and 1.84 … 1.89 at σ = 1, 1.28 … 1.35 and
+    1.23 … 1.39 at 3: no difference that three seeds show.  R_1 is 61 to 95 nats there, and 10 to 23 for a label.
+    At w = 0.1, near the price of R, it is 9 and 10, and D 22.1 and 21.4 (one seed).
     """
 
     row = Row(

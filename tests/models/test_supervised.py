@@ -1,4 +1,4 @@
-"""VIB and information dropout: a code of x that is there for its label."""
+"""Information dropout and VIB: a code of x that is there for its label."""
 
 import math
 
@@ -21,75 +21,6 @@ from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 4, 4), examples=500, classes=4, hidden=(32,), latent=3)
 new = maker(SPEC)
-
-
-# ---- VIB ------------------------------------------------------------------------------------------------------------
-
-
-def test_there_is_no_decoder_and_only_labels_teach():
-    model, given = new("vib"), labelled(y=range(4))
-    assert not model.decodes
-    with pytest.raises(NotImplementedError):
-        model.decode(model.encode(given))
-    blind = same_noise(model, given._replace(y=torch.full((64,), -1)))
-    assert torch.equal(blind.distortion, torch.zeros(64))
-    assert torch.equal(blind.rate, same_noise(model, given).rate)  # q(z|x) never sees the label
-    half = given._replace(y=torch.where(torch.arange(64) < 32, given.y, -1))
-    mixed, full = same_noise(model, half).distortion, same_noise(model, given).distortion
-    assert torch.equal(mixed[:32], full[:32]) and not mixed[32:].any()
-
-
-def test_the_distortion_is_log_loss_in_nats_and_normalised():
-    model, given = new("vib"), labelled(y=range(4))
-    mass = torch.stack([same_noise(model, given._replace(y=torch.full((64,), k))).distortion for k in range(4)])
-    torch.testing.assert_close((-mass).exp().sum(0), torch.ones(64))
-    nn.init.zeros_(model.head.weight)
-    nn.init.zeros_(model.head.bias)
-    torch.testing.assert_close(model(given).distortion, torch.full((64,), math.log(4)))
-
-
-def test_the_head_of_a_bottleneck_is_given_what_was_drawn_and_teaches_the_encoder():
-    model, given = new("vib"), labelled(y=range(4))
-    plain = model.encode(given)["z"]
-    close(
-        model.distortion(given, {"z": plain._replace(q=LogNormal(plain.q.mean, 1.0))}),
-        cross_entropy(model.head(plain.sample), given.y, reduction="none"),
-    )
-    assert reaches(model.distortion(given, {"z": plain}).sum(), model.encoder)
-
-
-def test_what_the_code_tells_of_the_label_is_at_most_its_rate(corners):
-    found = []
-    for sigma in (0.3, 0.8, 2.0):
-        model = new("vib", corners.spec(hidden=(32,), latent=3))
-        fit(model, corners, sigma, Training(steps=400, batch=100))
-        given = whole(corners)
-        H = torch.distributions.Categorical(torch.bincount(given.y).float()).entropy()
-        with torch.no_grad():
-            terms = model(given)
-        told, rate = float(H - terms.distortion.mean()), terms.rate.mean().item()
-        assert told <= rate + 0.05  # three standard errors of 1000 log losses
-        found.append(told)
-    assert found == sorted(found) and found[-1] > 3 * found[0]
-
-
-def test_the_rate_goes_to_the_label_first(corners):
-    """At R ≈ H(y) the code of VIB names the class; that of a VAE, which must draw every pixel, less so."""
-    told = {}
-    for name in ("vib", "vae"):
-        model = new(name, corners.spec(hidden=(32,), latent=3))
-        fit(model, corners, 1.0, Training(steps=500, batch=100))
-        given = whole(corners)
-        z = torch.cat([model.encode(given)["z"].sample.detach() for _ in range(4)])
-        head = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 4))
-        optimizer = torch.optim.Adam(head.parameters(), 1e-2)
-        for _ in range(300):
-            optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(head(z), given.y.repeat(4))
-            loss.backward()
-            optimizer.step()
-        told[name] = math.log(4) - float(loss.detach())
-    assert told["vib"] > told["vae"]
 
 
 # ---- information dropout --------------------------------------------------------------------------------------------
@@ -298,3 +229,72 @@ def test_dropout_for_a_label_drops_what_the_label_is_not():
                 left[task, name] = cross_entropy(head(z), test.factors[name]).item()
     assert left["label", "colour"] > math.log(2) - 0.05 and left["reconstruction", "colour"] < 0.05
     assert left["label", "digit"] < left["reconstruction", "digit"] - 0.4
+
+
+# ---- VIB ------------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_no_decoder_and_only_labels_teach():
+    model, given = new("vib"), labelled(y=range(4))
+    assert not model.decodes
+    with pytest.raises(NotImplementedError):
+        model.decode(model.encode(given))
+    blind = same_noise(model, given._replace(y=torch.full((64,), -1)))
+    assert torch.equal(blind.distortion, torch.zeros(64))
+    assert torch.equal(blind.rate, same_noise(model, given).rate)  # q(z|x) never sees the label
+    half = given._replace(y=torch.where(torch.arange(64) < 32, given.y, -1))
+    mixed, full = same_noise(model, half).distortion, same_noise(model, given).distortion
+    assert torch.equal(mixed[:32], full[:32]) and not mixed[32:].any()
+
+
+def test_the_distortion_is_log_loss_in_nats_and_normalised():
+    model, given = new("vib"), labelled(y=range(4))
+    mass = torch.stack([same_noise(model, given._replace(y=torch.full((64,), k))).distortion for k in range(4)])
+    torch.testing.assert_close((-mass).exp().sum(0), torch.ones(64))
+    nn.init.zeros_(model.head.weight)
+    nn.init.zeros_(model.head.bias)
+    torch.testing.assert_close(model(given).distortion, torch.full((64,), math.log(4)))
+
+
+def test_the_head_of_a_bottleneck_is_given_what_was_drawn_and_teaches_the_encoder():
+    model, given = new("vib"), labelled(y=range(4))
+    plain = model.encode(given)["z"]
+    close(
+        model.distortion(given, {"z": plain._replace(q=LogNormal(plain.q.mean, 1.0))}),
+        cross_entropy(model.head(plain.sample), given.y, reduction="none"),
+    )
+    assert reaches(model.distortion(given, {"z": plain}).sum(), model.encoder)
+
+
+def test_what_the_code_tells_of_the_label_is_at_most_its_rate(corners):
+    found = []
+    for sigma in (0.3, 0.8, 2.0):
+        model = new("vib", corners.spec(hidden=(32,), latent=3))
+        fit(model, corners, sigma, Training(steps=400, batch=100))
+        given = whole(corners)
+        H = torch.distributions.Categorical(torch.bincount(given.y).float()).entropy()
+        with torch.no_grad():
+            terms = model(given)
+        told, rate = float(H - terms.distortion.mean()), terms.rate.mean().item()
+        assert told <= rate + 0.05  # three standard errors of 1000 log losses
+        found.append(told)
+    assert found == sorted(found) and found[-1] > 3 * found[0]
+
+
+def test_the_rate_goes_to_the_label_first(corners):
+    """At R ≈ H(y) the code of VIB names the class; that of a VAE, which must draw every pixel, less so."""
+    told = {}
+    for name in ("vib", "vae"):
+        model = new(name, corners.spec(hidden=(32,), latent=3))
+        fit(model, corners, 1.0, Training(steps=500, batch=100))
+        given = whole(corners)
+        z = torch.cat([model.encode(given)["z"].sample.detach() for _ in range(4)])
+        head = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 4))
+        optimizer = torch.optim.Adam(head.parameters(), 1e-2)
+        for _ in range(300):
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(head(z), given.y.repeat(4))
+            loss.backward()
+            optimizer.step()
+        told[name] = math.log(4) - float(loss.detach())
+    assert told["vib"] > told["vae"]
