@@ -54,6 +54,7 @@ from .nn.networks import (
     concatenate,
     mlp,
 )
+from .nn.patches import PatchTrunk
 from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
 from .probe import Head, Probe, ProbeCard, Target
 from .registry import dataset, missing_files
@@ -63,8 +64,8 @@ __all__ = [
     "GROUP", "MLP", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average",
     "Batch", "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy",
     "Examples", "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head",
-    "Message", "Mixture", "Model", "Observation", "Probe", "ProbeCard", "Row", "Seen", "Source", "Spec", "Target",
-    "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
+    "Message", "Mixture", "Model", "Observation", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen", "Source", "Spec",
+    "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
     "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_folder", "dataset",
     "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
     "label_block", "labelled_cross_entropy", "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd",

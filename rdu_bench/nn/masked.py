@@ -10,7 +10,8 @@ from torch.distributions import Distribution
 from torch.distributions.constraints import Constraint
 from torch.nn.functional import conv2d, linear, pad
 
-from .networks import Observation, Spec, Standard, Untrunk
+from .networks import Observation, Spec, Standard
+from .patches import PatchUntrunk
 
 
 class MaskedLinear(nn.Linear):
@@ -98,13 +99,15 @@ class WindowedDecoder(nn.Module):
     window is 1 × 1, since a second masked convolution would widen it.  With `depth` more of those it is a PixelCNN
     (van den Oord et al. 2016, arXiv:1601.06759), each layer adding to the one before and widening W by a window, which
     goes right only where it goes up: some pixels above and far to the right stay out of sight.  Channels of a pixel
-    are independent given z and W(i).
+    are independent given z and W(i).  Where z is a map of `side` × `side` places, a place is told of z what is its own,
+    and of other places what the window sees.
     """
 
-    def __init__(self, data: Spec, dim: int, radius: int, channels: int = 16, context: int = 4, *, depth: int = 0):
+    def __init__(self, data: Spec, dim: int, radius: int, *, depth: int = 0, side: int = 1):
         super().__init__()
         self.shape, seen = data.shape, data.shape[0]
-        self.plain = Untrunk(data, dim, seen + context)
+        channels, context = 16, 4
+        self.plain = PatchUntrunk(data, dim // side**2, seen + context, side)
         self.window = Window(seen, channels, radius)
         self.deeper = nn.ModuleList(Window(context + channels, channels, radius, itself=True) for _ in range(depth))
         last = nn.Conv2d(channels, seen, 1)
@@ -113,9 +116,9 @@ class WindowedDecoder(nn.Module):
         self.correct = nn.Sequential(nn.Conv2d(context + channels, channels, 1), nn.ReLU(), last)
         self.standard, self.observation = Standard(data), Observation(data)
 
-    def forward(self, *given: Tensor) -> Causal:
+    def forward(self, z: Tensor) -> Causal:
         """p(x|z)."""
-        plain, context = self.plain(*given).tensor_split([self.shape[0]], 1)  # (B, c, H, W), (B, context, H, W)
+        plain, context = self.plain(z).tensor_split([self.shape[0]], 1)  # (B, c, H, W), (B, context, H, W)
 
         def conditional(x: Tensor) -> Distribution:
             past = self.window(self.standard(x))

@@ -7,7 +7,7 @@ import effects
 import pytest
 import torch
 from effects import measured, trained
-from small import close, gaussian_kl, images, lost, maker, same_noise, seen, sent
+from small import close, gaussian_kl, gradient, images, lost, maker, reaches, same_noise, seen, sent
 from torch.distributions import kl_divergence
 
 from rdu_bench import registry
@@ -182,6 +182,87 @@ def test_pixel_vae_lets_the_code_speak_from_the_first_pixel_on():
     x, swapped = images(), code["z1"]._replace(sample=code["z1"].sample.flip(0))
     first = [model.decode(c).conditional(x).mean[:, 0, 0, 0] for c in (code, {**code, "z1": swapped})]
     assert (first[0] - first[1]).abs().max() > 0.01
+
+
+MAP = Spec((1, 6, 6), examples=40, hidden=(16, 16), latent=10)
+
+
+@pytest.mark.parametrize(("latent", "dims"), [(2, (1, 1)), (4, (1, 3)), (5, (1, 4)), (7, (3, 4)), (10, (2, 8))])
+def test_pixel_vae_has_a_map_of_four_places_where_there_are_numbers_for_it(latent, dims):
+    code = new("pixel_vae", MAP, latent=latent).encode(seen(3, (1, 6, 6)))
+    assert tuple(block.sample.shape[1] for block in code.values()) == dims
+
+
+def test_pixel_vae_reads_a_place_off_its_patch_and_the_top_off_all():
+    model, x = new("pixel_vae", MAP), torch.rand(1, 1, 6, 6)
+
+    def read(x, name):
+        q = model.encode(Batch.unlabelled(x))[name].q
+        return torch.stack([q.mean[0], q.stddev[0]])
+
+    slope = torch.autograd.functional.jacobian(lambda x: read(x, "z1"), x)[:, :, 0, 0]  # (2, 8, H, W)
+    row, column = torch.arange(6)[:, None] // 3, torch.arange(6) // 3
+    for number in range(8):
+        own = 2 * row + column == number // 2
+        assert not slope[:, number, ~own].any() and (slope[:, number, own] != 0).float().mean() > 0.5
+    top = torch.autograd.functional.jacobian(lambda x: read(x, "z2"), x)[:, :, 0, 0]
+    assert (top.abs().sum((0, 1)) > 0).float().mean() > 0.9
+
+
+def test_pixel_vae_reads_its_levels_off_one_path():
+    model, given = new("pixel_vae", MAP), seen(5, (1, 6, 6))
+    code, d = model.encode(given), model.up[0](given.x).relu()
+    low, high = model.read[0](d), model.read[1](model.up[1](d.flatten(1)).relu())
+    for name, q in (("z1", low), ("z2", high)):
+        close(code[name].q.mean, q.mean.flatten(1))
+        close(code[name].q.stddev, q.stddev.flatten(1))
+    assert reaches(code["z2"].q.mean.sum(), model.up[0])
+
+
+def test_pixel_vae_decodes_a_place_from_its_own_numbers_and_the_past():
+    model, x = new("pixel_vae", MAP), torch.rand(1, 1, 6, 6)
+
+    def logits(z):
+        return model.decode({"z1": sent(z)}).conditional(x).base_dist.logits[0, 0]
+
+    slope = torch.autograd.functional.jacobian(logits, torch.randn(1, 8))[:, :, 0]  # (H, W, 8)
+    assert slope[0, 0, :2].all() and not slope[0, 0, 2:].any()  # the first pixel has no past
+    assert not slope[:3, :, 4:].any()  # upper places are told nothing of lower ones
+
+
+def priced(free):
+    """Gradients of R in the head of z_2, and R_2 and R, where a share `free` of R is free."""
+    model = new("pixel_vae", MAP, free=free)
+    code = same_noise(model.encode, seen(32, (1, 6, 6)))
+    return gradient(total_rate(code).mean(), model.read[1].parameters()), code["z2"].rate, total_rate(code)
+
+
+def test_pixel_vae_of_no_free_share_charges_z2_in_full():
+    model = new("pixel_vae", MAP, free=0.0)
+    code = same_noise(model.encode, seen(32, (1, 6, 6)))
+    whole = kl_divergence(code["z2"].q, model.prior()) + kl_divergence(code["z1"].q, code["z1"].p)
+    for a, b in zip(priced(0.0)[0], gradient(whole.mean(), model.read[1].parameters()), strict=True):
+        close(a, b)
+
+
+def test_pixel_vae_gives_the_whole_rate_whatever_is_free():
+    for free in (0.15, 0.99):
+        for now, full in zip(priced(free)[1:], priced(0.0)[1:], strict=True):
+            close(now, full)
+
+
+def test_pixel_vae_has_a_price_for_z2_from_its_free_share_of_the_batch_on():
+    full, top, whole = priced(0.0)
+    share = float((top.mean() / whole.mean()).detach())
+    below, above = priced(0.99 * share)[0], priced(1.01 * share)[0]
+    for a, b, c in zip(full, below, above, strict=True):
+        close(a, b)
+        assert (a - c).abs().max() > 1e-3
+    model = new("pixel_vae", MAP)
+    code = same_noise(model.encode, seen(32, (1, 6, 6)))
+    unpriced = gradient(kl_divergence(code["z1"].q, code["z1"].p).mean(), model.read[1].parameters())
+    for a, b in zip(above, unpriced, strict=True):  # what z_2 does for z_1 still counts
+        close(a, b)
 
 
 def test_pixel_vae_has_one_level_or_two():

@@ -42,7 +42,7 @@ DEFAULTS = {
     "m1_m2": {"latent": None, "above": None, "labelled": 100, "alpha": 0.1},
     "m2": {"latent": None, "labelled": 100, "alpha": 0.1},
     "mr_vae": {"latent": None, "lowest": 0.01, "highest": 10.0},
-    "pixel_vae": {"latent": None, "levels": 2, "radius": 2, "depth": 2},
+    "pixel_vae": {"latent": None, "levels": 2, "radius": 2, "depth": 2, "free": 0.15},
     "pixelgan_ae": {
         "latent": None,
         "prior": "gaussian",
