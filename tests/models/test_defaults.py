@@ -26,7 +26,7 @@ DEFAULTS = {
     "fader": {"latent": None, "strength": 0.3, "noise": "posthoc-learned", "lr": 0.003},
     "gumbel_vq": {"positions": None, "codes": 32, "dim": 4, "b": 0.25, "T": 0.5},
     "hadad": {"latent": None, "strength": 1.0, "noise": "trained", "lr": 0.003, "first": 0.2},
-    "hfvae": {"latent": None, "groups": None, "between": 1.5, "within": 1.0, "marginals": 1.0},
+    "hfvae": {"latent": None, "groups": None, "between": 1.5, "within": 1.0, "marginals": 1.0, "symbols": 0},
     "hsic_vae": {"latent": None, "against": "z", "first": None, "strength": 100.0},
     "info_vae": {"latent": None, "alpha": 0.0, "strength": 10.0},
     "information_dropout": {

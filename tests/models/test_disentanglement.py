@@ -1,15 +1,17 @@
 """FactorVAE, β-TCVAE, HFVAE and DIP-VAE: what they charge for dependence that is known."""
 
+import itertools
 import math
 
 import effects
 import pytest
 import torch
 from closed_forms import RHO, TC, correlated, lack, total
-from small import close, labelled, maker, penalty, reaches, same_noise, sent
+from small import close, gaussian_block, labelled, maker, penalty, reaches, same_noise, sent
 from torch import nn
 from torch.distributions import Categorical, MixtureSameFamily, Normal
 from torch.nn.functional import softplus
+from torch.special import entr
 
 from rdu_bench import registry
 from rdu_bench.api import (
@@ -18,7 +20,10 @@ from rdu_bench.api import (
     Spec,
     covariance,
     log_aggregates,
+    one_hot,
     total_correlation,
+    total_rate,
+    transmit,
 )
 from rdu_bench.measure import Study
 from rdu_bench.measure import total_correlation as of_codes
@@ -263,6 +268,99 @@ def test_groups_that_are_not_all_of_z_are_refused():
     assert new("hfvae", SPEC._replace(latent=5)).groups == [2, 2, 1]
 
 
+CELLS = torch.tensor([[0, 0, 0], [0, 0, 0], [0, 1, 1], [1, 1, 1], [1, 1, 0], [1, 0, 0]])  # of z, dimension by dimension
+CHANCES = torch.tensor([[0.8, 0.1, 0.1], [0.2, 0.2, 0.6], [0.1, 0.1, 0.8], [0.3, 0.6, 0.1], [0.7, 0.2, 0.1], [0, 1, 0]])
+
+
+def told(side):
+    """The code of six examples at z = ±2 by their cells, 80 widths apart, one width off to a `side`, and a symbol."""
+    z, logits = gaussian_block(4.0 * CELLS - 2, 0.05), CHANCES.clamp(min=1e-30).log()
+    at = z.q.mean + 0.05 * side
+    return {"z": z._replace(sample=at, drawn=at), "c": transmit(one_hot(logits), one_hot(torch.zeros_like(logits)))}
+
+
+def entropy(*of):
+    """Nats of some of the variables 0, 1, 2 (cells) and 3 (symbol) under the six examples, by enumeration."""
+    table = {}
+    for x, c in itertools.product(range(6), range(3)):
+        at = tuple([*CELLS[x].tolist(), c][j] for j in of)
+        table[at] = table.get(at, 0.0) + float(CHANCES[x, c]) / 6
+    return -sum(p * math.log(p) for p in table.values() if p)
+
+
+def part_of(name, **params):
+    """What HFVAE charges for one part of such codes: at one width off to either side z − its mean has its variance."""
+    spec = SPEC._replace(examples=6, latent=3)
+    model = new("hfvae", spec, groups=[2, 1], **{"between": 1.0, name: 2.0, **params})
+    codes = [told(side) for side in (1, -1)]
+    if "symbols" not in params:
+        codes = [{"z": code["z"]} for code in codes]
+    return torch.stack([model.regularizer(labelled(6), code) for code in codes]).mean()
+
+
+def test_information_and_the_parts_of_hfvae_with_a_symbol_are_the_rate():
+    """Every part is what enumeration says, and with I(x; z, c) they make up what blocks charge in closed form."""
+    found = {name: part_of(name, symbols=3) for name in ("between", "within", "marginals")}
+    code = told(1)
+    z = code["z"].rate.mean() - sum(entropy(j) for j in range(3))
+    closed = {
+        "between": entropy(0, 1) + entropy(2) + entropy(3) - entropy(0, 1, 2, 3),
+        "within": entropy(0) + entropy(1) - entropy(0, 1),
+        "marginals": z + math.log(3) - entropy(3),
+    }
+    for name, value in found.items():
+        close(value, closed[name], atol=1e-5, rtol=1e-5)
+        assert value > 0.05
+    doubt = entr(CHANCES).sum(-1).mean()  # H(c|x), and z tells its cells for sure
+    information = entropy(0, 1, 2, 3) - doubt
+    close(information + sum(found.values()), total_rate(code).mean(), rtol=1e-5)
+
+
+def test_a_symbol_adds_what_it_tells_of_the_groups_and_how_far_it_is_from_even():
+    with_it, without = (
+        {name: part_of(name, **params) for name in ("between", "within", "marginals")}
+        for params in ({"symbols": 3}, {})
+    )
+    close(with_it["between"] - without["between"], entropy(0, 1, 2) + entropy(3) - entropy(0, 1, 2, 3))
+    close(with_it["within"], without["within"])
+    close(with_it["marginals"] - without["marginals"], math.log(3) - entropy(3))
+    close(told(1)["c"].rate.mean(), math.log(3) - entr(CHANCES).sum(-1).mean())
+
+
+def test_the_symbol_of_hfvae_is_found_in_x_paid_for_and_decoded():
+    model, given = new("hfvae", spread=0.3, symbols=5, between=1.0), labelled()
+    terms, code = same_noise(model, given), same_noise(model.encode, given)
+    q = model.classifier(given.x).softmax(-1)
+    close(code["c"].q.mean, q)
+    close(terms.rate, code["z"].rate + math.log(5) - entr(q).sum(-1))
+    assert terms.regularizer == 0 and list(code) == ["z", "c"]
+    assert torch.equal(code["c"].sample.detach().sum(-1), torch.ones(64))
+    plain = model.receive(code).mean
+    for name in code:
+        other = code[name]._replace(sample=code[name].sample.roll(1, 1))
+        assert not torch.allclose(model.receive(code | {name: other}).mean, plain)
+    assert reaches(terms.distortion.mean(), model.classifier) and reaches(terms.rate.mean(), model.classifier)
+
+
+@pytest.mark.parametrize("part", ["between", "marginals"])
+def test_hfvae_charges_for_all_symbols_and_not_for_the_one_drawn(part):
+    """So the encoder learns what dependence costs without the gradient of a relaxed draw."""
+    model, given = new("hfvae", spread=0.3, symbols=5, **{"between": 1.0, part: 3.0}), labelled()
+    code = model.encode(given)
+    c = code["c"]
+    moved = c._replace(sample=c.sample.roll(1, 1), drawn=c.drawn.roll(1, 1))
+    loss = model.regularizer(given, code)
+    assert torch.equal(loss, model.regularizer(given, code | {"c": moved})) and loss != 0
+    assert reaches(loss, model.classifier) and reaches(loss, model.encoder)
+
+
+def test_without_symbols_hfvae_sends_a_gaussian_alone():
+    model, other = new("hfvae"), new("hfvae", symbols=5)
+    assert list(model.encode(labelled())) == ["z"] and model.classifier is None
+    assert (model.row.prior, other.row.prior) == ("N", "C+N")
+    assert new("hfvae").state_dict().keys() == new("vae").state_dict().keys()
+
+
 # ---- DIP-VAE --------------------------------------------------------------------------------------------------------
 
 
@@ -334,6 +432,17 @@ def between(given, lengths):
 def test_total_correlation_falls_at_equal_rate(name, off, lengths):
     with_it, without = posteriors(name, 6.0), posteriors(name, 6.0, **off)
     assert between(with_it, lengths) < 0.85 * between(without, lengths)
+
+
+@pytest.mark.effect
+def test_hfvae_uses_its_symbol():
+    """I(x;c), of three seeds 0.93, 0.95 and 0.93 nats."""
+    data = registry.dataset("digits")
+    model, control = effects.trained("hfvae", data, 9.0, symbols=10)
+    assert control.status == "ok"
+    with torch.no_grad():
+        q = model.encode(data.view("test", model.row).batch())["c"].q.mean
+    assert entr(q.mean(0)).sum() - entr(q).sum(-1).mean() > 0.45
 
 
 @pytest.mark.effect

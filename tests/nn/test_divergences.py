@@ -18,8 +18,10 @@ from rdu_bench.api import (
     mmd,
     mmd_between,
     multiquadric,
+    one_hot,
     permute_dims,
     total_correlation,
+    transmit,
 )
 
 # ---- MMD², permuting, total correlation -----------------------------------------------------------------------------
@@ -132,6 +134,52 @@ def test_a_batch_says_of_total_correlation_what_all_examples_say():
     assert -low - 4 * error < found.mean() - whole < high + 4 * error
     even = torch.stack([total_correlation(each, B) for each in batches]) + (d - 1) * math.log(N)  # weights 1/NB for all
     assert even.mean() - whole > 10 * (low + high)  # as in β-TCVAE's paper, and its (d − 1) log N
+
+
+def symbol(logits):
+    """A block of one symbol with these logits (B, K), sent against the uniform."""
+    return transmit(one_hot(logits), one_hot(torch.zeros_like(logits)))
+
+
+@pytest.mark.parametrize("lengths", [[5], [4, 1], [1, 3, 1], [2, 3]])
+def test_a_symbol_is_one_dimension_more_and_averaged_over(lengths):
+    """Of a run with the symbol in it, Σ_c q(c|x_i) log q(z_i, c), one c after the other."""
+    B, K, N = 6, 3, 50
+    given, logits = gaussian_block(torch.randn(B, 4), torch.rand(B, 4) + 0.2), torch.randn(B, K)
+    [found] = log_aggregates(given, N, lengths, symbol=symbol(logits))
+    c, each = logits.softmax(-1), Normal(given.q.mean, given.q.stddev).log_prob(given.sample[:, None])
+    weight = torch.full((B, B), (N - 1) / (N * (B - 1))).fill_diagonal_(1 / N)
+    *others, (start, _) = itertools.pairwise(itertools.accumulate(lengths, initial=0))
+    for g, (low, high) in enumerate(others):
+        close(found[:, g], (weight * each[..., low:high].sum(-1).exp()).sum(1).log())
+    own = weight * each[..., start:].sum(-1).exp()
+    close(found[:, -1], sum(c[:, k] * (own * c[:, k]).sum(1).log() for k in range(K)))
+
+
+def test_what_is_said_of_a_symbol_is_the_mean_over_draws_of_it():
+    """The log of q(z_i, c) at a draw c of each example, 4000 times."""
+    B, K, N = 5, 3, 40
+    given, c = gaussian_block(torch.randn(B, 2)), symbol(2 * torch.randn(B, K))
+    [found] = log_aggregates(given, N, [3], symbol=c)
+    pair = given.q.log_prob(given.sample[:, None])
+    weight = torch.full((B, B), math.log((N - 1) / (N * (B - 1)))).fill_diagonal_(-math.log(N))
+    drawn = torch.stack([c.q.rsample() for _ in range(4000)])[:, :, None]
+    logs = (weight + pair + c.q.log_prob(drawn)).logsumexp(2)
+    assert ((logs.mean(0) - found[:, 0]).abs() < 4.5 * logs.std(0) / 4000**0.5 + 1e-5).all()
+
+
+def test_the_gradient_in_a_symbol_is_that_of_its_mean_and_finite_where_it_is_certain():
+    """Negative entropy of q(c) of all examples, Σ_c q(c) log q(c), whose slope in a chance is log q(c) + 1."""
+    N, K = 7, 3
+    logits, given = torch.randn(N, K, requires_grad=True), gaussian_block(torch.randn(N, 2))
+    [found] = log_aggregates(given, N, [2, 1], symbol=symbol(logits))
+    mean = logits.softmax(-1).mean(0)
+    close(found[:, 1].mean(), (mean * mean.log()).sum())
+    ours, closed = (torch.autograd.grad(each, logits)[0] for each in (found[:, 1].mean(), (mean * mean.log()).sum()))
+    close(ours, closed, atol=1e-7)
+    certain = (500 * torch.eye(K)[[0, 1, 1, 0]]).requires_grad_()
+    found = log_aggregates(gaussian_block(torch.randn(4, 2)), 4, [3], symbol=symbol(certain))[0].sum()
+    assert found.isfinite() and torch.autograd.grad(found, certain)[0].isfinite().all()
 
 
 # ---- covariance, MMD² between groups, HSIC --------------------------------------------------------------------------
