@@ -314,6 +314,15 @@ def test_the_encoder_is_pulled_where_the_adversary_errs():
     assert ours.any(1).all()
 
 
+def test_the_adversary_of_fader_is_taught_the_class_of_each_code():
+    model, given = new("fader", spread=0.3), batch()
+    code = model.encode(given)
+    right = model.adversary.log_prob(code["z"].sample).gather(1, given.s[:, None])
+    torch.testing.assert_close(model.critic_loss(given, code), -right.mean())
+    other = model.adversary.log_prob(code["z"].sample).gather(1, given.s.roll(1)[:, None])
+    assert (right - other).mean().abs() > 0.05
+
+
 def test_the_players_of_fader_keep_to_themselves():
     model, given = new("fader"), batch()
     assert reached(model.regularizer(given, model.encode(given)), model) == {"encoder"}
