@@ -5,7 +5,7 @@ import math
 import effects
 import pytest
 import torch
-from closed_forms import gaussian_mmd, plain_mmd
+from closed_forms import gaussian_mmd, multiquadric_mmd, plain_mmd
 from small import close, gaussian_block, labelled, maker, penalty, reaches, same_noise, sent
 from worlds import whole
 
@@ -139,6 +139,17 @@ def test_before_its_channel_the_encoder_is_a_function_and_pays_nothing(noise):
     assert torch.equal(first.sample, second.sample)
     assert not first.rate.any() and not first.log_ratio.any()
     assert model.channel == noise
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_wae_charges_ten_times_the_mmd_of_codes_and_the_prior(shift):
+    """Under the multiquadric kernel, in closed form."""
+    model, move = new("wae"), shift * torch.eye(3)[0]
+    found = [model.regularizer(labelled(), {"z": sent(torch.randn(128, 3) + move)}) for _ in range(100)]
+    read = torch.stack(found).double()
+    error = read.std().item() / 10
+    assert read.mean().item() == pytest.approx(10 * multiquadric_mmd(shift, 3), abs=4 * error)
+    assert error < 0.02
 
 
 @pytest.mark.parametrize("noise", ["trained", "posthoc-iso"])
