@@ -48,9 +48,9 @@ class PixelVAE(Model):
         vector, one level        R_2    0  D 20.31  R 8.91 *     R_2    0  D 19.12  R 17.96 *
 
     At 9 nats D is lower for the map, and a little higher for a z_2 in use.  z_1 needs z_2: with that of another image
-    R_1 is .8 to 1.9 nats higher, where R_2 is 1.0 to 1.3 (σ = 9, 300 steps, three seeds).  What else was tried, with the numbers of a
-    place independent of each other: a price of R_2 that rises over half of the training leaves R_2 at .09 and .06 *;
-    so do places that are independent given z_2, at .04 and .04 *; both together leave 1.03 at 18 *.
+    R_1 is .8 to 1.9 nats higher, where R_2 is 1.0 to 1.3 (σ = 9, 300 steps, three seeds).  What else was tried, with
+    the numbers of a place independent of each other: a price of R_2 that rises over half of the training leaves R_2 at
+    .09 and .06 *; so do places that are independent given z_2, at .04 and .04 *; both together leave 1.03 at 18 *.
 
     Gulrajani et al. 2017 (arXiv:1611.05013); with one level, z_1 alone is a vector and its prior is N(0, I).  Not to be
     confused with the lossy VAE, whose window is small so that the code must be used.
