@@ -34,8 +34,8 @@ class HFVAE(Autoencoder):
     nats.  Departure: c is drawn one-hot, by straight-through Gumbel, not relaxed, and log q(z, c) and log q(c) are
     averaged over q(c|x).  On `digits`, 800 steps, σ = 9, K = 10, seeds 0, 1, 2: KL(q(c|x) ‖ 1/K) = 1.29, 1.28, 1.21,
     of which I(x;c) = 0.93, 0.95, 0.93.  With both logarithms at the draw, and its straight-through gradient in them,
-    all images got one symbol instead, for 2.30 nats (seed 0).  With m = 2 q(c) was even, I(x;c) = 1.36 of 1.38 nats,
-    and D 1.4 nats higher (seed 0).
+    all images got one symbol instead, for 2.30 nats (seed 0).  With m = 2, I(x;c) is 1.36 to 1.69 nats,
+    but two of three seeds cannot reach 9 nats.
 
     All come from a batch by the paper's leave-one-out estimate.  b = 1.5 for the reasons given in β-TCVAE.
     """

@@ -16,6 +16,7 @@ VARIANTS = [
     ("aae", (("variant", "clustering"),)),
     ("aae", (("variant", "semi-supervised"),)),
     ("dip_vae", (("variant", "I"),)),
+    ("hfvae", (("symbols", 10),)),
     ("hsic_vae", (("against", "s"),)),
     ("information_dropout", (("layers", 1),)),
     ("information_dropout", (("task", "label"),)),
