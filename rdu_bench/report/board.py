@@ -40,13 +40,19 @@ COLUMNS = (
 )
 
 
+def columns(context: Context) -> list[Column]:
+    """Those that the board has: no run has all heads, and older records have none for the whole task."""
+    return [c for c in COLUMNS if c.field in context.board]
+
+
 def board(context: Context, dataset: str) -> list[dict[str, Any]]:
     """The rows of one data set, best first in each section."""
     rows = context.board[context.board["dataset"] == dataset]
-    return [_row(context, row) for row in rows.to_dict("records")]
+    shown_columns = columns(context)
+    return [_row(context, row, shown_columns) for row in rows.to_dict("records")]
 
 
-def _row(context: Context, row: dict[Any, Any]) -> dict[str, Any]:
+def _row(context: Context, row: dict[Any, Any], of: list[Column]) -> dict[str, Any]:
     return {
         "name": shown(row["name"], row["labels"]),
         "colour": context.palette[row["name"]].colour,
@@ -55,7 +61,7 @@ def _row(context: Context, row: dict[Any, Any]) -> dict[str, Any]:
         "rank_y": rank_text(row, "_y"),
         "rank_sort": short(row["rank"]),
         "rank_y_sort": short(row["rank_y"]),
-        "cells": [_cell(row, column) for column in COLUMNS],
+        "cells": [_cell(row, column) for column in of],
         "seeds": int(row["seeds"]),
         "counts": counts_text(row),
         "note": row["note"],

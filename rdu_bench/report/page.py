@@ -17,7 +17,7 @@ from ..analysis.leaderboard import number
 from ..analysis.points import Shown
 from . import codes, sections
 from .answer import opening
-from .board import COLUMNS, board, failed
+from .board import board, columns, failed
 from .context import Context
 from .pictures import BUDGET
 from .plots import chart, frontier
@@ -68,7 +68,7 @@ def _page(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         answer=opening(context),
-        columns=COLUMNS,
+        columns=columns(context),
         words=WORDS,
         sets=sets,
         counts=context.table["status"].value_counts().to_dict(),
