@@ -71,7 +71,7 @@ def hull(R: ArrayLike, D: ArrayLike) -> Hull:
     return Hull(rates[..., on], losses[..., on], rates[..., first.argmax()])
 
 
-def folded(h: Hull, folds: int) -> Hull:
+def first_folds(h: Hull, folds: int) -> Hull:
     """A hull (F, V) with its first `folds` folds."""
     return Hull(h.R[:folds], h.D[:folds], h.reach[:folds])
 

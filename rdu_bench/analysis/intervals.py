@@ -86,10 +86,16 @@ def interval(by_seed: Sequence[ArrayLike], level: float = 0.95) -> Interval:
     return Interval(mean, mean - half, mean + half, len(values))
 
 
+def alike(a: np.ndarray, b: np.ndarray) -> int:
+    """How many folds two numbers (F, …) can be compared in: all where they have as many, else the first alone."""
+    return len(a) if len(a) == len(b) else 1
+
+
 def difference(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     """a − b of one seed, (F,), or (1,) where their parts are not the same."""
     one, other = np.atleast_1d(np.asarray(a, float)), np.atleast_1d(np.asarray(b, float))
-    return one - other if len(one) == len(other) else one[:1] - other[:1]
+    folds = alike(one, other)
+    return one[:folds] - other[:folds]
 
 
 def shared_ranks(scores: Mapping[K, Mapping[int, ArrayLike]]) -> dict[K, int]:

@@ -9,8 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from .frontiers import AXES, NEEDED, null_folds, null_levels, rows_of, seed_hulls, usable
-from .hull import ENOUGH, Gap, Hull, area, folded, gap
-from .intervals import Interval, interval, shared_ranks
+from .hull import ENOUGH, Gap, Hull, area, first_folds, gap
+from .intervals import Interval, alike, interval, shared_ranks
 from .points import LABELS, STATUSES, Results, of_task, points
 
 REFERENCE = "vae"
@@ -101,14 +101,14 @@ def _reference_row(rows: dict[Key, pd.DataFrame], reference: str) -> Key | None:
 def _gaps(hulls: dict[int, Hull], base: dict[int, Hull]) -> dict[int, Gap]:
     found = {}
     for seed in sorted(hulls.keys() & base.keys()):
-        folds = len(hulls[seed].R) if len(hulls[seed].R) == len(base[seed].R) else 1
-        found[seed] = gap(folded(hulls[seed], folds), folded(base[seed], folds))
+        folds = alike(hulls[seed].R, base[seed].R)
+        found[seed] = gap(first_folds(hulls[seed], folds), first_folds(base[seed], folds))
     return found
 
 
 def _area(h: Hull, R_ref: float, corner: np.ndarray) -> np.ndarray:
-    folds = len(corner) if len(h.R) == len(corner) else 1
-    return area(folded(h, folds), R_ref, corner[:folds])
+    folds = alike(h.R, corner)
+    return area(first_folds(h, folds), R_ref, corner[:folds])
 
 
 def _each(gaps: dict[Key, dict[int, Gap]], field: str) -> BySeed:
@@ -205,7 +205,7 @@ def counts_text(row: Any) -> str:
 def to_markdown(board: pd.DataFrame) -> str:
     """The leaderboard as Markdown, a table for each data set and section."""
     out = ["# Leaderboard", "", "BD-nats: rate saved at equal distortion against the reference, negative is better; "]
-    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better; D_y: mean over the points. "
+    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better; D_y ≥ H(y|z): mean over the points. "
     out[-1] += "95 % t intervals over paired seeds and test points."
     heads = of_task(board.columns)
     head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "R_own − R*", "rank y", "ΔI_V", "95 %"]

@@ -58,9 +58,14 @@ def stored(nats: Tensor) -> np.ndarray:
     return vector
 
 
+def parts(each: Tensor) -> list[Tensor]:
+    """(N,) numbers in at most `FOLDS` parts, none empty: i, i + FOLDS, i + 2 FOLDS, … in part i."""
+    return [each[i::FOLDS] for i in range(min(FOLDS, len(each)))]
+
+
 def folds(each: Tensor) -> list[float]:
-    """Means of (N,) numbers over `FOLDS` parts of the test points, i, i + FOLDS, i + 2 FOLDS, … in part i."""
-    return [float(each[i::FOLDS].double().mean()) for i in range(min(FOLDS, len(each)))]
+    """Means of (N,) numbers over the parts of the test points."""
+    return [float(part.double().mean()) for part in parts(each)]
 
 
 def averaged(name: str, nats: Tensor) -> dict[str, float]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .codes import Codes
-from .found import FOLDS, Found, averaged, folds, per_point, stored
+from .found import Found, averaged, folds, parts, per_point, stored
 from .study import Study
 
 
@@ -43,10 +43,10 @@ def rate(study: Study) -> Found:
         nulls["I_exact"] = "the population is not finite and known"
     elif information is None:
         nulls["I_exact"] = "blocks depend on each other's draws: the aggregate has no closed form"
-    vectors = {"R_i": stored(per_point(charged)), "R_star_i": stored(per_point(marginal.rate))}
     each = per_point(marginal.rate)
-    parts: dict[str, Any] = {"n": [len(each[i::FOLDS]) for i in range(min(FOLDS, len(each)))], "R_star": folds(each)}
-    return Found(values, vectors=vectors, tables={"folds": parts}, nulls=nulls)
+    vectors = {"R_i": stored(per_point(charged)), "R_star_i": stored(each)}
+    found: dict[str, Any] = {"n": [len(part) for part in parts(each)], "R_star": folds(each)}
+    return Found(values, vectors=vectors, tables={"folds": found}, nulls=nulls)
 
 
 def _charged(codes: Codes) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -43,8 +43,12 @@ def _folds(study: Study) -> dict[str, list[float]]:
     task = [study.readings[name] for name in study.data.task]
     if not task:
         return {}
-    loss, nothing = (torch.stack(each).double().sum(0) for each in ([r.loss for r in task], [r.nothing for r in task]))
-    return {"Dy": folds(loss), "Hy_V": folds(nothing)}
+    return {"Dy": folds(_sum(r.loss for r in task)), "Hy_V": folds(_sum(r.nothing for r in task))}
+
+
+def _sum(losses: Iterable[Tensor]) -> Tensor:
+    """(L,) float64 nats of several factors together."""
+    return torch.stack([each.double() for each in losses]).sum(0)
 
 
 def useless(study: Study) -> Found:
@@ -102,7 +106,7 @@ def _summary(study: Study, factors: dict[str, dict[str, Any]]) -> tuple[dict[str
     if not data.task:
         return {}, {}
     task = [factors[name] for name in data.task]
-    dy, dy_se = mean_and_error(torch.stack([study.readings[name].loss.double() for name in data.task]).sum(0))
+    dy, dy_se = mean_and_error(_sum(study.readings[name].loss for name in data.task))
     known = [f["H_y"] for f in task]
     values: dict[str, Any] = {
         "Dy": dy,
@@ -121,8 +125,8 @@ def _summary(study: Study, factors: dict[str, dict[str, Any]]) -> tuple[dict[str
         nulls["U"] = "no factor is a class"
     for head in study.heads:
         of_head = [study.readings[name].heads.get(head) for name in data.task]
-        losses = [fitted.loss.double() for fitted in of_head if fitted]
-        found = mean_and_error(torch.stack(losses).sum(0)) if len(losses) == len(of_head) else (None, None)
+        losses = [fitted.loss for fitted in of_head if fitted]
+        found = mean_and_error(_sum(losses)) if len(losses) == len(of_head) else (None, None)
         values |= dict(zip((f"Dy_{head}", f"Dy_{head}_se"), found, strict=True))
         if found[0] is None:
             nulls[f"Dy_{head}"] = "the head failed on a factor of the task"

@@ -34,8 +34,10 @@ COLUMNS = (
     Column("area", "mean of D_null − D over rates up to the highest target; higher is better", "area", 2, "x", False),
     Column("R_own − R*", "mean rate paid for a marginal that does not fit; 0 is best", "mismatch", 2, "x", False),
     Column("ΔI_V", f"usable information at equal rate, {_REFERENCE}; higher is better", "dIV", 3, "y", True, True),
-    Column("D_y linear", "of the linear head, mean over the points; lower is better", "Dy_linear", 3, "y", False),
-    Column("D_y MLP", "of the MLP head, mean over the points; lower is better", "Dy_mlp", 3, "y", False),
+    Column(
+        "D_y linear", "≥ H(y|z), by the linear head, mean over the points; lower is better", "Dy_linear", 3, "y", False
+    ),
+    Column("D_y MLP", "≥ H(y|z), by the MLP head, mean over the points; lower is better", "Dy_mlp", 3, "y", False),
     Column("area y", "mean of H_V(y) − D_y over such rates; higher is better", "area_y", 3, "y", False),
 )
 
@@ -48,11 +50,10 @@ def columns(context: Context) -> list[Column]:
 def board(context: Context, dataset: str) -> list[dict[str, Any]]:
     """The rows of one data set, best first in each section."""
     rows = context.board[context.board["dataset"] == dataset]
-    shown_columns = columns(context)
-    return [_row(context, row, shown_columns) for row in rows.to_dict("records")]
+    return [_row(context, row) for row in rows.to_dict("records")]
 
 
-def _row(context: Context, row: dict[Any, Any], of: list[Column]) -> dict[str, Any]:
+def _row(context: Context, row: dict[Any, Any]) -> dict[str, Any]:
     return {
         "name": shown(row["name"], row["labels"]),
         "colour": context.palette[row["name"]].colour,
@@ -61,7 +62,7 @@ def _row(context: Context, row: dict[Any, Any], of: list[Column]) -> dict[str, A
         "rank_y": rank_text(row, "_y"),
         "rank_sort": short(row["rank"]),
         "rank_y_sort": short(row["rank_y"]),
-        "cells": [_cell(row, column) for column in of],
+        "cells": [_cell(row, column) for column in columns(context)],
         "seeds": int(row["seeds"]),
         "counts": counts_text(row),
         "note": row["note"],
