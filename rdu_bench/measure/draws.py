@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, biject_to, constraints
+from torch.distributions import Distribution, Independent, Normal, biject_to, constraints
 
 from ..model import Batch, Block, Model, replay
 from ..nn.densities import Sphere
 from .charts import chart
 from .codes import log_density
-from .spaces import is_one_hot
+from .spaces import is_one_hot, support_of
 
 REPEATS = 512  # draws of one example, where a density is compared with them
+MODES = (2, 4, 8)  # numbers of places in which they may lie
 SURE = (0.05, 0.95)  # probabilities of a symbol beyond which its noise is not looked at
 
 
@@ -63,8 +65,8 @@ def standard(model: Model, batch: Batch, draws: int) -> Off:
 def density(model: Model, batch: Batch, repeats: int = REPEATS) -> Off:
     """The largest gap of E_q[g/q] from 1, as far as chance cannot explain it, of an example's continuous blocks.
 
-    g is a Gaussian with the draws' mean and half their covariance; draws of the blocks before are held fixed.  Where q
-    is bounded, both are densities of the unbounded numbers that are mapped there.
+    g is fitted to other draws of q, and narrower than they are; draws of the blocks before are held fixed.  Where q is
+    bounded, both are densities of the unbounded numbers that are mapped there.
     """
     off = [NOTHING]
     for i in range(len(batch.x)):
@@ -85,21 +87,42 @@ def _density_gap(block: Block) -> float:
     u, log_q = _unbounded(block.q, block.drawn, log_density(block.q, block.drawn).double())
     if bool((u == u[0]).all()):
         return 0.0 if not len(u[0]) else math.inf
-    half = len(u) // 2
-    mean, covariance = u[:half].mean(0), torch.cov(u[:half].T).reshape(u.shape[1], u.shape[1])
-    spread = covariance.diagonal().sqrt()
-    correlation = covariance / spread / spread[:, None]
-    if not bool(correlation.isfinite().all()) or float(torch.linalg.eigvalsh(correlation)[0]) < 1e-7:
+    spread = u.std(0)
+    u = (u - u.mean(0)) / spread
+    if not bool(u.isfinite().all()) or float(torch.linalg.eigvalsh(torch.cov(u.T).reshape(2 * u.shape[1:]))[0]) < 1e-7:
         return math.inf  # draws lie on a surface, where no density of all dimensions has its mass
-    g = MultivariateNormal(mean, 0.5 * covariance)
-    ratio = (g.log_prob(u[half:]) - log_q[half:]).exp()
+    log_q = log_q + spread.log().sum()
+    one, two = torch.arange(len(u)).chunk(2)
+    return min(_mass_gap(u[a], u[b], log_q[b]) for a, b in ((one, two), (two, one)))
+
+
+def _mass_gap(seen: Tensor, new: Tensor, log_q: Tensor) -> float:
+    """|E_q[g/q] − 1| of new draws (n, d), beyond five standard errors, for a g that is narrower than draws seen."""
+    ratio = (_narrowed(seen)(new) - log_q).exp()
     gap = abs(float(ratio.mean()) - 1)
     return 0.0 if gap <= 5 * float(ratio.std()) / math.sqrt(len(ratio)) else gap
 
 
+def _narrowed(u: Tensor) -> Callable[[Tensor], Tensor]:
+    """Log-density of a Gaussian of the mean and half the covariance of draws (n, d), or of several of them.
+
+    Of several where draws are apart, by the BIC: a single one would have its mass in between, where draws are few.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    kinds = [(1, "full"), *((k, "diag") for k in MODES)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fits = [GaussianMixture(k, covariance_type=kind, random_state=0).fit(u.numpy()) for k, kind in kinds]
+    best = min(fits, key=lambda fit: fit.bic(u.numpy()))
+    best.covariances_, best.precisions_cholesky_ = best.covariances_ / 2, best.precisions_cholesky_ * math.sqrt(2)
+    return lambda new: torch.from_numpy(best.score_samples(new.numpy()))
+
+
 def _unbounded(q: Distribution, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tensor]:
     """Draws and their log-density as those of the real numbers that are mapped into the support of q."""
-    support = _support(q)
+    support = support_of(q)
     if isinstance(support, Sphere):
         placed = chart("sphere", z[None])(z[None])
         return placed.real[0], log_q - placed.volume[0]
@@ -110,13 +133,6 @@ def _unbounded(q: Distribution, z: Tensor, log_q: Tensor) -> tuple[Tensor, Tenso
     u = to.inv(z)
     jacobian = to.log_abs_det_jacobian(u, z)
     return u, log_q + jacobian.reshape(len(z), -1).sum(-1)
-
-
-def _support(q: Distribution) -> Any:
-    support = q.support
-    while isinstance(support, constraints.independent):
-        support = support.base_constraint
-    return support
 
 
 def _base(q: Distribution) -> Distribution:

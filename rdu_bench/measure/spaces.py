@@ -38,7 +38,7 @@ class Sent(NamedTuple):
 
 def space_of(density: Distribution, drawn: Tensor) -> Space:
     """Of draws (B, …) from a density; a sphere is found by its draws, whatever the support is said to be."""
-    support = _support(density)
+    support = support_of(density)
     if support is not None and support.is_discrete:
         return "integers" if isinstance(support, INTEGERS) else "one-hot"
     if isinstance(support, type(constraints.simplex)):
@@ -57,7 +57,7 @@ def space_of(density: Distribution, drawn: Tensor) -> Space:
 
 def is_one_hot(block: Block) -> bool:
     """Whether symbols were sent as one-hot vectors, and not as whole numbers."""
-    return block.discrete and not isinstance(_support(block.q), INTEGERS)
+    return block.discrete and not isinstance(support_of(block.q), INTEGERS)
 
 
 @torch.no_grad()
@@ -82,7 +82,7 @@ def _mixing(name: str, block: Block) -> str:
     return ""
 
 
-def _support(density: Distribution) -> Constraint | None:
+def support_of(density: Distribution) -> Constraint | None:
     """What a density says of itself, without the event dimensions around it."""
     support: Any = None
     with suppress(NotImplementedError):

@@ -193,6 +193,7 @@ def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
     for factor, scores in record["factors"].items():
         row |= {f"{name}[{factor}]": value for name, value in _scalars(scores).items()}
     row |= columns("spec.", spec) | {f"model.{name}": value for name, value in _scalars(model).items()}
+    row["model.paper"] = _cited(model.get("paper"))
     row |= {f"data.{name}": value for name, value in _scalars(data).items()} | {"data.task": shared(data.get("task"))}
     row |= {f"provenance.{name}": value for name, value in _scalars(record["provenance"]).items()}
     row |= {name: model.get(name) for name in ("title", "labels", "decoder")}
@@ -207,6 +208,11 @@ def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
     row |= {name: record.get(name) for name in ("key", "schema", "path", "asked")}
     row["status"], row["reason"] = judged(record)
     return row
+
+
+def _cited(paper: str | None) -> str | None:
+    """An id with where it is from; alone, 1706.00400 is read as a number, without its last digits."""
+    return paper and f"{'arXiv' if paper[:4].isdigit() else 'OpenReview'}:{paper}"
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:

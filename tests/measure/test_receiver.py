@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from torch.distributions import Beta, Dirichlet, Independent, LogNormal
+from torch.distributions import Beta, Categorical, Dirichlet, Independent, LogNormal, MixtureSameFamily, Normal
 from worlds import Coins, Optimal, Plane, Symbols, Wires, study
 
 from rdu_bench.api import Batch, Model, Row, gaussian, one_hot, transmit
@@ -51,6 +51,20 @@ def several(maker, *parameters):
     return Independent(maker(*(torch.tensor([p] * 3) for p in parameters)), 1)
 
 
+class Apart(MixtureSameFamily):
+    """Ten numbers near one of eight corners, far from all others: between them a single Gaussian has its mass."""
+
+    has_rsample = True
+
+    def rsample(self, sample_shape=()):
+        return self.sample(sample_shape)
+
+    @classmethod
+    def corners(cls):
+        means = torch.randn(8, 10, generator=torch.Generator().manual_seed(0))
+        return cls(Categorical(logits=torch.zeros(1, 8)), Independent(Normal(means[None], 0.1), 1))
+
+
 @pytest.mark.parametrize(
     "q",
     [
@@ -59,8 +73,9 @@ def several(maker, *parameters):
         several(Beta, 2.0, 3.0),
         Dirichlet(torch.tensor([2.0, 3.0, 4.0])),
         torch.distributions.MultivariateNormal(torch.zeros(3), torch.tensor([[1.0, 0.9, 0], [0.9, 1, 0], [0, 0, 2]])),
+        Apart.corners(),
     ],
-    ids=["narrow", "positive", "bounded", "simplex", "correlated"],
+    ids=["narrow", "positive", "bounded", "simplex", "correlated", "apart"],
 )
 def test_densities_of_any_support_are_told_from_wrong_ones(q):
     assert density(Sender(q), batch(2)).by <= 0.05
