@@ -124,10 +124,12 @@ def _mass(subject: ModelSubject, training: bool, size: int) -> Problems:
     line = subject.spec(shape=(1, 1, 1), likelihood="gaussian")
     model, x = subject.new(line).train(training), subject.batch(line).x[:size]
     p = model.receive(model.encode(subject.measured(x)))
-    grid = torch.linspace(-40, 40, 8001)
-    density = torch.stack([p.log_prob(g.expand_as(x)) for g in grid]).exp()
-    if density.dim() == 2 and not float((torch.trapezoid(density, grid, dim=0) - 1).abs().max()) <= 1e-2:
-        yield f"over a real number p(x|z) does not integrate to 1 {where}: {HINT}"
+    for points in (801, 8001):  # the coarse one is enough for all but narrow densities, and ten times as fast
+        grid = torch.linspace(-40, 40, points)
+        density = torch.stack([p.log_prob(g.expand_as(x)) for g in grid]).exp()
+        if density.dim() != 2 or float((torch.trapezoid(density, grid, dim=0) - 1).abs().max()) <= 1e-2:
+            return
+    yield f"over a real number p(x|z) does not integrate to 1 {where}: {HINT}"
 
 
 def labels_are_declared(subject: ModelSubject) -> Problems:
