@@ -25,8 +25,8 @@ class Linear(Probe):
 
         min_W  E −log softmax(W z)_y + λ/2 ‖W‖²        λ on validation, from large to small, each from the last
 
-    All codes descend side by side, one factor after the other so that no class is padded; a head that has converged
-    is dropped.  Quasi-Newton steps: the curvature of the best constant head, (diag π − ππᵀ) ⊗ E zzᵀ, which is exact
+    All codes descend side by side, with all factors of as many classes so that no class is padded; a head that has
+    converged is dropped.  Quasi-Newton steps: the curvature of the best constant head, (diag π − ππᵀ) ⊗ E zzᵀ, which is exact
     where the path begins and diagonal for whitened z, corrected by the last steps taken (L-BFGS).  What they learned
     of the data term holds for every λ.
     """
@@ -43,16 +43,26 @@ class Linear(Probe):
         self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget
     ) -> list[list[Head]]:
         x, v = _columns(fit), _columns(val)
-        fitted = []
-        for target in targets:
-            y, truth = torch.cat([target.fit] * fit.shape[1]), torch.cat([target.val] * val.shape[1])
-            if target.factor.kind == "class":
-                fitted.append(_classes(x, y, v, truth, target.factor.size, self.ridges))
-            else:
-                fitted.append(
-                    [_real(*code, y.double(), truth.double(), self.ridges) for code in zip(x, v, strict=True)]
-                )
-        return [[heads[p] for heads in fitted] for p in range(len(fit))]
+        truth = [[torch.cat([y] * z.shape[1]) for y, z in ((t.fit, fit), (t.val, val))] for t in targets]
+        fitted: dict[int, list[Head]] = {}  # of every code, by the place of the target
+        for k, places in _alike(targets).items():
+            ys = [torch.stack([truth[place][part] for place in places]) for part in (0, 1)]
+            heads = _classes(x, ys[0], v, ys[1], k, self.ridges)
+            fitted |= {place: heads[i :: len(places)] for i, place in enumerate(places)}
+        for place, target in enumerate(targets):
+            if target.factor.kind == "real":
+                y, held = (part.double() for part in truth[place])
+                fitted[place] = [_real(*code, y, held, self.ridges) for code in zip(x, v, strict=True)]
+        return [[fitted[place][p] for place in range(len(targets))] for p in range(len(fit))]
+
+
+def _alike(targets: list[Target]) -> dict[int, list[int]]:
+    """Places of the classes by how many values they have."""
+    found: dict[int, list[int]] = {}
+    for place, target in enumerate(targets):
+        if target.factor.kind == "class":
+            found.setdefault(target.factor.size, []).append(place)
+    return found
 
 
 def _columns(z: Tensor) -> Tensor:
@@ -62,16 +72,18 @@ def _columns(z: Tensor) -> Tensor:
 
 
 def _classes(x: Tensor, y: Tensor, v: Tensor, truth: Tensor, k: int, ridges: Sequence[float]) -> list[Head]:
+    """Of P codes x (P, F, N) and G factors y (G, N) of k classes, code by code."""
     path, held = _Path(_Loss(x, y, k)), _Loss(v, truth, k)
-    best, chosen, kept = x.new_full((len(x),), torch.inf).double(), [0.0] * len(x), path.weights()
-    going = torch.arange(len(x))
+    many = len(x) * len(y)
+    best, chosen, kept = x.new_full((many,), torch.inf).double(), [0.0] * many, path.weights()
+    going = torch.arange(many)
     for ridge in ridges:
         path.descend(ridge, going)
         weights = path.weights()
         loss = held(weights[going], going)[0]
-        for code, now in zip(going.tolist(), loss.tolist(), strict=True):
-            if now < best[code]:
-                best[code], chosen[code], kept[code] = now, ridge, weights[code]
+        for head, now in zip(going.tolist(), loss.tolist(), strict=True):
+            if now < best[head]:
+                best[head], chosen[head], kept[head] = now, ridge, weights[head]
         going = going[loss < best[going] + WORSE]
         if not len(going):
             break
@@ -88,20 +100,22 @@ def _head(weights: Tensor, ridge: float) -> Head:
 
 
 class _Loss:
-    """E −log softmax(W x)_y of P codes, without penalty; x (P, F, N), y (N,), W (P, K, F)."""
+    """E −log softmax(W x)_y of P codes and G factors, without penalty; x (P, F, N), y (G, N), W (P·G, K, F)."""
 
     def __init__(self, x: Tensor, y: Tensor, k: int):
-        self.x, self.k = x, k
-        hot = one_hot(y, k).to(x).T
-        self.frequencies = (hot.sum(1) + 0.5) / (len(y) + 0.5 * k)
-        self.truth = torch.stack([hot @ code.T for code in x]) / len(y)  # (P, K, F) E 1[y = k] x
+        self.x, self.k, self.many = x, k, len(y)
+        hot = [one_hot(each, k).to(x).T for each in y]
+        frequencies = [(each.sum(1) + 0.5) / (y.shape[1] + 0.5 * k) for each in hot]
+        self.frequencies = torch.stack(frequencies * len(x))  # (P·G, K)
+        self.truth = torch.stack([each @ code.T for code in x for each in hot]) / y.shape[1]  # (P·G, K, F) E 1[y = k] x
 
     def __call__(self, w: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
-        """(L,) nats and (L, K, F) gradient of the codes `at` (L,) at weights `w` (L, K, F)."""
+        """(L,) nats and (L, K, F) gradient of the heads `at` (L,) at weights `w` (L, K, F)."""
         values, gradients = [], []
         size = max(1, CACHE // (self.k * self.x.shape[2]))
-        for mine, some in zip(w.split(size), at.split(size), strict=True):
-            x = self.x if len(some) == len(self.x) else self.x[some] if len(some) > 1 else self.x[int(some), None]
+        for mine, some in zip(w.split(size), (at // self.many).split(size), strict=True):
+            one = bool((some == some[0]).all())
+            x = self.x[int(some[0]), None] if one else self.x[some]
             logits = (mine * BITS) @ x  # in bits, because exp2 takes a third of the time of exp
             top = logits.amax(1, keepdim=True)
             powers = logits.sub_(top).exp2_()
@@ -117,29 +131,30 @@ class _Loss:
 
 
 class _Path:
-    """Weights of P codes on their way from large ridges to small, flat (P, K·F).
+    """Weights of H heads on their way from large ridges to small, flat (H, K·F).
 
     They are held in the basis of classes in which the curvature of a constant head is diagonal.
     """
 
     def __init__(self, loss: _Loss):
         self.loss = loss
-        codes, features, pi = len(loss.x), loss.x.shape[1], loss.frequencies
-        spread, self.basis = torch.linalg.eigh(torch.diag(pi) - pi[:, None] * pi)
-        self.curvature = (spread.clamp(min=0)[:, None] * loss.x.square().mean(2)[:, None]).flatten(1)
-        start = loss.x.new_zeros(codes, loss.k, features)
+        heads, features, pi = len(loss.truth), loss.x.shape[1], loss.frequencies
+        spread, self.basis = torch.linalg.eigh(torch.diag_embed(pi) - pi[:, :, None] * pi[:, None])
+        moments = loss.x.square().mean(2).repeat_interleave(loss.many, 0)
+        self.curvature = (spread.clamp(min=0)[:, :, None] * moments[:, None]).flatten(1)
+        start = loss.x.new_zeros(heads, loss.k, features)
         start[:, :, -1] = pi.log()
-        self.w = (self.basis.T @ start).flatten(1)
-        self.value, self.gradient = self._data(self.w, torch.arange(codes))
-        self.steps = self.w.new_zeros(codes, MEMORY, self.w.shape[1])
+        self.w = (self.basis.mT @ start).flatten(1)
+        self.value, self.gradient = self._data(self.w, torch.arange(heads))
+        self.steps = self.w.new_zeros(heads, MEMORY, self.w.shape[1])
         self.bends = torch.zeros_like(self.steps)  # of the gradient of the data term, along each step
 
     def weights(self) -> Tensor:
-        """(P, K, F)."""
+        """(H, K, F)."""
         return self.basis @ self.w.view(len(self.w), self.loss.k, -1)
 
     def descend(self, ridge: float, live: Tensor) -> None:
-        """Move the codes `live` to the weights of least penalised loss."""
+        """Move the heads `live` to the weights of least penalised loss."""
         penalty = self.w.new_full((self.loss.x.shape[1],), ridge)
         penalty[-1] = BIAS
         penalty = penalty.repeat(self.loss.k)
@@ -153,8 +168,8 @@ class _Path:
             live = self._move(live[moving], step[moving], decrease[moving], penalty)
 
     def _data(self, w: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
-        value, gradient = self.loss(self.basis @ w.view(len(w), self.loss.k, -1), at)
-        return value, (self.basis.T @ gradient).flatten(1)
+        value, gradient = self.loss(self.basis[at] @ w.view(len(w), self.loss.k, -1), at)
+        return value, (self.basis[at].mT @ gradient).flatten(1)
 
     def _step(self, gradient: Tensor, penalty: Tensor, live: Tensor) -> Tensor:
         """H⁻¹ ∇ by L-BFGS in its compact form (Byrd, Nocedal and Schnabel 1994, equation 2.6)."""
@@ -167,13 +182,14 @@ class _Path:
         s, y = s * known[:, :, None], y * known[:, :, None]
         r = (sy * known[:, :, None] * known[:, None]).triu() + torch.diag_embed(1 - known)
         scaled = y * inverse[:, None]
-        u = torch.linalg.solve_triangular(r, s @ gradient[:, :, None], upper=True)
-        right = (along * known)[:, :, None] * u + y @ (scaled.mT @ u) - scaled @ gradient[:, :, None]
-        t = torch.linalg.solve_triangular(r.mT, right, upper=False)
-        return inverse * gradient + (s.mT @ t - scaled.mT @ u)[:, :, 0]
+        u = torch.linalg.solve_triangular(r, _times(s, gradient)[:, :, None], upper=True)[:, :, 0]
+        bent = _times(scaled.mT, u)
+        right = along * known * u + _times(y, bent) - _times(scaled, gradient)
+        t = torch.linalg.solve_triangular(r.mT, right[:, :, None], upper=False)[:, :, 0]
+        return inverse * gradient + (_times(s.mT, t) - bent)
 
     def _move(self, live: Tensor, step: Tensor, decrease: Tensor, penalty: Tensor) -> Tensor:
-        """Take each step, halved until the loss falls; returns the codes that moved."""
+        """Take each step, halved until the loss falls; returns the heads that moved."""
         old, scale = self.w[live], step.new_ones(len(live), 1)
         before = self.value[live] + 0.5 * (penalty * old.square()).sum(1, dtype=torch.float64)
         new = old - step
@@ -193,6 +209,14 @@ class _Path:
         self.bends[live] = torch.cat([self.bends[live, 1:], bend[:, None]], 1)
         self.w[live], self.value[live], self.gradient[live] = new, value, gradient
         return live
+
+
+def _times(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """(H, a, b) and (H, b) → (H, a), one by one: together they would round otherwise than a head alone."""
+    if len(matrices) == 1:
+        return (matrices @ vectors[:, :, None])[:, :, 0]
+    each = zip(matrices.split(1), vectors[:, :, None].split(1), strict=True)
+    return torch.cat([matrix @ vector for matrix, vector in each])[:, :, 0]
 
 
 def _real(x: Tensor, v: Tensor, y: Tensor, truth: Tensor, ridges: Sequence[float]) -> Head:

@@ -42,157 +42,204 @@ class MLPHead(Probe):
     def fit_many(
         self, fit: Tensor, val: Tensor, targets: list[Target], *, seed: int, budget: Budget
     ) -> list[list[Head]]:
-        if not targets:
-            return [[] for _ in fit]
         z, v = (part.float().mT.contiguous() for part in (fit, val))  # (P, S, d, N): examples side by side
-        answers = _answers(targets)
-        size = max(1, CACHE // (len(targets) * WIDTH * BATCH * len(DECAYS)))
-        heads = []
-        for some, held in zip(z.split(size), v.split(size), strict=True):
-            trained = _train(some, held, answers, seed, budget.head_steps)
-            heads += [
-                [_head(trained, p, k, answer, code) for k, answer in enumerate(answers)] for p, code in enumerate(some)
+        heads: list[list[Head]] = [[] for _ in fit]
+        found: dict[int, list[Head]] = {}
+        for alike in _alike(targets):
+            size = max(1, CACHE // (len(alike) * WIDTH * BATCH * len(DECAYS)))
+            trained = [
+                _train(some, held, alike, seed, budget.head_steps)
+                for some, held in zip(z.split(size), v.split(size), strict=True)
             ]
+            for k, answer in enumerate(alike):
+                found[answer.place] = [
+                    _head(part, p, k, answer, code)
+                    for part, some in zip(trained, z.split(size), strict=True)
+                    for p, code in enumerate(some)
+                ]
+        for place in range(len(targets)):
+            for mine, head in zip(heads, found[place], strict=True):
+                mine.append(head)
         return heads
 
 
-def _answers(targets: list[Target]) -> list[_Answer]:
-    found, row = [], 0
-    for i, target in enumerate(targets):
-        trunk, rows = slice(i * WIDTH, (i + 1) * WIDTH), slice(row, row := row + target.factor.size)
-        fit, val, mean, scale = target.fit, target.val, torch.zeros(1), torch.ones(1)
-        if target.factor.kind == "real":
-            mean, scale = fit.mean(0), fit.std(0).clamp(min=1e-6)
-            fit, val = (((y - mean) / scale).T.contiguous() for y in (fit, val))
-        found.append(_Answer(target.factor, trunk, rows, fit, val, mean, scale))
-    return found
-
-
 class _Answer(NamedTuple):
-    """A factor's truth and its place in the net."""
+    """A factor's truth, and its place among all factors."""
 
     factor: Factor
-    trunk: slice  # of the hidden units
-    rows: slice  # of the outputs
+    place: int
+    row: int  # its first output among those of all factors
+    rows: int  # which have so many
     fit: Tensor  # (N,) classes, or (size, N) standardised reals
     val: Tensor
     mean: Tensor  # of reals, (size,)
     scale: Tensor
 
-    def slope(self, out: Tensor, y: Tensor) -> Tensor:
-        """Of the mean loss by `out` (P, size, n)."""
-        if self.factor.kind == "real":
-            return (out - y) * (2 / y.numel())
-        slope = out.softmax(1)
-        slope.scatter_add_(1, y.expand(len(out), 1, -1), out.new_full((len(out), 1, len(y)), -1.0))
-        return slope.div_(len(y))
 
-    def loss(self, out: Tensor, y: Tensor) -> Tensor:
-        """(P,) mean loss of `out` (P, size, n)."""
-        if self.factor.kind == "real":
-            return (out - y).square().mean((1, 2))
-        return (out.logsumexp(1) - out.gather(1, y.expand(len(out), 1, -1))[:, 0]).mean(1)
+def _alike(targets: list[Target]) -> list[list[_Answer]]:
+    """Factors whose heads have the same shape, which are trained together."""
+    found: dict[tuple[str, int], list[_Answer]] = {}
+    row, rows = 0, sum(target.factor.size for target in targets)
+    for place, target in enumerate(targets):
+        fit, val, mean, scale = target.fit, target.val, torch.zeros(1), torch.ones(1)
+        if target.factor.kind == "real":
+            mean, scale = fit.mean(0), fit.std(0).clamp(min=1e-6)
+            fit, val = (((y - mean) / scale).T.contiguous() for y in (fit, val))
+        alike = found.setdefault((target.factor.kind, target.factor.size), [])
+        alike.append(_Answer(target.factor, place, row, rows, fit, val, mean, scale))
+        row += target.factor.size
+    return list(found.values())
+
+
+def _slope(out: Tensor, y: Tensor, real: bool) -> Tensor:
+    """Of each head's mean loss by `out` (H, size, n)."""
+    if real:
+        return (out - y) * (2 / y[0].numel())
+    slope = out.softmax(1)
+    slope.scatter_add_(1, y[:, None], out.new_full((len(out), 1, y.shape[1]), -1.0))
+    return slope.div_(y.shape[1])
+
+
+def _loss(out: Tensor, y: Tensor, real: bool) -> Tensor:
+    """(H,) mean loss of `out` (H, size, n)."""
+    if real:
+        return (out - y).square().mean((1, 2))
+    return (out.logsumexp(1) - out.gather(1, y[:, None])[:, 0]).mean(1)
 
 
 class _Net(NamedTuple):
-    """K trunks side by side and their outputs one below the other, for P codes."""
+    """H heads of one shape.
 
-    v: Tensor  # (P, K·64, d)
-    a: Tensor  # (P, K·64, 1)
-    w: Tensor  # (P, Σ size, 64)
-    b: Tensor  # (P, Σ size, 1)
+    Their biases stand where those of all factors would: Adam's kernel rounds the last few numbers of a tensor otherwise
+    than the rest, and no head may feel whether others are trained beside it.
+    """
+
+    v: Tensor  # (H, 64, d)
+    a: Tensor  # (H, 64, 1)
+    w: Tensor  # (H, size, 64)
+    b: Tensor  # (P·M·Σ size,)
 
     @classmethod
     def begin(cls, z: Tensor, answers: list[_Answer], seed: int) -> _Net:
         """Weights that depend on a factor's place and the decay, and on nothing beside; columns of zeros do not count.
 
-        The nets of one code lie next to each other, one a decay.
+        Heads of one code and factor lie next to each other, one a decay, and then those of the next factor.
         """
         used = (z != 0).any(3).any(1).sum(1).clamp(min=1)  # (P,)
-        many = [cls._of(len(z[0, 0]), answers, named_seed(seed, member)) for member in range(len(DECAYS))]
-        v, w = (torch.stack(parts).repeat(len(z), 1, 1) for parts in zip(*many, strict=True))
-        scale = (2 / used).sqrt().repeat_interleave(len(DECAYS))[:, None, None]
-        return cls(v * scale, v.new_zeros(len(v), v.shape[1], 1), w, w.new_zeros(len(w), w.shape[1], 1))
-
-    @staticmethod
-    def _of(d: int, answers: list[_Answer], seed: int) -> tuple[Tensor, Tensor]:
         v, w = [], []
-        for place, answer in enumerate(answers):
-            generator = torch.Generator().manual_seed(named_seed(seed, "head", place))
-            w.append(torch.randn(answer.factor.size, WIDTH, generator=generator) * (0.1 * WIDTH**-0.5))
-            v.append(torch.randn(d, WIDTH, generator=generator).T)
-        return torch.cat(v), torch.cat(w)
+        for answer in answers:
+            for member in range(len(DECAYS)):
+                generator = torch.Generator().manual_seed(named_seed(named_seed(seed, member), "head", answer.place))
+                w.append(torch.randn(answer.factor.size, WIDTH, generator=generator) * (0.1 * WIDTH**-0.5))
+                v.append(torch.randn(z.shape[2], WIDTH, generator=generator).T)
+        scale = (2 / used).sqrt().repeat_interleave(len(v))[:, None, None]
+        first, last = (torch.stack(part).repeat(len(z), 1, 1) for part in (v, w))
+        biases = first.new_zeros(len(z) * len(DECAYS) * answers[0].rows)
+        return cls(first * scale, first.new_zeros(len(first), WIDTH, 1), last, biases)
 
-    def hidden(self, z: Tensor) -> Tensor:
-        """(P, d, n) → (P, K·64, n)."""
-        return torch.baddbmm(self.a, self.v, z).relu_()
+    def some(self, at: Tensor) -> _Net:
+        """A few of the heads, apart from the others."""
+        return _Net(self.v[at], self.a[at], self.w[at], self.b)
 
-    def out(self, answer: _Answer, hidden: Tensor) -> Tensor:
-        """(P, size, n) of one factor."""
-        return torch.baddbmm(self.b[:, answer.rows], self.w[:, answer.rows], hidden[:, answer.trunk])
+    def out(self, z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """z (H, d, n) → hidden units (H, 64, n) and outputs (H, size, n); `rows` (H, size) of the biases."""
+        hidden = torch.baddbmm(self.a, self.v, z).relu_()
+        return hidden, torch.baddbmm(self.b[rows][:, :, None], self.w, hidden)
 
-    def slopes(self, z: Tensor, answers: list[_Answer], truth: list[Tensor]) -> _Net:
-        """Gradient of the sum of all heads' mean losses."""
-        hidden = self.hidden(z)
-        back, w, b = torch.empty_like(hidden), [], []
-        for answer, y in zip(answers, truth, strict=True):
-            slope = answer.slope(self.out(answer, hidden), y)
-            w.append(slope @ hidden[:, answer.trunk].mT)
-            b.append(slope.sum(2, keepdim=True))
-            torch.bmm(self.w[:, answer.rows].mT, slope, out=back[:, answer.trunk])
-        back = torch.ops.aten.threshold_backward(back, hidden, 0)
-        return _Net(back @ z.mT, back.sum(2, keepdim=True), torch.cat(w, 1), torch.cat(b, 1))
+    def slopes(self, z: Tensor, y: Tensor, rows: Tensor, real: bool) -> _Net:
+        """Gradient of every head's mean loss."""
+        hidden, out = self.out(z, rows)
+        slope = _slope(out, y, real)
+        b = torch.zeros_like(self.b).index_put_((rows,), slope.sum(2))
+        back = self.w.mT @ slope
+        torch.ops.aten.threshold_backward.grad_input(back, hidden, 0, grad_input=back)
+        return _Net(back @ z.mT, back.sum(2, keepdim=True), slope @ hidden.mT, b)
 
-    def losses(self, z: Tensor, answers: list[_Answer]) -> Tensor:
-        """(P, K) on validation."""
-        hidden = self.hidden(z)
-        return torch.stack([answer.loss(self.out(answer, hidden), answer.val) for answer in answers], 1)
 
-    def keep(self, other: _Net, better: Tensor, answers: list[_Answer]) -> None:
-        """Take the heads of `other` where `better` (P, K)."""
-        trunks = better.repeat_interleave(WIDTH, 1)[:, :, None]
-        rows = better.repeat_interleave(torch.tensor([a.factor.size for a in answers]), 1)[:, :, None]
-        for mine, new, where in zip(self, other, (trunks, trunks, rows, rows), strict=True):
-            torch.where(where, new, mine, out=mine)
+class _Adam:
+    """Adam on heads some of which are dropped on the way; the step is that of `torch.optim.Adam(…, fused=True)`."""
+
+    def __init__(self, net: _Net):
+        self.first, self.second = (_Net(*map(torch.zeros_like, net)) for _ in range(2))
+        self.steps = torch.zeros(())
+
+    def step(self, net: _Net, slopes: _Net) -> None:
+        self.steps.add_(1)
+        torch._fused_adam_(
+            *(list(part) for part in (net, slopes, self.first, self.second)),
+            [],
+            [self.steps] * len(net),
+            lr=RATE,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=0.0,
+            eps=1e-8,
+            amsgrad=False,
+            maximize=False,
+        )
+
+    def keep(self, at: Tensor) -> None:
+        """Drop all other heads."""
+        self.first, self.second = self.first.some(at), self.second.some(at)
 
 
 class _Trained(NamedTuple):
-    """Each head where it was best on validation; nets of one code lie next to each other."""
+    """Each head where it was best on validation; P codes, K factors, one head a decay."""
 
-    net: _Net
-    loss: Tensor  # (P·M, K) on validation
-    steps: Tensor  # (P·M, K) after which that was
-    open: Tensor  # (P·M, K) whether the budget ended before its patience did
+    net: tuple[Tensor, ...]  # v (P, K, M, 64, d), a, w (P, K, M, size, 64), b
+    loss: Tensor  # (P, K, M) on validation
+    steps: Tensor  # (P, K, M) after which that was
+    open: Tensor  # (P, K, M) whether the budget ended before its patience did
 
 
 def _train(z: Tensor, v: Tensor, answers: list[_Answer], seed: int, most: int) -> _Trained:
-    """Heads of the codes z (P, S, d, N), looked at on v (P, S, d, M), for at most so many steps."""
+    """Heads of the codes z (P, S, d, N), looked at on v (P, S, d, M), for at most so many steps.
+
+    A head whose patience has ended is dropped, which no other feels.
+    """
+    real = answers[0].factor.kind == "real"
     net = _Net.begin(z, answers, seed)
-    z, v = (part.repeat_interleave(len(DECAYS), 0) for part in (z, v))
     mean, kept = (_Net(*(part.clone() for part in net)) for _ in range(2))
-    optimizer = torch.optim.Adam(net, lr=RATE, fused=True)
-    shrink = 1 - RATE * torch.tensor(DECAYS).repeat(len(z) // len(DECAYS))[:, None, None]
-    best, when = torch.full((len(z), len(answers)), torch.inf), torch.zeros(len(z), len(answers))
-    open_ = torch.ones(len(z), len(answers), dtype=torch.bool)
+    heads = torch.cartesian_prod(*(torch.arange(n) for n in (len(z), len(answers), len(DECAYS))))
+    truth, held = (torch.stack([getattr(answer, part) for answer in answers]) for part in ("fit", "val"))
+    shrink = 1 - RATE * torch.tensor(DECAYS)[heads[:, 2], None, None]
+    row = torch.tensor([answer.row for answer in answers])[heads[:, 1], None] + torch.arange(answers[0].factor.size)
+    rows = (heads[:, :1] * len(DECAYS) + heads[:, 2:]) * answers[0].rows + row  # (H, size)
+    live = torch.arange(len(heads))
+    best, when, open_ = torch.full((len(live),), torch.inf), torch.zeros(len(live)), torch.ones(len(live)) > 0
+    adam = _Adam(net)
+
+    def given(part: Tensor) -> Tensor:
+        """(P, …) → (H, …): every head its code."""
+        return part[heads[live, 0]] if len(part) > 1 else part.expand(len(live), *part.shape[1:])
+
+    y, at_b = truth[heads[live, 1]], rows
     for step, (draw, at) in enumerate(_batches(z.shape[1], z.shape[3], seed, most), 1):
-        slopes = net.slopes(z[:, draw, :, at], answers, [answer.fit[..., at] for answer in answers])
-        for weight, slope in zip(net, slopes, strict=True):
-            weight.grad = slope
-        optimizer.step()
+        adam.step(net, net.slopes(given(z[:, draw, :, at]), y[..., at], at_b, real))
         net.v.mul_(shrink)
         net.w.mul_(shrink)
         torch._foreach_lerp_(list(mean), list(net), max(AVERAGED, 1 / step))
         if step % LOOK and step < most:
             continue
-        now = torch.stack([mean.losses(part, answers) for part in v.unbind(1)]).mean(0)
-        better = open_ & (now < best)
-        best, when = torch.where(better, now, best), torch.where(better, float(step), when)
-        kept.keep(mean, better, answers)
+        wanted = held[heads[live, 1]]
+        now = torch.stack([_loss(mean.out(given(part), at_b)[1], wanted, real) for part in v.unbind(1)]).mean(0)
+        better = now < best[live]
+        best[live[better]], when[live[better]] = now[better], float(step)
+        for mine, new in zip(kept[:3], mean[:3], strict=True):
+            mine[live[better]] = new[better]
+        kept.b[rows[live[better]]] = mean.b[rows[live[better]]]
         if step >= FIRST:
-            open_ &= when >= step * (1 - PATIENCE)
-            if not bool(open_.any()):
+            stay = when[live] >= step * (1 - PATIENCE)
+            open_[live[~stay]] = False
+            if not bool(stay.any()):
                 break
-    return _Trained(kept, best, when, open_)
+            if not bool(stay.all()):
+                net, mean, shrink, live = net.some(stay), mean.some(stay), shrink[stay], live[stay]
+                y, at_b = truth[heads[live, 1]], rows[live]
+                adam.keep(stay)
+    shape = len(z), len(answers), len(DECAYS)
+    parts = *kept[:3], kept.b[rows][:, :, None]
+    return _Trained(tuple(p.unflatten(0, shape) for p in parts), *(p.view(shape) for p in (best, when, open_)))
 
 
 def _batches(draws: int, n: int, seed: int, most: int) -> Iterator[tuple[int, Tensor]]:
@@ -210,15 +257,12 @@ def _batches(draws: int, n: int, seed: int, most: int) -> Iterator[tuple[int, Te
 
 def _head(trained: _Trained, p: int, k: int, answer: _Answer, fit: Tensor) -> Head:
     """Of code p and factor k: the heads best on validation together; `fit` (S, d, N)."""
-    members = slice(p * len(DECAYS), (p + 1) * len(DECAYS))
-    chosen = trained.loss[members, k].argsort()[:JOINED]
-    at = chosen + members.start
-    v, a = (part[at, answer.trunk].clone() for part in trained.net[:2])  # (J, 64, d), (J, 64, 1)
-    w, b = (part[at, answer.rows].clone() for part in trained.net[2:])
+    at = trained.loss[p, k].argsort()[:JOINED]
+    v, a, w, b = (part[p, k, at].clone() for part in trained.net)  # (J, 64, d), (J, 64, 1), …
     settings = {
-        "steps": float(trained.steps[at[0], k]),
-        "weight_decay": DECAYS[int(chosen[0])],
-        "capped": float(trained.open[at, k].any()),
+        "steps": float(trained.steps[p, k, at[0]]),
+        "weight_decay": DECAYS[int(at[0])],
+        "capped": float(trained.open[p, k, at].any()),
     }
 
     def outputs(z: Tensor) -> Tensor:

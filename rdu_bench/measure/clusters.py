@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from ..nn.whitening import principal
 from ..scores import Undefined
-from ..scores.clustering import Agreement, clustering, fit_clusters
+from ..scores.clustering import Agreement, clustering, fit_each
 from .found import Found
 from .study import Study
 
 DIRECTIONS = 64  # of z that clusters are sought in
 SYMBOLS = 100  # most values of a symbol that may stand for a cluster
-METHODS: tuple[Literal["k-means", "mixture"], ...] = ("k-means", "mixture")
 
 
 def clusters(study: Study) -> Found:
@@ -36,8 +35,7 @@ def clusters(study: Study) -> Found:
     fit, held, scored = (z.double().numpy() for z in _leading([codes.z for codes in study.codes]))
     seed = study.seeded("clusters")
     try:
-        for method in METHODS:
-            found = fit_clusters(fit[0], factor.size, method=method, seed=seed)
+        for method, found in fit_each(fit[0], factor.size, seed=seed).items():
             likelihood[method] = found.log_likelihood(held[0])
             each[method] = _averaged(factor.size, [clustering(found.assign(z), y) for z in scored])
     except Undefined:

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ..data import View
-from ..model import Batch
+from ..model import Arrived, Batch, Message, Model
 from ..nn.densities import bernoulli, gaussian
 from ..nn.networks import Decoder
 from .codes import CHUNK, Codes
 from .found import Found, averaged, folds, per_point, stored
+from .streams import random_state, seed_all, set_random_state
 from .study import Study
 
 LOOKS = 6  # times a probe is looked at on validation
@@ -159,7 +160,7 @@ def null(study: Study) -> Decoded:
 def probe(study: Study) -> Decoded:
     """A standard decoder of the suite's family on frozen draws, from scratch."""
     seed, steps, device = study.seeded("probe") % 2**62, study.budget.probe_steps, study.device
-    torch.manual_seed(seed)
+    seed_all(seed)
     codes, view = study.codes, study.view("train")
     flat = codes.train.sent.flatten(0, 1)
     mean, scale = flat.mean(0), flat.std(0).clamp(min=1e-6)
@@ -182,8 +183,8 @@ def probe(study: Study) -> Decoded:
             lambda s, rows, batch: decoder(held[part][s, rows]), len(held[part]), study.view(part), device
         )
 
-    _train(decoder, losses(), steps, lambda: float(score("val").mean()))
-    return Decoded(score("val"), score("test"))
+    val = _train(decoder, losses(), steps, lambda: score("val"))
+    return Decoded(val, score("test"))
 
 
 def tuned(study: Study) -> Decoded:
@@ -192,7 +193,7 @@ def tuned(study: Study) -> Decoded:
     Codes come from the model and are decoded by its copy: a weight that both halves share must not change the code.
     """
     seed, steps, device = study.seeded("probe") % 2**62, study.budget.probe_steps, study.device
-    torch.manual_seed(seed)
+    seed_all(seed)
     model, copied = study.model, copy.deepcopy(study.model).requires_grad_(True)
     train = study.data.view("train", model.row)
 
@@ -203,18 +204,37 @@ def tuned(study: Study) -> Decoded:
                 code = model.encode(batch)
             yield -copied.receive(code).log_prob(batch.x).mean()
 
-    @torch.no_grad()
-    def score(part: str) -> Tensor:
-        torch.manual_seed(seed + 1)
+    def sent(part: str) -> list[Message]:
+        """Of every draw, what arrives of a split's examples; afterwards torch draws on from there."""
+        seed_all(seed + 1)
         view = study.view(part)
-        draws = [
-            _in_chunks(lambda s, rows, batch: copied.receive(model.encode(batch)), 1, view, device)
-            for _ in range(study.budget.draws_test)
-        ]
-        return torch.cat(draws)
+        return [_arrived(model, view, device) for _ in range(study.budget.draws_test)]
 
-    _train(copied, losses(), steps, lambda: float(score("val").mean()))
-    return Decoded(score("val"), score("test"))
+    @torch.no_grad()
+    def score(part: str, codes: list[Message]) -> Tensor:
+        return _in_chunks(
+            lambda s, rows, batch: copied.decode({name: Arrived(b.sample[rows]) for name, b in codes[s].items()}),
+            len(codes),
+            study.view(part),
+            device,
+        )
+
+    held = sent("val")
+    ended = random_state(device)
+
+    def look() -> Tensor:
+        set_random_state(device, ended)
+        return score("val", held)
+
+    val = _train(copied, losses(), steps, look)
+    return Decoded(val, score("test", sent("test")))
+
+
+@torch.no_grad()
+def _arrived(model: Model, view: View, device: str) -> Message:
+    """One draw for every example of a view, as the receiver has it."""
+    parts = [model.encode(batch.to(device)) for batch in view.chunks(CHUNK)]
+    return {name: Arrived(torch.cat([part[name].sample for part in parts])) for name in parts[0]}
 
 
 def _order(draws: int, n: int, steps: int) -> Iterator[tuple[int, Tensor]]:
@@ -238,12 +258,15 @@ def _in_chunks(decode: Callable[[int, slice, Batch], Distribution], draws: int, 
     return torch.cat(out, 1)
 
 
-def _train(module: nn.Module, losses: Iterator[Tensor], steps: int, look: Callable[[], float]) -> None:
-    """Adam with a cosine; afterwards `module` is as it was at the best of `LOOKS` looks at validation."""
+def _train(module: nn.Module, losses: Iterator[Tensor], steps: int, look: Callable[[], Tensor]) -> Tensor:
+    """Adam with a cosine; afterwards `module` is as it was at the best of `LOOKS` looks at validation.
+
+    A look gives nats, which are compared by their mean; returns those of the best.
+    """
     weights = [p for p in module.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(weights, lr=2e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    best, kept = look(), [p.detach().clone() for p in weights]
+    least, kept = look(), [p.detach().clone() for p in weights]
     every = max(1, steps // LOOKS)
     with torch.enable_grad():
         for step, loss in enumerate(losses, 1):
@@ -252,9 +275,11 @@ def _train(module: nn.Module, losses: Iterator[Tensor], steps: int, look: Callab
             optimizer.step()
             schedule.step()
             if step % every == 0 or step == steps:
-                found = look()
+                nats = look()
+                best, found = float(least.mean()), float(nats.mean())
                 if found < best or (math.isnan(best) and not math.isnan(found)):
-                    best, kept = found, [p.detach().clone() for p in weights]
+                    least, kept = nats, [p.detach().clone() for p in weights]
     with torch.no_grad():
         for p, value in zip(weights, kept, strict=True):
             p.copy_(value)
+    return least

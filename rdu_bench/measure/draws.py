@@ -17,6 +17,7 @@ from ..nn.densities import Sphere
 from .charts import chart
 from .codes import log_density
 from .spaces import is_one_hot, support_of
+from .streams import seed_all
 
 REPEATS = 512  # draws of one example, where a density is compared with them
 MODES = (2, 4, 8)  # numbers of places in which they may lie
@@ -37,7 +38,7 @@ NOTHING = Off(0.0, "")
 def noise(seed: int) -> Iterator[None]:
     """Inside, random numbers are those of a seed; outside, nothing has happened."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+        seed_all(seed)
         yield
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,9 +15,11 @@ from ..data import Examples, View
 from ..model import Batch, Block, Code, Model, replay
 from .codes import CHUNK, Codes, log_density, mean_of, total
 from .spaces import is_one_hot
+from .streams import seed_all
 
 HALF_LOG_2PI = 0.9189385332046727
 PAIRS = 2_000_000  # numbers held at once by all-pairs densities
+TILE = 200_000  # of those that have a closed form, so that they stay near the processor
 
 
 class Posteriors:
@@ -29,6 +32,7 @@ class Posteriors:
     @torch.no_grad()
     def __init__(self, model: Model, view: View, device: str = "cpu"):
         self.model, self.view, self.device = model, view, device
+        self._known: list[tuple[Codes, Tensor]] = []  # codes whose aggregate has been asked for
         self.flat = _independent(model, view.rows(slice(64)).batch().to(device))
         if self.flat:
             self.stored = [model.encode(part.to(device)) for part in view.chunks(CHUNK)]
@@ -48,31 +52,44 @@ class Posteriors:
 
     @torch.no_grad()
     def aggregate(self, codes: Codes) -> Tensor:
-        """(S, N) log (1/M) Σ_m q(z|x_m)."""
+        """(S, N) log (1/M) Σ_m q(z|x_m), found once for the same codes."""
+        for known, found in self._known:
+            if known is codes:
+                return found
         flat = [part.flatten(0, 1) for part in codes.drawn]
-        step = max(1, PAIRS // len(self))
-        out = [
-            self.log_density(tuple(part[i : i + step] for part in flat)).logsumexp(1)
-            for i in range(0, len(flat[0]), step)
-        ]
-        return (torch.cat(out) - torch.tensor(float(len(self))).log()).reshape(codes.log_q.shape)
+        if self.closed:
+            nats = _pooled([f.given(z.to(self.device)) for f, z in zip(self._forms, flat, strict=True)], self._tables)
+        else:
+            step = max(1, PAIRS // len(self))
+            parts = (tuple(part[i : i + step] for part in flat) for i in range(0, len(flat[0]), step))
+            nats = torch.cat([self.log_density(part).logsumexp(1) for part in parts])
+        found = (nats.cpu().double() - math.log(len(self))).reshape(codes.log_q.shape)
+        self._known.append((codes, found))
+        return found
 
     @torch.no_grad()
     def singles(self, codes: Codes) -> Tensor:
         """(c + P, N) log (1/M) Σ_m q(z_j|x_m) of every latent alone, at the first draw; where `closed` only."""
         smooth, hot = [], []
-        for parts, draws in zip(zip(*(code.values() for code in self.stored), strict=True), codes.drawn, strict=True):
+        for form, draws in zip(self._forms, codes.drawn, strict=True):
             first = draws[0].to(self.device)
-            if is_one_hot(parts[0]):
-                logits = torch.cat([_logits(part).reshape(len(part.rate), -1, first.shape[-1]) for part in parts])
-                pooled = logits.logsumexp(0) - math.log(len(self))  # (P, K)
-                hot += [(first.reshape(len(first), *pooled.shape) * pooled).sum(-1).T]
+            if isinstance(form, _Symbols):
+                pooled = form.logits.reshape(len(self), -1, first.shape[-1]).logsumexp(0)  # (P, K)
+                hot += [(first.reshape(len(first), *pooled.shape) * pooled).sum(-1).T.double()]
                 continue
-            mean, scale = (torch.cat([getattr(part.q, m).flatten(1) for part in parts]) for m in ("mean", "stddev"))
-            for z, mu, sd in zip(first.flatten(1).T, mean.T, scale.T, strict=True):
-                log_q = -0.5 * ((z[:, None] - mu) / sd).square() - sd.log() - HALF_LOG_2PI
-                smooth += [log_q.logsumexp(1)[None] - math.log(len(self))]
-        return torch.cat(smooth + hot).cpu()
+            for j, z in enumerate(first.flatten(1).T[:, :, None]):
+                alone = form.latent(j)
+                smooth += [_pooled([alone.given(z)], [alone.table])[None]]
+        return torch.cat(smooth + hot).cpu() - math.log(len(self))
+
+    @cached_property
+    def _forms(self) -> list[_Gaussians | _Symbols]:
+        """What the posteriors are, block by block; where `closed` only."""
+        return [_form(parts) for parts in zip(*(code.values() for code in self.stored), strict=True)]
+
+    @cached_property
+    def _tables(self) -> list[Tensor]:
+        return [form.table for form in self._forms]
 
     def _columns(self, drawn: tuple[Tensor, ...]) -> Iterator[Tensor]:
         drawn = tuple(part.to(self.device) for part in drawn)
@@ -109,7 +126,7 @@ def _independent(model: Model, batch: Batch) -> bool:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         codes: list[Code] = []
         for seed in (0, 1):
-            torch.manual_seed(seed)
+            seed_all(seed)
             codes.append(model.encode(batch))
     pairs = list(zip(codes[0].values(), codes[1].values(), strict=True))
     return all(_same_density(a, b) and (_closed(a) or _takes_many(a)) for a, b in pairs)
@@ -155,16 +172,77 @@ def _logits(block: Block) -> Tensor:
     return logits
 
 
+class _Gaussians(NamedTuple):
+    """log q(z|x_m) = Σ_j a_mj z_j² + b_mj z_j + c_mj of M posteriors, float64."""
+
+    a: Tensor  # (M, d)
+    b: Tensor
+    c: Tensor
+
+    @property
+    def table(self) -> Tensor:
+        """(2d + 1, M)."""
+        return torch.cat([self.a, self.b, self.c.sum(1, keepdim=True)], 1).T.contiguous()
+
+    def given(self, z: Tensor) -> Tensor:
+        """(n, …) → (n, 2d + 1), whose product with the table is log q of all pairs."""
+        z = z.flatten(1).double()
+        return torch.cat([z.square(), z, torch.ones_like(z[:, :1])], 1)
+
+    def latent(self, j: int) -> _Gaussians:
+        """Those of one latent."""
+        return _Gaussians(*(part[:, j : j + 1] for part in self))
+
+
+class _Symbols(NamedTuple):
+    """log q(z|x_m) = Σ z logits_m of M posteriors."""
+
+    logits: Tensor  # (M, P·K)
+
+    @property
+    def table(self) -> Tensor:
+        """(P·K, M)."""
+        return self.logits.T
+
+    def given(self, z: Tensor) -> Tensor:
+        """(n, P·K)."""
+        return z.flatten(1)
+
+
+def _form(parts: Sequence[Block]) -> _Gaussians | _Symbols:
+    """Of one block, in the order of the examples."""
+    if is_one_hot(parts[0]):
+        return _Symbols(torch.cat([_logits(part).flatten(1) for part in parts]))
+    mean, scale = (torch.cat([getattr(p.q, m).flatten(1) for p in parts]).double() for m in ("mean", "stddev"))
+    w = scale**-2
+    return _Gaussians(-0.5 * w, mean * w, -0.5 * mean.square() * w - scale.log() - HALF_LOG_2PI)
+
+
+def _pooled(given: Sequence[Tensor], tables: Sequence[Tensor]) -> Tensor:
+    """(n,) log Σ_m exp Σ_b (given_b @ tables_b)_nm, float64, of all blocks b."""
+    n, m = len(given[0]), tables[0].shape[1]
+    columns = min(m, CHUNK)
+    rows = max(1, TILE // columns)
+    out = []
+    for i in range(0, n, rows):
+        some = [g[i : i + rows] for g in given]
+        tiles = []
+        for j in range(0, m, columns):
+            first, *others = (g @ t[:, j : j + columns] for g, t in zip(some, tables, strict=True))
+            nats = first.double()
+            for more in others:
+                nats += more
+            tiles.append(nats.logsumexp(1))
+        out.append(torch.stack(tiles).logsumexp(0))
+    return torch.cat(out)
+
+
 def _pairwise(block: Block, z: Tensor) -> Tensor:
     """(n, m) log q(z_n|x_m) of one block."""
-    if is_one_hot(block):
-        return z.flatten(1) @ _logits(block).flatten(1).T
-    if not _is_normal(block.q):
+    if not _closed(block):
         return _broadcast(block, z)
-    mean, scale = block.q.mean.flatten(1).double(), block.q.stddev.flatten(1).double()
-    z, w = z.flatten(1).double(), scale**-2
-    quadratic = z.square() @ w.T - 2 * z @ (mean * w).T + (mean.square() * w).sum(-1)
-    return (-0.5 * quadratic - (scale.log() + HALF_LOG_2PI).sum(-1)).float()
+    form = _form([block])
+    return (form.given(z) @ form.table).float()
 
 
 def _broadcast(block: Block, z: Tensor) -> Tensor:

@@ -94,13 +94,19 @@ def entangled(model: Model, batch: Batch) -> Off:
     binary = bool(((x == 0) | (x == 1)).all())
     changed = 1 - x if binary else x + 0.25 * x.std().clamp(min=1e-3)
     size, width = x[0].numel(), x.shape[-1]
-    off = []
+    with noise(6):
+        p = model.receive(code)
+
+    def nats(x: Tensor) -> Tensor:
+        with noise(6):
+            return p.log_prob(x).double()
+
+    off, none = [], nats(x)
     for one, two in _pairs(size, width):
         masks = [torch.zeros(size, dtype=torch.bool, device=x.device) for _ in range(3)]
         masks[0][one] = masks[1][two] = True
         masks[2] = masks[0] | masks[1]
-        given = [x, *(torch.where(mask.view(x.shape[1:]), changed, x) for mask in masks)]
-        none, first, second, both = (_decoded(model, code, part).double() for part in given)
+        first, second, both = (nats(torch.where(mask.view(x.shape[1:]), changed, x)) for mask in masks)
         gap = _largest(none + both, first + second)
         off.append(Off(gap, f"pixels {one} and {two} depend on each other"))
     return worst(off)

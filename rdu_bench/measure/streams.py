@@ -14,12 +14,32 @@ def devices(device: str) -> list[torch.device]:
     return [torch.device(device)] if device.startswith("cuda") else []
 
 
+def seed_all(seed: int) -> None:
+    """As `torch.manual_seed`, which takes a millisecond to remember the call for a GPU that is not in use."""
+    if torch.cuda.is_initialized():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
 @contextmanager
 def seeded(seed: int, device: str) -> Iterator[None]:
     """Inside, torch draws from `seed`; afterwards its generators are as they were."""
     with torch.random.fork_rng(devices=devices(device)):
-        torch.manual_seed(seed)
+        seed_all(seed)
         yield
+
+
+def random_state(device: str) -> list[Tensor]:
+    """Where torch's generators are."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state(d) for d in devices(device))]
+
+
+def set_random_state(device: str, state: list[Tensor]) -> None:
+    """Put them there again."""
+    torch.set_rng_state(state[0])
+    for there, part in zip(devices(device), state[1:], strict=True):
+        torch.cuda.set_rng_state(part, there)
 
 
 class Stream:
@@ -33,25 +53,17 @@ class Stream:
         self._device = device
         self._depth = 0
         with seeded(seed, device):
-            self._state = self._now()
+            self._state = random_state(self._device)
 
     def __enter__(self) -> None:
         self._depth += 1
         if self._depth == 1:
             self._fork = torch.random.fork_rng(devices=devices(self._device))
             self._fork.__enter__()
-            self._set(self._state)
+            set_random_state(self._device, self._state)
 
     def __exit__(self, *error: object) -> None:
         self._depth -= 1
         if self._depth == 0:
-            self._state = self._now()
+            self._state = random_state(self._device)
             self._fork.__exit__(None, None, None)
-
-    def _now(self) -> list[Tensor]:
-        return [torch.get_rng_state(), *(torch.cuda.get_rng_state(d) for d in devices(self._device))]
-
-    def _set(self, state: list[Tensor]) -> None:
-        torch.set_rng_state(state[0])
-        for device, there in zip(devices(self._device), state[1:], strict=True):
-            torch.cuda.set_rng_state(there, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.mixture import GaussianMixture
 from ._inputs import Undefined, codes
 
 Method = Literal["k-means", "mixture"]
+METHODS: tuple[Method, ...] = ("k-means", "mixture")
 RESTARTS = 10
 REGULARISER = 1e-4  # of the mean variance, added to every covariance
 
@@ -74,8 +75,14 @@ def fit_clusters(z: Any, k: int, *, method: Method = "k-means", seed: int = 0) -
     k-means of 10 restarts, which stands for k equally likely balls of one size; or a mixture of k Gaussians with full
     covariances, started from k-means.  Raises `Undefined` when z has fewer than k distinct rows.
     """
-    if method not in ("k-means", "mixture"):
-        raise ValueError(f"method is {method!r}; it must be 'k-means' or 'mixture'")
+    return fit_each(z, k, (method,), seed=seed)[method]
+
+
+def fit_each(z: Any, k: int, methods: Sequence[Method] = METHODS, *, seed: int = 0) -> dict[Method, Clusters]:
+    """`fit_clusters` by several methods, which share k-means."""
+    for method in methods:
+        if method not in METHODS:
+            raise ValueError(f"method is {method!r}; it must be 'k-means' or 'mixture'")
     checked = codes(z, "z_train")
     if k < 2:
         raise ValueError(f"k is {k}; ask for at least 2 clusters")
@@ -91,7 +98,19 @@ def fit_clusters(z: Any, k: int, *, method: Method = "k-means", seed: int = 0) -
     means = KMeans(k, n_init=RESTARTS, random_state=state).fit(x)
     d = x.shape[1]
     shift = d * np.log(scale)
-    if method == "mixture":
+
+    def balls() -> Clusters:
+        variance = max(means.inertia_ / x.size, REGULARISER)
+
+        def log_likelihood(z: np.ndarray) -> float:
+            nearness = -0.5 * means.transform(scaled(z)) ** 2 / variance
+            top = nearness.max(1, keepdims=True)
+            each = top[:, 0] + np.log(np.exp(nearness - top).sum(1))
+            return float(each.mean() - np.log(k) - 0.5 * d * np.log(2 * np.pi * variance) - shift)
+
+        return Clusters(lambda z: means.predict(scaled(z)).astype(np.int64), log_likelihood)
+
+    def gaussians() -> Clusters:
         mixture = GaussianMixture(
             k, reg_covar=REGULARISER, means_init=means.cluster_centers_, init_params="k-means++", random_state=state
         )
@@ -101,15 +120,8 @@ def fit_clusters(z: Any, k: int, *, method: Method = "k-means", seed: int = 0) -
         return Clusters(
             lambda z: mixture.predict(scaled(z)).astype(np.int64), lambda z: float(mixture.score(scaled(z)) - shift)
         )
-    variance = max(means.inertia_ / x.size, REGULARISER)
 
-    def log_likelihood(z: np.ndarray) -> float:
-        nearness = -0.5 * means.transform(scaled(z)) ** 2 / variance
-        top = nearness.max(1, keepdims=True)
-        each = top[:, 0] + np.log(np.exp(nearness - top).sum(1))
-        return float(each.mean() - np.log(k) - 0.5 * d * np.log(2 * np.pi * variance) - shift)
-
-    return Clusters(lambda z: means.predict(scaled(z)).astype(np.int64), log_likelihood)
+    return {method: balls() if method == "k-means" else gaussians() for method in methods}
 
 
 def _labels(labels: Any, name: str) -> np.ndarray:
