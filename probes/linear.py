@@ -25,10 +25,10 @@ class Linear(Probe):
 
         min_W  E −log softmax(W z)_y + λ/2 ‖W‖²        λ on validation, from large to small, each from the last
 
-    All codes descend side by side, with all factors of as many classes so that no class is padded; a head that has
-    converged is dropped.  Quasi-Newton steps: the curvature of the best constant head, (diag π − ππᵀ) ⊗ E zzᵀ, which is exact
-    where the path begins and diagonal for whitened z, corrected by the last steps taken (L-BFGS).  What they learned
-    of the data term holds for every λ.
+    All codes and all factors of as many classes descend side by side, so that no class is padded; a head that has
+    converged is dropped.  Quasi-Newton steps: the curvature of the best constant head, (diag π − ππᵀ) ⊗ E zzᵀ, which
+    is exact where the path begins and diagonal for whitened z, corrected by the last steps taken (L-BFGS).  What they
+    learned of the data term holds for every λ.
     """
 
     card = ProbeCard(title="linear", family="softmax(W z + b), N(W z + b, Σ)")

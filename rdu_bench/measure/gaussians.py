@@ -27,13 +27,18 @@ class Mixture:
         u = self._joint(placed.real.flatten(0, 1)) - self.scale.log().sum()
         return u.reshape(placed.volume.shape) + placed.volume
 
-    def dependence(self, z: Tensor) -> Tensor:
-        """(n, c) → (n,) log m(z) − Σ_j log m(z_j): its mean under m is the total correlation of m, nats."""
+    def dependence(self, z: Tensor, orders: Sequence[Tensor] | None = None) -> Tensor:
+        """(n, c) → (n,) log m(z) − Σ_j log m(z_j): its mean under m is the total correlation of m, nats.
+
+        With `orders` (k, c, n), → (k·n,) of z whose columns were put in other orders, k times.
+        """
         u = (z.double() / self.scale)[:, None]  # (n, 1, c)
         mean, variance = (torch.from_numpy(part) for part in (self.fitted.means_, self._variances))
         each = -0.5 * ((u - mean).square() / variance + (2 * math.pi * variance).log())  # (n, K, c)
         single = (each + torch.from_numpy(self.fitted.weights_).log()[:, None]).logsumexp(1)
-        return self._joint(z) - single.sum(1)
+        if orders is None:
+            return self._joint(z) - single.sum(1)
+        return torch.cat([self._joint(z.T.gather(1, at).T) - single.T.gather(1, at).T.sum(1) for at in orders])
 
     @property
     def _variances(self) -> np.ndarray:

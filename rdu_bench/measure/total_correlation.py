@@ -53,11 +53,9 @@ def low(test: Codes, mixture: Mixture, seed: int) -> tuple[Tensor, float]:
     """
     z = test.continuous.flatten(0, 1)
     generator = torch.Generator().manual_seed(seed % 2**62)
-    shuffled = [
-        torch.stack([column[torch.randperm(len(z), generator=generator)] for column in z.T], 1) for _ in range(SHUFFLES)
-    ]
+    orders = [torch.stack([torch.randperm(len(z), generator=generator) for _ in z.T]) for _ in range(SHUFFLES)]
     cap = math.log(len(z) * SHUFFLES) - 1
-    apart = torch.cat([mixture.dependence(part) for part in shuffled]).clamp(max=cap)
+    apart = mixture.dependence(z, orders).clamp(max=cap)
     together = mixture.dependence(z).clamp(max=cap)
     log_mean = float(apart.logsumexp(0) - math.log(len(apart)))
     return together.reshape(test.log_q.shape), log_mean

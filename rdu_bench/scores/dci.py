@@ -87,21 +87,31 @@ def _forests(train: Sample, test: Sample, seed: int) -> tuple[np.ndarray, float]
     n, d = held.shape
     shuffled = np.tile(held.astype(np.float32), (d + 1, 1, 1))  # (d + 1, n, d): the last as it is
     shuffled[np.arange(d), :, np.arange(d)] = held[draw.permutation(n)].T
+    everything = shuffled.reshape(-1, d)
+    near = np.lexsort(everything.T)  # neighbours fall through a tree alike, which takes half the time
+    place = np.empty_like(near)
+    place[near] = np.arange(len(near))
+    everything = everything[near]
     columns, gains = [], []
     for (seen, _), (wanted, size) in zip(train.factors, test.factors, strict=True):
         names = by_appearance(seen)
         y, truth = names[seen], names[wanted]
         forest = ExtraTreesClassifier(TREES, min_samples_leaf=LEAF, max_features=None, random_state=seed)
         forest.fit(fit[rows], y[rows])
-        p = forest.predict_proba(shuffled.reshape(-1, d)).reshape(d + 1, n, -1)
-        known = np.zeros((d + 1, n, size))
-        known[:, :, forest.classes_] = p
-        of_truth = known[:, np.arange(n), truth]  # (d + 1, n)
+        wanted_near = np.tile(truth, d + 1)[near]
+        found, known = np.zeros(len(near)), np.zeros((n, size))
+        for tree in forest.estimators_:
+            p = np.zeros((tree.tree_.node_count, size))
+            p[:, forest.classes_] = tree.tree_.value[:, 0]
+            leaf = tree.tree_.apply(everything)
+            found += p.ravel().take(leaf * size + wanted_near)
+            known += p[leaf[place[-n:]]]
+        of_truth = (found / TREES)[place].reshape(d + 1, n)
         loss = of_truth[-1] - of_truth[:-1]
         error = loss.std(1) / np.sqrt(n)
         columns.append(np.where(loss.mean(1) > CHANCE * error, loss.mean(1), 0.0))
         most = np.bincount(truth).max() / n
-        right = (known[-1].argmax(1) == truth).mean()
+        right = (known.argmax(1) == truth).mean()
         gains.append((right - most) / (1 - most))
     importance = np.empty((d, len(columns)))
     importance[order] = np.stack(columns, 1)
