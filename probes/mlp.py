@@ -166,7 +166,10 @@ class _Adam:
     def step(self, net: _Net, slopes: _Net) -> None:
         self.steps.add_(1)
         torch._fused_adam_(
-            *(list(part) for part in (net, slopes, self.first, self.second)),
+            list(net),
+            list(slopes),
+            list(self.first),
+            list(self.second),
             [],
             [self.steps] * len(net),
             lr=RATE,

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.mixture import GaussianMixture
 from worlds import (
     READOUT,
     SPECTRUM,
@@ -24,6 +25,7 @@ from rdu_bench.api import Batch, Block, Model, Row, gaussian, transmit
 from rdu_bench.data import View
 from rdu_bench.measure import measure
 from rdu_bench.measure.codes import draw
+from rdu_bench.measure.gaussians import Mixture
 from rdu_bench.measure.posteriors import Posteriors
 from rdu_bench.records.laws import check
 
@@ -210,3 +212,12 @@ def test_a_code_is_charged_under_another_example_as_its_density_says(plane):
         for m in range(3):
             q = model.encode(Batch.unlabelled(x[m : m + 1]))["z"].q
             assert pairs[n, m].item() == pytest.approx(q.log_prob(codes.drawn[0][0, n : n + 1]).item(), abs=1e-4)
+
+
+def test_shuffled_latents_depend_as_they_would_alone():
+    z = torch.randn(400, 2, dtype=torch.float64) @ torch.tensor([[1.0, 0.5], [0.0, 1.0]], dtype=torch.float64)
+    fitted = GaussianMixture(3, random_state=0).fit(z.numpy())
+    mixture = Mixture(fitted, torch.ones(2, dtype=torch.float64))
+    orders = torch.stack([torch.stack([torch.randperm(400) for _ in range(2)]) for _ in range(2)])
+    alone = torch.cat([mixture.dependence(torch.stack([z[a, 0], z[b, 1]], 1)) for a, b in orders])
+    torch.testing.assert_close(mixture.dependence(z, list(orders)), alone)

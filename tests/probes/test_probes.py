@@ -1,6 +1,7 @@
 """Heads against scikit-learn, and against what no head may do."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -301,3 +302,17 @@ def test_factors_of_all_sizes_and_kinds_fit_together(name):
     assert [h.predict(z).log_prob(t).shape for h, t in zip(found, (y, y % 2, real.double()), strict=True)] == [
         (2, 1200)
     ] * 3
+
+
+def test_the_optimizer_of_mlp_heads_is_torchs():
+    mlp = sys.modules[registry.load("probes", "mlp").__module__]
+    net = mlp._Net(*(torch.randn(shape) for shape in ((2, 64, 3), (2, 64, 1), (2, 5, 64), (10,))))
+    same = [torch.nn.Parameter(part.clone()) for part in net]
+    ours, theirs = mlp._Adam(net), torch.optim.Adam(same, lr=mlp.RATE, fused=True)
+    for _ in range(3):
+        slopes = mlp._Net(*(torch.randn_like(part) for part in net))
+        for weight, slope in zip(same, slopes, strict=True):
+            weight.grad = slope.clone()
+        ours.step(net, slopes)
+        theirs.step()
+    assert all(torch.equal(a, b) for a, b in zip(net, same, strict=True))

@@ -13,6 +13,7 @@ from sklearn.svm import LinearSVC
 from rdu_bench import scores
 from rdu_bench.scores._inputs import equal_mass
 from rdu_bench.scores.dci import completeness, disentanglement
+from rdu_bench.scores.decoding import _areas
 from rdu_bench.scores.linear_svm import Feature, Machines
 
 HERE = Path(__file__).parents[1] / "reference"
@@ -358,3 +359,12 @@ def test_reals_are_cut_into_twenty():
     y = draw.normal(size=(3000, 2))
     assert scores.mig(y, y) > 0.9
     assert scores.sap(y, y, z_test=y[:1000], factors_test=y[:1000]) > 0.8
+
+
+def test_areas_with_ties_are_scikit_learns():
+    from sklearn.metrics import roc_auc_score
+
+    draw = np.random.default_rng(0)
+    p, truth = draw.integers(6, size=(200, 3)) / 6, draw.integers(3, size=200)
+    own = truth[:, None] == np.arange(3)
+    np.testing.assert_allclose(_areas(p, own), [roc_auc_score(own[:, k], p[:, k]) for k in range(3)], rtol=1e-12)
