@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 
 from . import __version__, _paths, registry
-from .engine import provenance
+from .engine import machine, provenance
 
 ASKED = ("RDU_BENCH_DATA", _paths.PLUGINS, "RDU_BENCH_DEBUG", "OMP_NUM_THREADS", "MPLBACKEND", "PYTHONIOENCODING")
 
@@ -24,7 +24,7 @@ def facts() -> Iterator[tuple[str, str]]:
     yield "python", f"{platform.python_version()} at {sys.executable}"
     yield from _packages()
     yield "platform", platform.platform()
-    yield "cores", f"{provenance.cores()} of {os.cpu_count()}"
+    yield "cores", f"{machine.cores()} of {os.cpu_count()}"
     yield "memory", _memory()
     yield "cuda", _cuda()
     stream = getattr(sys.stdout, "encoding", None)

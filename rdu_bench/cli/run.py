@@ -25,7 +25,7 @@ def run(
     seeds: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Seeds 0 to N − 1.")] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [cores]; 0 is this one."),
+        typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [one a core]; 1 is this one."),
     ] = None,
     out: Out = None,
     budget: Annotated[str | None, typer.Option(help="smoke, laptop or paper.")] = None,
@@ -44,7 +44,6 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
 ) -> None:
     """Train, freeze, measure, record and report; does only what is not there yet."""
-    from ..engine import provenance
     from ..engine import run as engine
     from ..engine.expand import Selection
 
@@ -52,7 +51,7 @@ def run(
     selection = Selection(
         tuple(model or ()), tuple(dataset or ()), tuple(sigma or ()), seeds, budget, strategy, device, shard=shard
     )
-    how = engine.How(provenance.cores() if jobs is None else jobs, out, scheduler, retry_failed, keep_models)
+    how = engine.How(jobs, out, scheduler, retry_failed, keep_models)
     if dry_run:
         _dry_run(suite, selection, how)
         return
@@ -86,7 +85,7 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
         targets = " ".join(f"{'ELBO' if s is None else f'{s:g}'}{' ✓' * done}" for s, done in marks)
         params = " ".join(f"{name}={value}" for name, value in curve.params.items())
         print(f"{curve.data_label:16} {curve.row:20} {params:16} seed {curve.seed}  {targets}")
-    jobs = max(how.jobs, 1)
+    jobs = max(how.workers(sum(not all(one.done) for one in planned)), 1)
     points, kept = (sum(map(count, planned)) for count in (lambda p: len(p.done), lambda p: sum(p.done)))
     time = clock(plan.wall_seconds(planned, jobs))
     print(f"{len(planned)} curves, {points} points, {kept} done ✓; about {time} with {jobs} worker{'s' * (jobs > 1)}")

@@ -23,7 +23,7 @@ from ..records.schema import BAD, FAILED, INVALID
 from ..records.store import Store, read_record
 from . import suite as suites
 from .expand import Selection, expand
-from .provenance import cores
+from .machine import cores, workers
 from .ready import at_hand
 from .scheduler import execute, missing
 from .spec import Curve
@@ -36,7 +36,7 @@ RUNS = Path("results") / "runs"  # where a run goes that is not told where to
 class How:
     """How a run goes, which changes no number.  Raises `SuiteError` for what cannot be."""
 
-    jobs: int = 0  # worker processes; 0 is this one
+    jobs: int | None = None  # worker processes; 0 or 1: none but this one; None: as many as the machine is good for
     out: str | Path | None = None  # None: results/runs/SUITE
     scheduler: str | None = None  # address of a dask scheduler that takes the place of workers of our own
     retry_failed: bool = False
@@ -45,10 +45,19 @@ class How:
 
     def __post_init__(self) -> None:
         most = max(64, 16 * cores())
-        if not 0 <= self.jobs <= most:
+        if self.jobs is not None and not 0 <= self.jobs <= most:
             raise SuiteError(f"-j {self.jobs}: this machine has {cores()} cores; give a number from 0 to {most}")
         if self.scheduler is not None and not re.fullmatch(r"(\w+://)?\S+:[0-9]{1,5}|inproc://\S+", self.scheduler):
             raise SuiteError(f"--scheduler {self.scheduler}: give its address, such as tcp://10.0.0.1:8786")
+
+    def workers(self, curves: int) -> int:
+        """How many workers `curves` are given; says so where memory allows fewer than there are cores."""
+        if self.jobs is not None or self.scheduler is not None:
+            return self.jobs or 0
+        found = workers(curves)
+        if found.why and not self.quiet:
+            say(found.why, sys.stderr)
+        return found.number
 
 
 class Asked(NamedTuple):
@@ -84,7 +93,7 @@ def run(
     budget: str | None = None,
     strategy: str | None = None,
     device: str = "cpu",
-    jobs: int = 0,
+    jobs: int | None = None,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
@@ -96,7 +105,8 @@ def run(
 ) -> Outcome:
     """Train, freeze, measure, record and report a suite, doing only what `out` does not hold yet.
 
-    `jobs` is the number of worker processes; 0 runs in this one.  Interrupting loses at most the points in work.
+    `jobs` is the number of worker processes; 0 and 1 run in this one.  Unless said it is that of usable cores, of
+    curves, or of workers that memory is enough for, whichever is least.  Interrupting loses at most the points in work.
     `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
     A page that cannot be drawn is a warning, for the records are what counts.  Raises `SuiteError`, `LookupError`,
     `PluginError` or `FileNotFoundError` before anything is computed, `WriteError` when `out` cannot be written.
@@ -121,8 +131,9 @@ def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
         store.sweep()
         if how.retry_failed:
             _forget_failures(curves, store)
+        jobs = how.workers(sum(bool(missing(curve, store)) for curve in curves))
         with watch(curves, store, quiet=how.quiet) as progress:
-            execute(curves, store, progress, jobs=how.jobs, scheduler=how.scheduler)
+            execute(curves, store, progress, jobs=jobs, scheduler=how.scheduler)
         return conclude(curves, store, asked.title)._replace(unmade=asked.unmade)
 
 
