@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .. import _lean
 from .._hash import named_seed
 from ..model import Batch, Code, Model
 
@@ -164,6 +165,7 @@ class RowNoise(TorchDispatchMode):
         return (weights / -self.uniform(weights).log()).argmax(-1, keepdim=True)
 
 
+RowNoise.__torch_dispatch__ = _lean.of(RowNoise.__torch_dispatch__)  # type: ignore[method-assign]
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 

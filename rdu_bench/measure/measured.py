@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .._hash import named_seed
+from .._lean import lean
 from ..scores import Undefined
 from .clusters import clusters
 from .distortion import distortion, entropy
@@ -97,6 +98,7 @@ MEASUREMENTS: dict[str, Measurement] = {
 }
 
 
+@lean()
 @torch.no_grad()
 def measure(study: Study) -> Measured:
     """Every measurement of a study; the same numbers for the same seed.

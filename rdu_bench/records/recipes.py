@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from .._hash import canonical, digest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FIELDS = ("params", "budget", "network", "strategy", "heads", "plugins", "protocol", "dataset_params")
 BASE = [
@@ -40,6 +41,8 @@ def identified(table: pd.DataFrame) -> pd.DataFrame:
     recipe has the same point, asked for or newer, from another suite or device.  `differs` and `data_differs` are
     how its recipe and its data differ from the current ones, in words.
     """
+    import pandas as pd
+
     table = table.assign(dataset=_shown(table), finished=table["provenance.finished"].fillna(float("-inf")))
     for name in ("model", "variant"):
         table[name] = table[f"spec.{name}"].map(_json)
@@ -66,6 +69,8 @@ def identified(table: pd.DataFrame) -> pd.DataFrame:
 
 def _shown(table: pd.DataFrame) -> pd.Series:
     """A data set's label, or its name with its parameters, as `sprites[side=16]`; no two share one."""
+    import pandas as pd
+
     kinds = table[BASE[:3]].drop_duplicates()
     names = []
     for label, name, params in kinds.map(_json).itertuples(index=False, name=None):
@@ -92,6 +97,8 @@ def _sweeps(table: pd.DataFrame) -> pd.Series:
 
     There a row without targets is a sweep of whatever its points differ in.
     """
+    import pandas as pd
+
     names = table["spec.sweep"].map(lambda text: tuple(_json(text) or ()))
     unsaid = table["spec.sweep"] == ""
     if unsaid.any():
@@ -124,6 +131,8 @@ def _data(table: pd.DataFrame) -> pd.Series:
 
 def _parts(table: pd.DataFrame, sweeps: pd.Series) -> pd.DataFrame:
     """What a recipe is made of, one column each, as texts."""
+    import pandas as pd
+
     plugins = table["spec.plugins"].map(_json)
     model = "models/" + table["model"]
     files = [p.get(name, "") for p, name in zip(plugins, model, strict=True)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from .._hash import named_seed
+from .._lean import lean
 from ..budget import Budget
 from ..data import Dataset, Examples, GroundTruth, batches
 from ..model import Batch, Model, Terms
@@ -97,6 +98,7 @@ def _batches(data: Dataset, model: Model, training: Training) -> Iterator[Batch]
     return (batch.to(training.device) for batch in drawn)
 
 
+@lean()
 def run(
     runner: Single | Stack,
     data: Dataset,
