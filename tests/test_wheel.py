@@ -62,7 +62,12 @@ def test_a_wheel_is_small_and_holds_the_package_the_plug_ins_and_the_parts_of_th
         for name in here(f"report/{part}", ending="")
         if Path(ROOT / name).is_file()
     }
-    ours = here("rdu_bench") | here("rdu_bench/suites", ending=".toml") | {"rdu_bench/py.typed"}
+    ours = (
+        here("rdu_bench")
+        | here("rdu_bench/suites", ending=".toml")
+        | {"rdu_bench/engine/pace.toml"}
+        | {"rdu_bench/py.typed"}
+    )
     assert names == ours | {f"rdu_bench/{name}" for name in here(*PLUGINS)} | {"rdu_bench/models/README.md"} | parts
 
 

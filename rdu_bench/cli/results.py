@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._text import one_line
+from .._text import lasting, one_line
 from .options import Folders, Out, folders
 
 if TYPE_CHECKING:
@@ -28,17 +28,19 @@ def status(
 
 
 def _status(folder: Path, most: int | None) -> None:
+    from ..engine.pace import spent
     from ..records.schema import Damaged
     from ..records.store import Store
 
     store, counts, told = Store(folder), Counter[str](), []
-    expected, there, asked = store.asked(), 0, 0
+    expected, there, asked, took = store.asked(), 0, 0, dict[str, float]()
     for path, record in store.heads():
         if isinstance(record, Damaged):
             told.append(f"not a whole record, and ignored: {path}: {one_line(record)}")
             continue
         there, asked = there + 1, asked + (record["key"] in (expected or ()))
         counts[record["status"]] += 1
+        took[record["key"]] = spent(record["times"])
         if record["status"] != "ok":
             told.append(_sentence(record))
     if not there and not told and not expected:
@@ -47,12 +49,25 @@ def _status(folder: Path, most: int | None) -> None:
     if expected is not None:
         older = f"; {there - asked} points of what was asked for before" if there > asked else ""
         print(f"  {asked} of {len(expected)} that runs asked for last, {len(expected) - asked} missing{older}")
+    if any(took.values()):
+        print(f"  {_time(took, store.expected())}")
     for name, count in counts.most_common():
         print(f"  {count:5} {name}")
     for sentence in told[:most]:
         print(f"  {sentence}")
     if most is not None and len(told) > most:
         print(f"  and {len(told) - most} more; --all names them")
+
+
+def _time(took: dict[str, float], expected: dict[str, float]) -> str:
+    """What points took and were expected to, and what those that are missing will; seconds of CPU, by key."""
+    from ..engine.pace import left
+
+    known = sum(expected.get(key, 0.0) for key in took)
+    told = f", {lasting(known)} expected" if known else ""
+    rest = left(took, expected)
+    more = f"; about {lasting(rest)} left, less with several workers" if rest else ""
+    return f"{lasting(sum(took.values()))} of CPU{told}{more}"
 
 
 def _sentence(record: dict[str, Any]) -> str:

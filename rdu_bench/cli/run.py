@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .._text import one_line, say
+from .._text import lasting, one_line, say
 from .options import DataDir, Out, Plugins, number, shard, whole
 
 if TYPE_CHECKING:
@@ -72,7 +72,6 @@ def run(
 def _dry_run(suite: str, selection: Selection, how: How) -> None:
     from ..engine import plan
     from ..engine import run as engine
-    from ..progress import clock
     from ..records.store import Store
 
     asked = engine.prepared(suite, selection, how)
@@ -87,6 +86,8 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
         print(f"{curve.data_label:16} {curve.row:20} {params:16} seed {curve.seed}  {targets}")
     jobs = max(how.workers(sum(not all(one.done) for one in planned)), 1)
     points, kept = (sum(map(count, planned)) for count in (lambda p: len(p.done), lambda p: sum(p.done)))
-    time = clock(plan.wall_seconds(planned, jobs))
-    print(f"{len(planned)} curves, {points} points, {kept} done ✓; about {time} with {jobs} worker{'s' * (jobs > 1)}")
+    time = f"about {lasting(plan.wall_seconds(planned, jobs))} with {jobs} worker{'s' * (jobs > 1)}"
+    print(
+        f"{len(planned)} curves, {points} points, {kept} done ✓; {time if points > kept else 'nothing is left to do'}"
+    )
     print(f"records go to {asked.folder / 'records'}")

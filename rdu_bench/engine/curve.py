@@ -18,6 +18,7 @@ from ..nn.networks import Spec
 from ..records.store import Store
 from ..training import Trained, Training
 from ..training.strategies import Attempt, Plan, attempts, tried
+from .clock import timed
 from .kept import keep_beside
 from .point import MEASURED, compose, describe_data, describe_model, words
 from .spec import Curve
@@ -62,7 +63,7 @@ def _run(work: Work, wanted: tuple[float | None, ...]) -> None:
         for sigma in wanted:
             _write(work, Attempt(sigma, None, 0.0, error), {}, {}, started)
         return
-    for attempt in attempts(_plan(work, given, wanted)):
+    for attempt in timed(attempts(_plan(work, given, wanted))):
         if attempt.sigma in wanted:
             _record(work, given, attempt, started)
             started = time.time()
@@ -121,7 +122,7 @@ def _record(work: Work, given: Given, attempt: Attempt, started: float) -> None:
     """Measure one frozen model and write its record; what was found before an exception is kept."""
     tables: dict[str, Any] = {"data": given.about, "nulls": {}}
     vectors: dict[str, Any] = {}
-    began = time.perf_counter()
+    began, began_cpu = time.perf_counter(), time.process_time()
     trained = attempt.trained
     if trained is not None:
         _, error = tried(lambda: _measured(work, given, trained, tables, vectors))
@@ -131,7 +132,7 @@ def _record(work: Work, given: Given, attempt: Attempt, started: float) -> None:
             tables["model"] = {**tables["model"], "weights": kept}
             if trouble:
                 tables["nulls"] = {**tables["nulls"], "model.weights": words(trouble)}
-    tables["measure_s"] = time.perf_counter() - began
+    tables["times"] = {"measure_s": time.perf_counter() - began, "measure_cpu_s": time.process_time() - began_cpu}
     _write(work, attempt, tables, vectors, started)
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _paths
 from .._files import WriteError
+from .._hash import digest
 from ..progress import Progress
-from ..records.store import Store
+from ..records.store import Store, read_record
 from .cluster import RETRIES, EngineError, client
-from .plan import Pace
+from .pace import Pace, units
 from .spec import Curve
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def execute(
     In this process for `jobs` 0 and 1, else in that many workers, else in those of the dask scheduler at an address.
     Raises `WriteError` when nothing more can be written and `EngineError` when the workers are gone.
     """
-    store.ask(curve.spec(sigma) for curve in curves for sigma in curve.sigmas)
+    specs = [curve.spec(sigma) for curve in curves for sigma in curve.sigmas]
+    pace = Pace(filter(None, (read_record(store.path(spec, digest(spec))) for spec in specs)))
+    store.ask(specs, pace.seconds)
     left = [curve for curve in curves if missing(curve, store)]
     if not left:
         return
@@ -126,8 +129,7 @@ def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: in
 
 
 def _longest_first(curves: list[Curve]) -> list[int]:
-    pace = Pace()
-    return sorted(range(len(curves)), key=lambda i: -sum(pace.seconds(curves[i].spec(s)) for s in curves[i].sigmas))
+    return sorted(range(len(curves)), key=lambda i: -sum(units(curves[i].spec(s)) for s in curves[i].sigmas))
 
 
 def _lost(curve: Curve, store: Store, future: Future, progress: Progress) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from .recipes import recipe_of_spec
 from .schema import Damaged
 
 NAME = "asked.json"
+Spec = Mapping[str, Any]
 
 
 def read(folder: Path) -> set[str] | None:
@@ -23,19 +24,32 @@ def read(folder: Path) -> set[str] | None:
     return None if rows is None else {key for row in rows.values() for key in row["keys"]}
 
 
-def write(folder: Path, specs: Iterable[Mapping[str, Any]]) -> None:
-    """Add the points of a run.  A row with another recipe than before begins anew.  Raises `WriteError`."""
+def expected(folder: Path) -> dict[str, float]:
+    """CPU seconds that points were expected to take when they were asked for last, by key; of those known."""
+    rows = (_rows(folder) or {}).values()
+    return {key: row["seconds"] for row in rows if isinstance(row.get("seconds"), int | float) for key in row["keys"]}
+
+
+def write(folder: Path, specs: Iterable[Mapping[str, Any]], seconds: Callable[[Spec], float] | None = None) -> None:
+    """Add the points of a run, and the `seconds` that one of each row is expected to take.
+
+    A row with another recipe than before begins anew.  Raises `WriteError`.
+    """
     rows = _rows(folder) or {}
     now: dict[str, dict[str, Any]] = {}
     for spec in specs:
         name = canonical([spec.get(field) for field in ("dataset_label", "dataset", "dataset_params")])
         name = canonical([name, spec["model"], spec["variant"]])
-        mine = now.setdefault(name, {"recipe": recipe_of_spec(spec), "keys": set(), "time": round(time.time(), 3)})
+        if name not in now:
+            now[name] = {"recipe": recipe_of_spec(spec), "keys": set(), "time": round(time.time(), 3)}
+            now[name] |= {"seconds": round(seconds(spec), 3)} if seconds else {}
+        mine = now[name]
         mine["keys"].add(digest(spec))
     for name, row in now.items():
         before = rows.get(name, {})
         kept = before["keys"] if before.get("recipe") == row["recipe"] else ()
-        rows[name] = {**row, "keys": sorted(row["keys"].union(kept))}
+        first = {"seconds": before["seconds"]} if kept and "seconds" in before else {}  # as expected when it began
+        rows[name] = {**row, **first, "keys": sorted(row["keys"].union(kept))}
     _files.write(folder / NAME, json.dumps({"schema": 1, "rows": rows}, ensure_ascii=False, indent=0) + "\n")
 
 

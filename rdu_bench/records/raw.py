@@ -59,7 +59,7 @@ def _member(archive: Path, name: str, limit: int) -> bytes:
         raise Damaged(f"it cannot be read from {archive.name} ({error})") from None
 
 
-HEAD, TAIL = 4096, 16  # bytes
+HEAD, TAIL = 4096, 1024  # bytes; what took time and where a record comes from stand last
 
 
 def read_ends(path: str | Path) -> tuple[bytes, bytes]:

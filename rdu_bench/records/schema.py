@@ -6,6 +6,7 @@ true for 1.  Fields that nobody here knows may hold anything that JSON can say.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -199,7 +200,17 @@ def parse_head(start: bytes, end: bytes) -> dict[str, Any] | None:
     whole = {name: head[name] for name in HEAD}
     if any(True for _ in _misfits(whole, _HEAD_FORM, ())) or any(name not in whole["spec"] for name in NAMED):
         return None
-    return whole
+    return whole | {"times": parse_times(end)}
+
+
+def parse_times(end: bytes) -> dict[str, Any]:
+    """The `times` of a record, from its last bytes; empty where these do not tell."""
+    rest = end.rpartition(b'"times":')[2].decode("utf-8", "replace").lstrip()
+    try:
+        times, _ = json.JSONDecoder().raw_decode(rest)
+    except (ValueError, RecursionError):
+        return {}
+    return times if type(times) is dict and not any(True for _ in _misfits(times, FORM["times"], ())) else {}
 
 
 def _unreadable(raw: bytes, why: str) -> str:

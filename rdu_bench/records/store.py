@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,8 +136,9 @@ class Store:
         return [record for _, record in self.each() if not isinstance(record, Damaged)]
 
     def heads(self) -> Iterator[tuple[str, dict[str, Any] | Damaged]]:
-        """Key, status, reason and spec of every record, one at a time, or what is wrong with its file.
+        """Key, status, reason, spec and, where they stand at the end, times of every record, one at a time.
 
+        Or what is wrong with its file.
         Reads the first and the last bytes of a file, and the whole of it only where these do not tell: damage in
         the middle is for `audit` to find.
         """
@@ -146,7 +147,7 @@ class Store:
                 head = parse_head(*read_ends(path))
                 if head is None:
                     record = load_record(Path(path))
-                    head = {name: record.get(name) for name in HEAD}
+                    head = {name: record.get(name) for name in (*HEAD, "times")}
             except Damaged as damaged:
                 yield path, damaged
                 continue
@@ -160,18 +161,22 @@ class Store:
         """Keys of all records by the names of their files, which are not read."""
         return {key for path in self._names() if (key := key_of(path)) is not None}
 
-    def ask(self, specs: Iterable[Spec]) -> None:
-        """Note the points that a run is about to make, so that boards know which rows are current.
+    def ask(self, specs: Iterable[Spec], seconds: Callable[[Spec], float] | None = None) -> None:
+        """Note the points that a run is about to make, so that boards know which rows are current, and their seconds.
 
         A row that is asked for with another recipe than before forgets what was asked of it; other rows stay as
         they are.  Raises `WriteError`.
         """
         with self.lock("asked"):
-            asked.write(self.folder, specs)
+            asked.write(self.folder, specs, seconds)
 
     def asked(self) -> set[str] | None:
         """Keys of the points that runs asked for last, row by row; None where nothing says so."""
         return asked.read(self.folder)
+
+    def expected(self) -> dict[str, float]:
+        """CPU seconds that points were expected to take when they were asked for, by key; of those known."""
+        return asked.expected(self.folder)
 
     def _of(self, key: str) -> list[Path]:
         return [Path(path) for path in sorted(self._names()) if key_of(path) == key]

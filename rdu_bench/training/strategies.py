@@ -43,6 +43,7 @@ class Attempt(NamedTuple):
     trained: Trained | None
     seconds: float
     error: BaseException | None = None
+    cpu: float = 0.0  # seconds of CPU
 
 
 def attempts(plan: Plan) -> Iterator[Attempt]:

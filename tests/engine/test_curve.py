@@ -149,6 +149,21 @@ def test_a_point_whose_numbers_break_a_law_is_invalid_and_says_which(planted, tm
     assert laws.judged(record)[0] == "invalid"  # until it is made again
 
 
+def test_a_record_says_what_its_point_took_of_the_clock_and_of_the_cpu(planted, tmp_path):
+    store = Store(tmp_path)
+    run_curve(curve("sound"), store)
+    run_curve(curve("leaves"), store)
+    for times in load_results(tmp_path)[["train_s", "train_cpu_s", "measure_s", "measure_cpu_s"]].itertuples(
+        index=False
+    ):
+        assert min(times) >= 0 and times.train_s > 0 and times.train_cpu_s > 0
+    *_, sound = store.records()
+    assert all(
+        sound["times"][f"{part}_cpu_s"] <= 1.1 * sound["times"][f"{part}_s"] + 0.1 for part in ("train", "measure")
+    )
+    assert sound["times"]["measure_cpu_s"] > 0
+
+
 def test_numbers_that_one_test_point_cannot_give_are_null_with_a_reason(planted, tmp_path):
     run_curve(curve("sound", dataset_params={"test": 1}, sigmas=(None,)), Store(tmp_path))
     [record] = Store(tmp_path).records()

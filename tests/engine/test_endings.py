@@ -98,13 +98,16 @@ def test_failed_points_are_exit_code_1_and_status_names_them_on_one_line(command
     assert command(*RUN, cwd=tmp_path).returncode == 1
     done = command("status", "out", cwd=tmp_path)
     assert done.returncode == 0 and "3 of 3 that runs asked for last, 0 missing" in done.stdout
+    assert "48 s of CPU, " in done.stdout and "left" not in done.stdout
     assert "    3 diverged" in done.stdout and done.stdout.count("as planned \\x1b[31m") == 3
 
 
 def test_status_tells_what_is_expected_beside_what_is_done(command, trained, tmp_path):
     trained["point"] = lambda curve, sigma, store: os.kill(os.getpid(), signal.SIGTERM)
     assert command(*RUN, cwd=tmp_path).returncode == 130
-    assert "1 of 3 that runs asked for last, 2 missing" in command("status", "out", cwd=tmp_path).stdout
+    told = command("status", "out", cwd=tmp_path).stdout
+    assert "1 of 3 that runs asked for last, 2 missing" in told
+    assert "16 s of CPU, " in told and " expected; about 32 s left" in told  # twice as many points as there are
 
 
 def test_status_names_no_more_than_a_screenful(command, trained, tmp_path):

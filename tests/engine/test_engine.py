@@ -1,6 +1,5 @@
 """The engine computes what is missing, once, in any order, and with the same numbers wherever it runs."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import pytest
 from rdu_bench.engine import run as engine
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import Selection, curves
-from rdu_bench.engine.plan import Pace, plan, wall_seconds
+from rdu_bench.engine.plan import plan
 from rdu_bench.engine.scheduler import execute
-from rdu_bench.progress import Progress, clock
+from rdu_bench.progress import Progress
 from rdu_bench.records.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -94,31 +93,6 @@ def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, t
     assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
 
 
-def test_an_estimate_comes_from_records_where_there_are_some(points):
-    found, _, _ = points
-    curve, other = found[0], found[-1]
-    specs = [curve.spec(sigma) for sigma in curve.sigmas]
-    guess = Pace().seconds(specs[0])
-    assert 0 < guess < 600
-    seen = Pace([record(curve, 3.0)])  # 3 s
-    assert math.isclose(seen.seconds(specs[0]), 3.0)
-    elsewhere = Pace([record(other, 3.0)])  # the machine is as fast as it was
-    assert math.isclose(elsewhere.seconds(specs[0]), 3.0)
-    slow = record(other, 3.0) | {"times": {"train_s": 30.0, "measure_s": None}}
-    assert math.isclose(Pace([slow, record(curve, 8.0)]).seconds(specs[0]), 3.0)  # its own row counts
-
-
-def test_a_plan_tells_what_is_done_and_how_long_the_rest_takes(points):
-    found, store, _ = points
-    for sigma in found[0].sigmas[:2]:
-        store.write(record(found[0], sigma))
-    one, *rest = plan(found, store)
-    assert one.done == (True, True, False) and math.isclose(one.seconds, 3.0)
-    assert all(p.done == (False, False, False) and math.isclose(p.seconds, 9.0) for p in rest)
-    assert math.isclose(wall_seconds([one, *rest], 1), 3.0 + 9.0 * len(rest))
-    assert math.isclose(wall_seconds([one, *rest], 64), 9.0)  # a curve is not divided
-
-
 def test_a_plan_reads_no_records_but_those_of_its_own_points(points, monkeypatch):
     found, store, _ = points
     go(found, store)
@@ -127,10 +101,6 @@ def test_a_plan_reads_no_records_but_those_of_its_own_points(points, monkeypatch
     monkeypatch.setattr(Path, "read_text", lambda path, *a, **k: opened.append(path) or whole(path, *a, **k))
     plan(found[:1], store)
     assert len([path for path in opened if path.suffix == ".json"]) <= len(found[0].sigmas)
-
-
-def test_time_is_said_as_a_clock():
-    assert (clock(90), clock(3601), clock(0.2)) == ("1:30", "1:00:01", "0:00")
 
 
 def test_no_gpu_is_said_before_anything_is_computed(tmp_path):
