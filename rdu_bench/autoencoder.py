@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.nn.functional import one_hot as indicator
 
 from .model import Batch, Block, Code, Message, Model, transmit
 from .nn.densities import gaussian, one_hot
@@ -68,5 +67,6 @@ def label_block(s: Tensor, groups: int) -> Block:
 
     Then D + R ≥ H(x) holds although the decoder knows s, and R* charges what s costs under its frequencies.
     """
-    certain = 80.0 * indicator(s.clamp(min=0), groups).float()  # e⁻⁸⁰ is no chance of another
+    shown = s.clamp(min=0)[:, None] == torch.arange(groups, device=s.device)  # torch's `one_hot` waits for the device
+    certain = 80.0 * shown.float()  # e⁻⁸⁰ is no chance of another
     return transmit(one_hot(certain), one_hot(0 * certain))._replace(side=True)

@@ -61,8 +61,9 @@ class Batch(NamedTuple):
         return (self.rows(slice(i, i + size)) for i in range(0, len(self.x), size))
 
     def to(self, device: str | torch.device) -> Batch:
-        """The same on another device."""
-        return Batch(*(part.to(device) for part in self))
+        """The same on another device, which is not waited for where it is a GPU."""
+        ahead = torch.device(device).type == "cuda"  # from there to memory it would be wrong
+        return Batch(*(part.to(device, non_blocking=ahead) for part in self))
 
 
 class Seen(Protocol):

@@ -41,13 +41,13 @@ class GroundTruth(Dataset):
             raise DataError(f"{self.name} cannot vary one factor alone: it has no full grid of two or more factors")
         draw = np.random.default_rng(seed)
         groups = max(1, size // GROUP)
-        unknown = torch.full((groups * GROUP,), -1, device=device)
+        unknown = torch.full((groups * GROUP,), -1)
         for step in range(steps):
             k = int(draw.integers(self.num_factors))
             factors = np.repeat(self.sample_factors(groups, draw), GROUP, axis=0)
             factors[:, k] = draw.integers(self.factors_num_values[k], size=len(factors))
-            x = torch.from_numpy(self.sample_observations_from_factors(factors, draw)).to(device)
-            yield Batch(x, unknown, unknown, torch.tensor(step / steps, device=device), torch.tensor(k, device=device))
+            x = torch.from_numpy(self.sample_observations_from_factors(factors, draw))
+            yield Batch(x, unknown, unknown, torch.tensor(step / steps), torch.tensor(k)).to(device)
 
     @property
     def num_factors(self) -> int:

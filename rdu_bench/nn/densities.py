@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Size, Tensor
-from torch.distributions import Bernoulli, Distribution, Independent, Normal, OneHotCategorical
+from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Normal, OneHotCategorical
 from torch.distributions.constraints import Constraint
 from torch.distributions.kl import register_kl
 
@@ -46,6 +46,17 @@ class OneHot(OneHotCategorical):
     """
 
     has_rsample = True
+
+    def __init__(self, probs: Tensor | None = None, logits: Tensor | None = None, validate_args: bool | None = None):
+        # torch's own looks at the numbers of its Categorical whatever it is told, which waits for the device
+        self._categorical = Categorical(probs, logits, validate_args=validate_args)
+        shape = self._categorical.param_shape
+        Distribution.__init__(self, shape[:-1], shape[-1:], validate_args=validate_args)
+
+    def expand(self, batch_shape: Size | list[int] | tuple[int, ...], _instance: OneHot | None = None) -> OneHot:
+        """With other leading axes."""
+        expanded: OneHot = super().expand(batch_shape, self._get_checked_instance(OneHot, _instance))
+        return expanded
 
     def rsample(self, sample_shape: Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """A one-hot vector per position."""
