@@ -21,7 +21,11 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    steps: int = Field(gt=0, le=MOST, description="training steps from scratch")
+    steps: int = Field(gt=0, le=MOST, description="training steps from scratch: all of them, or the most")
+    patience: float = Field(
+        default=0, ge=0, lt=1, description="share of the steps without gain on validation that ends training; 0: none does"
+    )
+    warm: int = Field(default=800, ge=0, le=MOST, description="steps before which validation does not end training")
     batch: int = Field(default=128, gt=1, le=MOST, description="training examples a step")
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False, description="learning rate of Adam")
     continuation: float = Field(default=0.35, gt=0, le=1, description="fraction of steps for a warm-started point")
@@ -39,12 +43,12 @@ class Budget(BaseModel):
 
     def spec(self) -> dict[str, Any]:
         """The budget as JSON can say it, part of the key of every record."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude=set() if self.patience else {"patience", "warm"})
 
 
 @cache
 def named() -> Mapping[str, Budget]:
-    """The budgets that come with the package: `smoke`, `laptop`, `paper` and `analytic`."""
+    """The budgets that come with the package: `smoke`, `laptop`, `trained`, `paper` and `analytic`."""
     known = tomllib.loads((SUITES / "budgets.toml").read_text("utf-8"))
     return {name: Budget.model_validate(fields) for name, fields in known.items()}
 

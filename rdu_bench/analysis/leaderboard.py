@@ -73,6 +73,8 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         cells["mismatch"] = float((there["R_own"] - there["R_star"]).mean())
         cells |= {head: float(there[head].mean()) for head in of_task(panel.columns)}
         cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
+        if cut := int(row["capped"].fillna(False).sum()):
+            notes[key].append(f"{cut} of {len(row)} points were still improving when their steps ran out")
         cells |= {"missing": grid[key] - len(row), "reference": key == base, "note": "; ".join(notes[key])}
         out.append(cells)
     return pd.DataFrame(out)

@@ -149,6 +149,7 @@ FORM: Mapping[str, Any] = {
     },
     "control": {
         **dict.fromkeys(("sigma", "w", "price", "beta_end", "R_train", "rate_err", "steps"), NUMBER),
+        **{"kept_at": NUMBER, "last_gain": NUMBER, "capped": FLAG},
         **{"status": TEXT_OR_NULL, "reason": TEXT_OR_NULL, "strategy": TEXT_OR_NULL, "literal_ok": FLAG},
     },
     "values": {

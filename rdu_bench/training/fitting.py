@@ -98,6 +98,7 @@ def fit(
         aim = None if model.rate_is_set else sigma
         main, rounds = (training, []) if model.rate_is_set else training.settling()
         [(control, learning)] = run(Single(model), data, [aim], main, start=start, progress=progress)
+        rounds = training.settled(control) if rounds and control.kept_at else rounds
         control = replace(control, sigma=sigma, w=1.0 if sigma is None else training.w, strategy=strategy)
     else:
         control, rounds = Control(sigma, training.w, strategy=strategy), []
@@ -130,7 +131,8 @@ def fit_stack(
     for i, (model, (control, learning)) in enumerate(zip(models, found, strict=True)):
         stack.write(i, model.to(training.device))
         control = _judge(model, data, replace(control, strategy="batched"), training)
-        done.append(_settle(Trained(model, control, learning), data, rounds))
+        own = training.settled(control) if control.kept_at else rounds
+        done.append(_settle(Trained(model, control, learning), data, own))
     seconds = (time.perf_counter() - began) / len(models)
     return [replace(trained, seconds=seconds) for trained in done]
 
@@ -148,7 +150,9 @@ def _settle(trained: Trained, data: Dataset, rounds: Sequence[Training]) -> Trai
         if control.status == "diverged":
             break
         [(more, further)] = run(Single(model), data, [control.sigma], training, start=control.corrected())
-        more = replace(more, strategy=control.strategy, steps=control.steps + training.steps)
+        steps = control.steps + training.steps
+        watched = {name: getattr(control, name) for name in ("kept_at", "last_gain", "capped", "strategy")}
+        more = replace(more, steps=steps, **watched)
         control, learning = _judge(model, data, more, training), learning.then(further)
         if control.status == "ok":
             kept, weights = Trained(model, control, learning), _weights(model)

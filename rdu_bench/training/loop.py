@@ -14,6 +14,7 @@ from ..budget import Budget
 from ..data import Dataset, Examples, GroundTruth, batches
 from ..model import Batch, Model, Terms
 from .control import Control, RateTarget
+from .converge import Watch, validation
 from .learning import Learning, Recorder
 from .stack import Single, Stack
 
@@ -28,11 +29,17 @@ Progress = Callable[[int, int], None]  # step, steps
 
 @dataclass(frozen=True)
 class Training:
-    """Settings of a training.  The same ones, with the same number of threads, give the same weights bit for bit."""
+    """Settings of a training.  The same ones, with the same number of threads, give the same weights bit for bit.
+
+    Without `patience` all `steps` are trained, and the learning rate falls to 0.  With it they are the most, and
+    validation ends training, once its best average of the weights is older than this share of the steps so far.
+    """
 
     steps: int
     batch: int = 128
-    lr: float = 2e-3  # at the start; it falls to 0 along a cosine
+    lr: float = 2e-3  # at the start; it falls to 0 along a cosine, or stays where validation ends training
+    patience: float | None = None
+    warm: int = 0  # steps of warming up, before which validation does not look
     seed: int = 0
     stage: int = 0  # which stretch of a training it is: each has batches and noise of its own, and the same labels
     w: float = 100.0  # of w|σ − R|: the largest slope of the frontier that is paid
@@ -42,11 +49,20 @@ class Training:
     @classmethod
     def of(cls, budget: Budget, *, seed: int, device: str = "cpu") -> Training:
         """What a budget spends on training."""
-        return cls(budget.steps, budget.batch, budget.lr, seed=seed, device=device, continuation=budget.continuation)
+        return cls(
+            budget.steps,
+            budget.batch,
+            budget.lr,
+            patience=budget.patience or None,
+            warm=budget.warm if budget.patience else 0,
+            seed=seed,
+            device=device,
+            continuation=budget.continuation,
+        )
 
     def continued(self) -> Training:
         """For a model that starts from a trained one."""
-        return replace(self, steps=max(1, round(self.steps * self.continuation)))
+        return replace(self, steps=max(1, round(self.steps * self.continuation)), warm=0)
 
     def settling(self) -> tuple[Training, list[Training]]:
         """Divided: most of the steps, and short rounds at a lower learning rate in which a rate is met.
@@ -55,10 +71,14 @@ class Training:
         """
         steps = round(ROUND * self.steps)
         rounds = [
-            replace(self, steps=steps, lr=SLOWER * self.lr, stage=self.stage + 1 + i)
+            replace(self, steps=steps, lr=SLOWER * self.lr, stage=self.stage + 1 + i, patience=None)
             for i in range(ROUNDS * (steps > 0))
         ]
         return replace(self, steps=self.steps - steps * len(rounds)), rounds
+
+    def settled(self, control: Control) -> list[Training]:
+        """The rounds after a training that validation ended: the same share of the steps that it kept."""
+        return replace(self, steps=round((control.kept_at or 0) / (1 - ROUNDS * ROUND))).settling()[1]
 
     @property
     def cuda(self) -> list[torch.device]:
@@ -83,6 +103,10 @@ def labelled(data: Dataset, model: Model, seed: int) -> Examples:
 def stream(data: Dataset, model: Model, training: Training) -> Iterator[Batch]:
     """The batches that a training of `model` sees, on its device; in a round of settling all warming up is over."""
     given = _batches(data, model, training)
+    if training.patience:
+        paced = torch.arange(training.steps, device=training.device) / max(1, min(training.warm, training.steps))
+        progress = paced.clamp(max=1) if training.warm else torch.ones_like(paced)
+        return (batch._replace(progress=now) for batch, now in zip(given, progress, strict=False))
     if not training.stage:
         return given
     return (batch._replace(progress=torch.ones_like(batch.progress)) for batch in given)
@@ -109,14 +133,21 @@ def run(
     progress: Progress | None = None,
 ) -> list[tuple[Control, Learning]]:
     """Train `runner` in place towards one σ a cell, without judging what came out."""
-    steps, device = training.steps, training.device
+    steps, device, patience = training.steps, training.device, training.patience
     at = torch.tensor([math.nan if s is None else float(s) for s in sigmas], device=device)
     log_beta = torch.full_like(at, math.log(start.price)) if start and start.price else None
-    ki = SETTLING if training.stage else QUICK if steps <= 1000 else STEADY
+    ki = SETTLING if training.stage else QUICK if steps <= 1000 and not patience else STEADY
     target = RateTarget(at, w=training.w, ki=ki, log_beta=log_beta)
     optimizer, follow = runner.optimizers(training.lr)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / steps)))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda t: 1.0 if patience else 0.5 * (1 + math.cos(math.pi * t / training.steps))
+    )
+    watch = None
+    if patience:
+        seen = validation(data, runner.model, seed=training.seed, device=device)
+        watch = Watch(runner, seen, at, patience=patience, warm=min(training.warm, steps))
     lost: dict[int, str] = {}
+    step = 0
     recorder = Recorder()
 
     with torch.random.fork_rng(devices=training.cuda):
@@ -136,6 +167,10 @@ def run(
             schedule.step()
             if follow:
                 follow.step()
+            if watch:
+                watch.add()
+                if (watch.steps == watch.due or watch.steps == steps) and watch.look(target.log_beta.exp()):
+                    steps = watch.steps
             if step % LOOK == 0 or step == steps - 1:
                 recorder.look(step)
                 for i in (~loss.isfinite()).nonzero().flatten().tolist():
@@ -144,20 +179,25 @@ def run(
                     break
                 if progress:
                     progress(step, steps)
+                if step == steps - 1:
+                    break
+        if watch:
+            watch.keep()
         runner.model.eval()
 
-    ends = target.log_beta.exp().tolist()
     controls = [
         Control(
             sigma=sigma,
             w=1.0 if sigma is None else training.w,
-            price=ends[i],
-            steps=steps,
+            price=price,
+            steps=step + 1,
             status="diverged" if i in lost else "ok",
             reason=lost.get(i),
         )
-        for i, sigma in enumerate(sigmas)
+        for i, (sigma, price) in enumerate(zip(sigmas, target.log_beta.exp().tolist(), strict=True))
     ]
+    if watch:
+        controls = [watch.judged(i, control) for i, control in enumerate(controls)]
     return list(zip(controls, recorder.curves(len(sigmas)), strict=True))
 
 

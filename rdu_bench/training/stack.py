@@ -24,6 +24,15 @@ class Single:
         """Terms with a leading cell axis of one."""
         return Terms(*(term[None] for term in self.model(batch)))
 
+    def weights(self) -> list[Tensor]:
+        """All that is learned."""
+        return list(self.model.parameters())
+
+    def copy(self, source: Tensor, into: Tensor, cells: Tensor) -> None:
+        """Copy a weight where `cells` (1,) is true."""
+        if bool(cells):
+            into.copy_(source)
+
     def optimizers(self, lr: float) -> Optimizers:
         """Of the model's own weights and its critics', and of its averages."""
         return optimizers(self.model, dict(self.model.named_parameters()), lr)
@@ -60,6 +69,14 @@ class Stack:
     def optimizers(self, lr: float) -> Optimizers:
         """Of the models' own weights and their critics', and of their averages."""
         return optimizers(self.model, self.params, lr)
+
+    def weights(self) -> list[Tensor]:
+        """All that is learned, with a leading cell axis."""
+        return list(self.params.values())
+
+    def copy(self, source: Tensor, into: Tensor, cells: Tensor) -> None:
+        """Copy a weight of the cells (cells,) that are true."""
+        into[cells] = source[cells]
 
     def write(self, i: int, into: Model) -> None:
         """Copy the i-th cell's weights into a model of the same shape."""

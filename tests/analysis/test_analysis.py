@@ -244,3 +244,13 @@ def test_the_board_in_markdown_has_every_model_once():
     text = analysis.to_markdown(analysis.leaderboard(fake_records.suite(datasets=("sprites",))))
     assert text.count("(reference)") == 1 and "β-TCVAE" in text
     assert pd.Series(text.splitlines()).str.startswith("|").sum() > 8
+
+
+def test_points_that_were_cut_off_while_they_improved_are_counted_on_the_board():
+    records = [fake_records.record("vae", sigma=float(s)) for s in (1, 2, 4)]
+    records += [fake_records.record("wae", sigma=float(s)) for s in (1, 2, 4)]
+    for record, capped in zip(records, (True, False, True, None, False, False), strict=True):
+        record["control"] |= {"capped": capped, "kept_at": 900}
+    notes = analysis.leaderboard(records).set_index("model")["note"]
+    assert "2 of 3 points were still improving when their steps ran out" in notes["vae"]
+    assert "improving" not in notes["wae"]
