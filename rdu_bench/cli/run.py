@@ -28,7 +28,7 @@ def run(
         typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [one a core]; 1 is this one."),
     ] = None,
     out: Out = None,
-    budget: Annotated[str | None, typer.Option(help="smoke, laptop or paper.")] = None,
+    budget: Annotated[str | None, typer.Option(help="smoke, laptop, trained or paper.")] = None,
     strategy: Annotated[str | None, typer.Option(help="independent, continuation or batched.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     data_dir: DataDir = None,

@@ -119,7 +119,7 @@ def covariance(residual: Tensor) -> Tensor:
 
 SUITE = """\
 title = "{title}"
-budget = "smoke"  # or laptop, paper
+budget = "smoke"  # or laptop, trained, paper
 seeds = 1
 models = [
   "vae",
