@@ -23,7 +23,10 @@ class Budget(BaseModel):
 
     steps: int = Field(gt=0, le=MOST, description="training steps from scratch: all of them, or the most")
     patience: float = Field(
-        default=0, ge=0, lt=1, description="share of the steps without gain on validation that ends training; 0: none does"
+        default=0,
+        ge=0,
+        lt=1,
+        description="share of the steps without gain on validation that ends training; 0: none does",
     )
     warm: int = Field(default=800, ge=0, le=MOST, description="steps before which validation does not end training")
     batch: int = Field(default=128, gt=1, le=MOST, description="training examples a step")

@@ -22,6 +22,7 @@ TIMES = (("train_cpu_s", "train_s"), ("measure_cpu_s", "measure_s"))  # of CPU w
 USUAL = "digits"  # where every model was measured
 SIZES = {"digits": 64, "coloured": 192, "sprites": 256, "mnist": 784}  # numbers in one example
 STEADY = 153_000  # products of an MLP and an example that take as long as all else of a step
+EXPECTED = 3000  # steps that validation lets a training have, of those seen on digits: 1,600 to 4,100
 CONV = 8  # times an MLP
 
 
@@ -64,6 +65,7 @@ def units(spec: Mapping[str, Any]) -> float:
     train, measure = _measured(spec["dataset_label"], spec["model"], spec["variant"])
     budget = spec["budget"]
     steps = budget["steps"] * (budget["continuation"] if spec["chain"] else 1.0)
+    steps = min(steps, EXPECTED) if budget.get("patience") else steps
     train *= _step(spec) / _step({"dataset": spec["dataset"], "network": _network(spec["dataset_label"])})
     return train * steps / 1000 * budget["batch"] / 128 + measure * _budget(budget)
 

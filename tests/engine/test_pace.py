@@ -61,6 +61,16 @@ def test_an_estimate_comes_from_records_where_there_are_some(found):
     assert math.isclose(Pace([record(curve, 3.0, train_s=0.0, measure_s=0.0)]).seconds(spec), SPEED * units(spec))
 
 
+def test_steps_that_validation_ends_are_not_all_expected(found):
+    spec = found[0].spec(3.0)
+
+    def of(**budget):
+        return units({**spec, "budget": {**spec["budget"], **budget}})
+
+    assert of(steps=100_000, patience=0.4) == of(steps=3000) < of(steps=100_000)
+    assert of(steps=500, patience=0.4) == of(steps=500)
+
+
 def test_seconds_of_the_cpu_count_where_a_record_has_them(found):
     busy = {"train_s": 20.0, "train_cpu_s": 2.0, "measure_s": 9.0, "measure_cpu_s": 1.0}
     assert spent(busy) == 3.0 and spent({"train_s": 2.0, "measure_s": 1.0}) == 3.0
