@@ -25,7 +25,7 @@ def run(
     seeds: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Seeds 0 to N − 1.")] = None,
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [one a core]; 1 is this one."),
+        typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [one a core]; 0 is this one."),
     ] = None,
     out: Out = None,
     budget: Annotated[str | None, typer.Option(help="smoke, laptop, trained or paper.")] = None,

@@ -72,7 +72,7 @@ def _workers(jobs: int) -> Iterator[Any]:
                 silence_logs=50,
             )
         except (OSError, RuntimeError) as error:
-            raise EngineError(f"no worker process starts here ({error}); -j 1 runs in one process") from error
+            raise EngineError(f"no worker process starts here ({error}); -j 0 runs in one process") from error
     try:
         yield cluster
     finally:
@@ -87,7 +87,7 @@ def _connected(cluster: Any, scheduler: str | None) -> Iterator[Client]:
         connected = Client(cluster or scheduler, set_as_default=False, timeout="30 s")
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         if cluster:
-            raise EngineError(f"the worker processes do not answer ({error}); -j 1 runs in one process") from error
+            raise EngineError(f"the worker processes do not answer ({error}); -j 0 runs in one process") from error
         raise SuiteError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
     try:
         yield connected

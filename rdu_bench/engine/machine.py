@@ -22,7 +22,7 @@ class Workers(NamedTuple):
 
 
 def workers(curves: int) -> Workers:
-    """One a core, but no more than curves to share, nor than memory allows; 1 is this process."""
+    """One a core, but no more than curves to share, nor than memory allows."""
     most = max(1, min(cores(), curves))
     free = memory_mb()
     number = most if free is None else max(1, min(most, int(free // WORKER_MB)))

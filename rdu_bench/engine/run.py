@@ -36,7 +36,7 @@ RUNS = Path("results") / "runs"  # where a run goes that is not told where to
 class How:
     """How a run goes, which changes no number.  Raises `SuiteError` for what cannot be."""
 
-    jobs: int | None = None  # worker processes; 0 or 1: none but this one; None: as many as the machine is good for
+    jobs: int | None = 0  # worker processes; 0: none but this one; None: as many as the machine is good for
     out: str | Path | None = None  # None: results/runs/SUITE
     scheduler: str | None = None  # address of a dask scheduler that takes the place of workers of our own
     retry_failed: bool = False
@@ -93,7 +93,7 @@ def run(
     budget: str | None = None,
     strategy: str | None = None,
     device: str = "cpu",
-    jobs: int | None = None,
+    jobs: int | None = 0,
     out: str | Path | None = None,
     data_dir: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
@@ -105,8 +105,8 @@ def run(
 ) -> Outcome:
     """Train, freeze, measure, record and report a suite, doing only what `out` does not hold yet.
 
-    `jobs` is the number of worker processes; 0 and 1 run in this one.  Unless said it is that of usable cores, of
-    curves, or of workers that memory is enough for, whichever is least.  Interrupting loses at most the points in work.
+    `jobs` is the number of worker processes; 0 runs in this one; None is as many as there are usable cores, curves, or
+    workers that memory is enough for, whichever is least.  Interrupting loses at most the points in work.
     `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
     A page that cannot be drawn is a warning, for the records are what counts.  Raises `SuiteError`, `LookupError`,
     `PluginError` or `FileNotFoundError` before anything is computed, `WriteError` when `out` cannot be written.

@@ -34,7 +34,7 @@ def execute(
 ) -> None:
     """Write a record for every point of `curves` that has none.
 
-    In this process for `jobs` 0 and 1, else in that many workers, else in those of the dask scheduler at an address.
+    In this process for `jobs` 0, else in that many workers, else in those of the dask scheduler at an address.
     Raises `WriteError` when nothing more can be written and `EngineError` when the workers are gone.
     """
     specs = [curve.spec(sigma) for curve in curves for sigma in curve.sigmas]
@@ -43,7 +43,7 @@ def execute(
     left = [curve for curve in curves if missing(curve, store)]
     if not left:
         return
-    if scheduler is None and jobs <= 1:
+    if scheduler is None and jobs == 0:
         _here(left, store, progress)
     else:
         _distributed(left, store, progress, min(jobs, len(left)), scheduler)

@@ -87,7 +87,7 @@ def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, t
     for curve in curves:
         for sigma in curve.sigmas:
             store.write(record(curve, sigma, "diverged" if sigma == 3.0 else "rate_missed"))
-    how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "jobs": 1, "quiet": True}
+    how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "quiet": True}
     assert engine.run("smoke", **how).failed == 4 and not done
     assert engine.run("smoke", retry_failed=True, **how).failed == 0
     assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
@@ -192,11 +192,7 @@ def test_any_dask_scheduler_will_do(tmp_path, monkeypatch):
             "models = ['mine', 'vae']\nelbo = false\nbudget = 'smoke'\nheads = ['linear']\n"
             "[[datasets]]\nname = 'digits'\nhidden = [16]\nsigmas = [3]\n"
         )
-        how = {
-            "plugins": [tmp_path],
-            "jobs": 1,
-            "quiet": True,
-        }  # the workers were started before they could know of the folder
+        how = {"plugins": [tmp_path], "quiet": True}  # the workers were started before they could know of the folder
         suite_file = tmp_path / "mine.toml"
         there = engine.run(suite_file, scheduler=cluster.scheduler_address, out=tmp_path / "there", **how)
     here = engine.run(suite_file, out=tmp_path / "here", **how)
