@@ -116,15 +116,15 @@ def at_rate(terms: Terms, beta: Tensor, sigma: Tensor) -> Tensor:
     return terms.distortion + torch.where(free, 1.0, beta) * (off * (1 + bend) + terms.priced)
 
 
-def validation(data: Dataset, model: Model, *, seed: int, device: str) -> list[Batch]:
-    """The validation examples as training sees its own, each several times where there are few.
+def validation(data: Dataset, model: Model, *, seed: int, device: str, part: str = "val") -> list[Batch]:
+    """Examples of a split as training sees its own, each several times where there are few.
 
     As large a share of their labels is known as of those in training.  Groups in which one factor varies are drawn.
     """
     if model.row.batches == "one-factor" and isinstance(data, GroundTruth):
         drawn = data.one_factor(ROWS, MOST // ROWS, seed=named_seed("validation", seed), device=device)
         return [batch._replace(progress=torch.ones_like(batch.progress)) for batch in drawn]
-    split = data.splits["val"]
+    split = data.splits[part]
     n = min(len(split), MOST)
     unknown = torch.full((n,), -1)
     y = split.factors[data.label.name][:n].clone() if data.label else unknown
