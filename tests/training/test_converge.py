@@ -8,6 +8,7 @@ import pytest
 import torch
 from stripes import LONG, Stripes, new
 
+from rdu_bench import registry
 from rdu_bench.api import Autoencoder, Batch, Critic, Row
 from rdu_bench.model import Terms
 from rdu_bench.training import fit, fit_stack, train_at
@@ -214,3 +215,20 @@ def test_a_loss_that_is_no_number_ends_training(data):
 
     control = train_at(Lost(data.spec(hidden=(8,), latent=2)), data, 2.0, OPEN).control
     assert control.status == "diverged" and control.kept_at is None
+
+
+@pytest.mark.parametrize("name", ["vib", "m2", "vq_vae", "factor_vae", "ae", "joint_vae"])
+def test_validation_judges_models_of_every_kind(data, name):
+    """With labels, without a decoder, of several sizes, with a critic, with a channel afterwards, with a warm-up."""
+    training = replace(OPEN, steps=160, warm=100, lr=2e-3)
+    control = train_at(new(data, name), data, 2.0, training).control
+    assert control.status != "diverged" and control.kept_at and control.kept_at <= control.steps
+    assert math.isfinite(control.R_train)
+
+
+def test_groups_in_which_one_factor_varies_are_validation_where_they_are_training():
+    sprites = registry.dataset("sprites")
+    model = registry.model("dc_ign", sprites.spec(hidden=(16,), latent=12))
+    seen = validation(sprites, model, seed=0, device="cpu")
+    assert len({int(batch.varied) for batch in seen} - {-1}) and all(float(batch.progress) == 1 for batch in seen)
+    assert train_at(model, sprites, 2.0, replace(OPEN, steps=110, warm=60)).control.kept_at
