@@ -63,8 +63,10 @@ def _time(took: dict[str, float], expected: dict[str, float]) -> str:
     """What points took and were expected to, and what those that are missing will; seconds of CPU, by key."""
     from ..engine.pace import left
 
-    known = sum(expected.get(key, 0.0) for key in took)
-    told = f", {lasting(known)} expected" if known else ""
+    both = took.keys() & expected.keys()
+    told = f", {lasting(sum(expected[key] for key in both))} expected" if both else ""
+    if len(both) < len(took) and both:
+        told = f"; {len(both)} of these points took {lasting(sum(took[key] for key in both))}{told}"
     rest = left(took, expected)
     more = f"; about {lasting(rest)} left, less with several workers" if rest else ""
     return f"{lasting(sum(took.values()))} of CPU{told}{more}"

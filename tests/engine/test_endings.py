@@ -7,6 +7,7 @@ import signal
 import fake_records
 import pytest
 
+from rdu_bench.cli import results
 from rdu_bench.records.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -108,6 +109,16 @@ def test_status_tells_what_is_expected_beside_what_is_done(command, trained, tmp
     told = command("status", "out", cwd=tmp_path).stdout
     assert "1 of 3 that runs asked for last, 2 missing" in told
     assert "16 s of CPU, " in told and " expected; about 32 s left" in told  # twice as many points as there are
+
+
+def test_status_compares_what_points_took_with_what_the_same_points_were_expected_to():
+    told = results._time({"a": 60.0, "b": 30.0, "c": 600.0}, {"a": 30.0, "b": 15.0, "d": 90.0})
+    assert (
+        told
+        == "12 min of CPU; 2 of these points took 2 min, 45 s expected; about 3 min left, less with several workers"
+    )
+    assert results._time({"a": 60.0}, {"a": 30.0}) == "60 s of CPU, 30 s expected"
+    assert results._time({"a": 60.0}, {}) == "60 s of CPU"
 
 
 def test_status_names_no_more_than_a_screenful(command, trained, tmp_path):
