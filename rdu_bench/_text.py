@@ -23,6 +23,11 @@ def say(text: str, file: TextIO | None = None) -> None:
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
 
 
+def library(paper: str) -> str:
+    """Where a paper of this id is: arXiv, or OpenReview."""
+    return "arXiv" if paper[:4].isdigit() else "OpenReview"
+
+
 def lasting(seconds: float) -> str:
     """A time that nobody will hold to the second: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
     if seconds < 90:

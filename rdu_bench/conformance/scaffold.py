@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from .. import _files, _paths, registry
+from .._text import library
 from ..budget import SUITES
 from .templates import TEXTS
 
@@ -15,6 +16,7 @@ class ScaffoldError(ValueError):
     """A name cannot be had; the message says why and what to do."""
 
 
+PAGES = {"arXiv": "https://arxiv.org/abs/", "OpenReview": "https://openreview.net/forum?id="}
 SURVEY = """\
 # Models
 
@@ -71,7 +73,7 @@ def survey() -> str:
             continue
         card = registry.card("models", stem)
         paper = card["paper"]
-        home = f"https://arxiv.org/abs/{paper}" if paper[:4].isdigit() else f"https://openreview.net/forum?id={paper}"
+        home = f"{PAGES[library(paper)]}{paper}"
         cells = [f"[{card.get('title') or stem}]({stem}.py)", card.get("objective", ""), card.get("base", "VAE")]
         cells += [card.get(field, "") for field in ("R1", "R2", "encoder", "decoder")]
         cells += [

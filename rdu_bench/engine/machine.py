@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-WORKER_MB = (
-    1300  # MiB that a worker may hold: over suite `all` on digits, one held 1,258 at most (`peak_mb` of records)
-)
+WORKER_MB = 1300  # MiB that a worker may hold; on the digits of suite `all` 1,258 at most (`peak_mb` of records)
 PROC, GROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from .._hash import canonical
+from .._text import library
 from .laws import judged
 from .schema import Damaged, misfits
 from .store import Store
@@ -213,7 +214,7 @@ def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
 
 def _cited(paper: str | None) -> str | None:
     """An id with where it is from; alone, 1706.00400 is read as a number, without its last digits."""
-    return paper and f"{'arXiv' if paper[:4].isdigit() else 'OpenReview'}:{paper}"
+    return paper and f"{library(paper)}:{paper}"
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -144,13 +144,9 @@ class Store:
         """
         for path in sorted(self._names()):
             try:
-                head = parse_head(*read_ends(path))
-                if head is None:
-                    record = load_record(Path(path))
-                    head = {name: record.get(name) for name in (*HEAD, "times")}
+                head: dict[str, Any] | Damaged = load_head(path)
             except Damaged as damaged:
-                yield path, damaged
-                continue
+                head = damaged
             yield path, head
 
     def broken(self) -> list[Path]:
@@ -221,6 +217,15 @@ def key_of(path: str | Path) -> str | None:
 def load_record(path: Path) -> dict[str, Any]:
     """The record in a file.  Raises `Damaged`, in one sentence that says why it is not a whole one."""
     return parse(read_file(path))
+
+
+def load_head(path: str | Path) -> dict[str, Any]:
+    """Key, status, reason, spec and times of the record in a file, as `Store.heads` reads them.  Raises `Damaged`."""
+    head = parse_head(*read_ends(path))
+    if head is not None:
+        return head
+    record = load_record(Path(path))
+    return {name: record.get(name) for name in (*HEAD, "times")}
 
 
 def read_record(path: Path) -> dict[str, Any] | None:

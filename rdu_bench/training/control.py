@@ -51,9 +51,7 @@ class Control:
     rate_err: float | None = None  # R_train/σ − 1
     literal_ok: bool | None = None  # whether this is also the solution of D + |σ − R|
     steps: int = 0  # trained
-    kept_at: int | None = (
-        None  # of them, when validation liked the weights best, which are kept; None: the last ones are
-    )
+    kept_at: int | None = None  # of them, when validation liked the weights best; None: the last ones are kept
     last_gain: float | None = None  # nats of validation loss that the later half of those bought
     capped: bool | None = None  # whether there were no more steps while validation still gained
     strategy: str = ""

@@ -140,7 +140,7 @@ def run(
     target = RateTarget(at, w=training.w, ki=ki, log_beta=log_beta)
     optimizer, follow = runner.optimizers(training.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda t: 1.0 if patience else 0.5 * (1 + math.cos(math.pi * t / training.steps))
+        optimizer, lambda t: 1.0 if patience else 0.5 * (1 + math.cos(math.pi * t / steps))
     )
     watch = None
     if patience:
@@ -167,19 +167,20 @@ def run(
             schedule.step()
             if follow:
                 follow.step()
+            last = step == steps - 1
             if watch:
                 watch.add()
-                if (watch.steps == watch.due or watch.steps == steps) and watch.look(target.log_beta.exp()):
-                    steps = watch.steps
-            if step % LOOK == 0 or step == steps - 1:
+                if watch.steps == watch.due or last:
+                    last = watch.look(target.log_beta.exp()) or last
+            if step % LOOK == 0 or last:
                 recorder.look(step)
                 for i in (~loss.isfinite()).nonzero().flatten().tolist():
                     lost.setdefault(i, _blame(terms, i, step))
                 if len(lost) == len(sigmas):
                     break
                 if progress:
-                    progress(step, steps)
-                if step == steps - 1:
+                    progress(step, step + 1 if last else steps)
+                if last:
                     break
         if watch:
             watch.keep()
