@@ -1,8 +1,8 @@
 """Training until validation says that it is trained.
 
 The learning rate is constant and the weights are averaged.  At looks, ever farther apart, the average is judged on the
-validation split by D there, brought to the rate asked for along the frontier; training ends once the best average is
-older than a share of the steps, and the best average is what is kept.
+validation split by D there, brought to the rate asked for along the frontier; training ends once the last gain worth
+counting is older than a share of the steps, and the best average is what is kept.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .stack import Single, Stack
 
 POWER = 8  # after t steps, step i weighs as i⁸ in the average: it is over about the last ninth
 APART, FIRST = 0.1, 100  # a look is due each time that the steps have grown by this share, and not before so many
+GAIN = 0.005  # less than this share of the spread of the examples' losses is no gain to wait for another of
 MOST, ROWS, DRAWS = 2048, 1024, 8  # validation examples looked at, how many at once, and how often each at most
 
 
@@ -40,6 +41,7 @@ class Watch:
         self.looks: list[tuple[int, Tensor]] = []  # steps, and the (cells,) loss of the average then
         self.best = torch.full_like(sigma, math.inf)  # (cells,) nats
         self.at = torch.zeros_like(sigma)  # (cells,) steps when it was
+        self.gained, self.counted = self.at.clone(), self.best.clone()  # (cells,) steps of the last gain, loss then
         self.beta = torch.ones_like(sigma)  # (cells,) price then
         self.done = torch.zeros_like(sigma, dtype=torch.bool)
 
@@ -53,14 +55,17 @@ class Watch:
     def look(self, beta: Tensor) -> bool:
         """Judge the average at the prices (cells,) of now; whether all cells are done."""
         self.due = max(self.steps + 1, math.ceil(self.steps * (1 + APART)))
-        loss = self._loss(beta)
+        loss, spread = self._loss(beta)
         self.looks.append((self.steps, loss))
         better = ~self.done & (loss < self.best) & (self.steps >= self.warm)
         self.best, self.beta = torch.where(better, loss, self.best), torch.where(better, beta, self.beta)
         self.at = torch.where(better, float(self.steps), self.at)
+        gain = better & (self.counted - loss >= GAIN * spread)
+        self.counted = torch.where(gain, loss, self.counted)
+        self.gained = torch.where(gain, float(self.steps), self.gained)
         for kept, mean in zip(self.kept, self.means, strict=True):
             self.runner.copy(mean, kept, better)
-        stale = self.steps - self.at >= self.patience * self.steps
+        stale = self.steps - self.gained >= self.patience * self.steps
         self.done |= (stale & (self.steps >= self.warm)) | ~loss.isfinite()
         return bool(self.done.all())
 
@@ -91,8 +96,8 @@ class Watch:
                 weight.data = data
 
     @torch.no_grad()
-    def _loss(self, beta: Tensor) -> Tensor:
-        """(cells,) nats, with the same noise at every look."""
+    def _loss(self, beta: Tensor) -> tuple[Tensor, Tensor]:
+        """(cells,) nats, with the same noise at every look, and the standard deviation of D over the examples."""
         cuda = [beta.device] if beta.device.type == "cuda" else []
         self.runner.model.eval()
         with self._averaged(), torch.random.fork_rng(devices=cuda):
@@ -101,7 +106,8 @@ class Watch:
         self.runner.model.train()
         weights = torch.tensor([len(batch.x) for batch in self.batches], dtype=beta.dtype, device=beta.device)
         terms = Terms(*(_mean(parts, weights) for parts in zip(*each, strict=True)))
-        return at_rate(terms, beta, self.sigma) + (0 if self.critics else terms.regularizer)
+        apart = torch.cat([parts.distortion.flatten(1) for parts in each], 1).std(1, correction=0)
+        return at_rate(terms, beta, self.sigma) + (0 if self.critics else terms.regularizer), apart
 
 
 def at_rate(terms: Terms, beta: Tensor, sigma: Tensor) -> Tensor:

@@ -39,6 +39,7 @@ def main() -> None:
             for strategy in STRATEGIES:
                 asked = Selection(
                     models=(given.model,),
+                    sigmas=(1.0, 2.0, 4.0, 6.0, 9.0, 13.0, 18.0),
                     seeds=given.seeds,
                     strategy=strategy,
                     device=given.device,

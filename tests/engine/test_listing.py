@@ -63,7 +63,7 @@ def test_a_description_names_every_row_with_its_points():
     found = curves(suite.read("quick"))
     for row in {curve.row for curve in found}:
         assert any(line.split()[:1] == [row] for line in lines)
-    assert "beta = [0.125, 0.25, 0.5, 1, 2, 4]" in said and 'noise = "posthoc-learned"' in said
+    assert "beta = [0.25, 0.5, 1, 2]" in said and 'noise = "posthoc-learned"' in said
     assert f"digits: {sum(len(c.sigmas) for c in found)} points" in said and "laptop" in said
 
 

@@ -279,13 +279,13 @@ def test_at_equal_rate_the_critic_leaves_less_of_it_to_mismatch():
 
 @pytest.mark.effect
 def test_at_equal_rate_the_critic_of_symbols_makes_them_say_more():
-    """KL(q(y|x) ‖ 1/K), of three seeds 0.50, 0.49 and 0.42 nats more."""
+    """KL(q(y|x) ‖ 1/K), of three seeds 1.01, 1.72 and 1.40 nats more; after 800 steps 0.21 to 0.74."""
     digits, told = registry.dataset("digits"), {}
     for strength in (0.0, 1.0):
-        model, control = trained("aae", digits, 6.0, variant="clustering", strength=strength)
+        model, control = trained("aae", digits, 6.0, steps=2000, variant="clustering", strength=strength)
         assert control.status == "ok"
         told[strength] = float(model.encode(digits.view("test", model.row).batch())["y"].rate.mean().detach())
-    assert told[1.0] > told[0.0] + 0.25
+    assert told[1.0] > told[0.0] + 0.5
 
 
 @pytest.mark.effect
