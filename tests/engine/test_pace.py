@@ -86,7 +86,9 @@ def spec(model="vae", suite_name="quick", budget=None, **changes):
 
 def test_what_is_more_work_takes_longer():
     usual = units(spec())
-    assert units(spec(budget={"steps": 1600})) > 1.2 * usual
+    assert units(spec(budget={"steps": 25600})) == usual > units(spec(budget={"steps": 1600}))  # a cap
+    counted = {name: units(spec(budget={"steps": steps, "patience": 0})) for name, steps in (("few", 800), ("many", 1600))}
+    assert counted["few"] * 1.2 < counted["many"] < usual
     assert units(spec(budget={"batch": 512})) > 1.5 * usual
     assert units(spec(budget={"probe_steps": 3000})) > 1.5 * usual
     assert units(spec(budget={"score_trees": True})) > 10 * usual
@@ -114,7 +116,7 @@ def test_every_point_of_our_suites_has_an_estimate():
         for curve in curves(suite.read(name), Selection()):
             for sigma in curve.sigmas:
                 assert 1 < units(curve.spec(sigma)) < 1e6
-    assert units(spec() | {"budget": find("paper").spec()}) > 10 * units(spec())
+    assert units(spec() | {"budget": find("paper").spec()}) > 5 * units(spec())
 
 
 def test_a_plan_tells_what_is_done_and_how_long_the_rest_takes(found, tmp_path):
