@@ -87,16 +87,16 @@ def spec(model="vae", suite_name="quick", budget=None, **changes):
 def test_what_is_more_work_takes_longer():
     usual = units(spec())
     assert units(spec(budget={"steps": 25600})) == usual > units(spec(budget={"steps": 1600}))  # a cap
-    counted = {name: units(spec(budget={"steps": steps, "patience": 0})) for name, steps in (("few", 800), ("many", 1600))}
-    assert counted["few"] * 1.2 < counted["many"] < usual
+    few, many = (units(spec(budget={"steps": steps, "patience": 0})) for steps in (800, 1600))
+    assert 1.2 * few < many < usual
     assert units(spec(budget={"batch": 512})) > 1.5 * usual
-    assert units(spec(budget={"probe_steps": 3000})) > 1.5 * usual
-    assert units(spec(budget={"score_trees": True})) > 10 * usual
+    assert units(spec(budget={"probe_steps": 3000})) > usual + units(spec(budget={"probe_steps": 300, "steps": 1}))
+    assert units(spec(budget={"score_trees": True})) > 5 * usual
     assert units(spec(network={"family": "mlp", "hidden": [1024, 1024], "latent": 10})) > 2 * usual
     assert units(spec(network={"family": "conv", "hidden": [16, 32, 64], "latent": 10})) > 2 * usual
     assert units(spec("m2")) > 2 * usual
     assert units(spec(suite_name="structure")) > 2 * usual
-    assert units(spec(suite_name="smoke")) < 0.7 * usual
+    assert units(spec(suite_name="smoke")) < 0.3 * usual
     assert units(spec(strategy="continuation")) == usual  # the first of a chain
     [curve, *_] = curves(suite.read("quick"), Selection(models=("vae",), strategy="continuation"))
     assert units(curve.spec(1.0)) < units(curve.spec(18.0))
