@@ -9,11 +9,13 @@ from .data import (
     Card,
     DataError,
     Dataset,
+    Dequantised,
     Entropy,
     Examples,
     Factor,
     GroundTruth,
     HDF5Source,
+    IDXImages,
     Source,
     assign_splits,
     binarise,
@@ -21,6 +23,7 @@ from .data import (
     data_folder,
     made_folders,
     population_entropy,
+    read_idx,
 )
 from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
 from .nn.critics import Adversary, Average, Critic
@@ -61,14 +64,15 @@ from .registry import dataset, missing_files
 
 # fmt: off
 __all__ = [
-    "GROUP", "MLP", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average",
-    "Batch", "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Entropy",
-    "Examples", "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head",
-    "Message", "Mixture", "Model", "Observation", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen", "Source", "Spec",
-    "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
-    "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_folder", "dataset",
-    "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
-    "label_block", "labelled_cross_entropy", "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd",
-    "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product",
-    "select_component", "sphere", "total_correlation", "total_rate", "transmit", "write_file",
+    "GROUP", "MLP", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch",
+    "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Dequantised",
+    "Entropy", "Examples", "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head",
+    "IDXImages", "Message", "Mixture", "Model", "Observation", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen",
+    "Source", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
+    "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance",
+    "data_folder", "dataset", "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian",
+    "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made",
+    "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot",
+    "permute_dims", "population_entropy", "product", "read_idx", "select_component", "sphere", "total_correlation",
+    "total_rate", "transmit", "write_file",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from .error import DataError
 
 DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
 BESIDE = ".known.json"  # the end of the name of what is kept beside a data file
+PREFIXES = ("/usr", "/usr/local")  # where the system installs files
 KEPT = 64  # values kept beside one file
 
 
@@ -34,6 +36,11 @@ def made_folders(name: str) -> list[Path]:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rdu-bench"
     given = os.environ.get(DATA)
     return [Path(folder) / name for folder in ((given, cache) if given else (cache,))]
+
+
+def system_folders() -> list[Path]:
+    """Where packages install data sets, `share/datasets` under each prefix, Python's own first."""
+    return [Path(prefix) / "share" / "datasets" for prefix in dict.fromkeys([sys.prefix, *PREFIXES])]
 
 
 def stamp(path: Path) -> tuple[int, int]:
