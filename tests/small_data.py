@@ -30,10 +30,10 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (40, 28, 28))
 LABELS = np.arange(40) % 10
 
 
-def put(folder, part="t10k", images=IMAGES, labels=LABELS, pack=bytes, end=""):
+def put(folder, part="t10k", images=IMAGES, labels=LABELS, pack=bytes, end="", place="mnist"):
     """Write a pair of files as MNIST has them; `images` and `labels` may also be bytes."""
-    place = folder / "mnist"
-    place.mkdir(exist_ok=True)
+    place = folder / place
+    place.mkdir(parents=True, exist_ok=True)
     for name, content in {"images-idx3": images, "labels-idx1": labels}.items():
         content = content if isinstance(content, bytes) else idx(content)
         (place / f"{part}-{name}-ubyte{end}").write_bytes(pack(content))
@@ -41,6 +41,17 @@ def put(folder, part="t10k", images=IMAGES, labels=LABELS, pack=bytes, end=""):
 
 def mnist(folder, **params):
     return registry.dataset("mnist", data_dir=str(folder), **params)
+
+
+def put_fashion(folder, **how):
+    """All four files of Fashion-MNIST, of 40 images in each part."""
+    for part, seed in (("t10k", 1), ("train", 2)):
+        images = np.random.default_rng(seed).integers(0, 256, (40, 28, 28))
+        put(folder, part=part, images=images, **{"place": "fashion-mnist", **how})
+
+
+def fashion(folder=None, **params):
+    return registry.dataset("fashion_mnist", data_dir=folder and str(folder), **params)
 
 
 def mnist_folder() -> Path | None:

@@ -23,7 +23,7 @@ def data_folder(given: str | None, name: str, needs: str) -> Path:
     folder = given or os.environ.get(DATA)
     if not folder:
         raise DataError(f"{name} needs {needs}; name the folder that holds them with --data-dir or {DATA}.")
-    if not Path(folder).is_dir():
+    if not os.path.isdir(folder):
         raise DataError(f"{name}: the data folder {folder} does not exist; create it and put there {needs}.")
     return Path(folder)
 

@@ -93,7 +93,7 @@ class IDXImages(GroundTruth):
     def _places(self, data_dir: str | None) -> list[Path]:
         """Folders where the files may lie; those of the system need no data folder."""
         shares = system_folders() if self.installed else []
-        installed = [path for share in shares if (path := share / self.installed).is_dir()]
+        installed = [path for share in shares if os.path.isdir(path := share / self.installed)]
         if installed and not (data_dir or os.environ.get(DATA)):
             return installed
         folder = data_folder(data_dir, self.name, self.card.files)
@@ -118,5 +118,16 @@ class IDXImages(GroundTruth):
 def _file(place: Path, name: str) -> Path | None:
     """The file of a name under any of its spellings; what is no file only where nothing else is there."""
     spelt = [place / f"{stem}-ubyte{end}" for stem in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")]
-    is_there = [path for path in spelt if os.path.lexists(path)]
-    return next((path for path in is_there if os.path.isfile(path)), next(iter(is_there), None))
+    something = [path for path in spelt if _there(path)]
+    return next((path for path in something if os.path.isfile(path)), next(iter(something), None))
+
+
+def _there(path: Path) -> bool:
+    """Whether anything may be there: also what may not be looked at, so that reading it says why."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
