@@ -102,11 +102,15 @@ class Untrunk(nn.Module):
             self.net: nn.Module = mlp(dim, *data.hidden, torch.Size(self.shape).numel())
             return
         *widths, dense = data.hidden
-        low = [-(-n // 2 ** len(widths)) for n in data.shape[1:]]
-        layers: list[nn.Module] = [nn.Unflatten(1, (widths[-1], *low))]
-        for n, m in pairwise([*reversed(widths), self.shape[0]]):
-            layers += [nn.ReLU(), nn.ConvTranspose2d(n, m, 4, stride=2, padding=1)]
-        self.net = MLP(mlp(dim, dense, widths[-1] * low[0] * low[1]), *layers)
+        maps = [data.shape[1:]]  # of the trunk's layers, halved and rounded down; the same come here, in reverse
+        for _ in widths:
+            maps.append(tuple(max(1, n // 2) for n in maps[-1]))
+        layers: list[nn.Module] = [nn.Unflatten(1, (widths[-1], *maps[-1]))]
+        channel_pairs = pairwise([*reversed(widths), self.shape[0]])
+        for (n, m), (small, large) in zip(channel_pairs, pairwise(reversed(maps)), strict=True):
+            odd = [max(0, b - 2 * a) for a, b in zip(small, large, strict=True)]
+            layers += [nn.ReLU(), nn.ConvTranspose2d(n, m, 4, stride=2, padding=1, output_padding=(odd[0], odd[1]))]
+        self.net = MLP(mlp(dim, dense, widths[-1] * maps[-1][0] * maps[-1][1]), *layers)
 
     def forward(self, *given: Tensor) -> Tensor:
         """(B, channels, *shape[1:])."""
