@@ -45,5 +45,7 @@ class FashionMNIST(IDXImages):
         """`data_dir` is the data folder, by default the one that the command line or the environment names."""
         self.fill(images, pixels, limit, data_dir)
 
-    def missing(self, *, images: str = "all", data_dir: str | None = None, **params: object) -> str:
-        return self.lacking(images, data_dir)
+    def missing(
+        self, *, images: str = "all", pixels: str = "binary", data_dir: str | None = None, **params: object
+    ) -> str:
+        return self.lacking(images, pixels, data_dir)

@@ -39,5 +39,7 @@ class MNIST(IDXImages):
         """`data_dir` is the data folder, by default the one that the command line or the environment names."""
         self.fill(images, pixels, limit, data_dir)
 
-    def missing(self, *, images: str = "t10k", data_dir: str | None = None, **params: object) -> str:
-        return self.lacking(images, data_dir)
+    def missing(
+        self, *, images: str = "t10k", pixels: str = "binary", data_dir: str | None = None, **params: object
+    ) -> str:
+        return self.lacking(images, pixels, data_dir)

@@ -35,37 +35,34 @@ class IDXImages(GroundTruth):
 
     def fill(self, images: str, pixels: str, limit: int | None, data_dir: str | None) -> None:
         """What `load` does: `images` t10k or all, `pixels` binary or grey, at most `limit` examples of a split."""
-        for key, value, allowed in (("images", images, tuple(PARTS)), ("pixels", pixels, ("binary", "grey"))):
-            if value not in allowed:
-                raise DataError(f"{self.name}: {key} is {value!r}; it must be {allowed[0]!r} or {allowed[1]!r}.")
+        self._check(images, pixels)
         if limit is not None:
             check_counts(self.name, limit=limit)
-        pairs = self._files(images, data_dir)
+        files = self._files(images, data_dir)
         self._others = []
-        x, y = self._read(*pairs["t10k"])
+        x, y = self._read(*files["t10k"])
         if images == "t10k":
             parts = assign_splits(len(x), self.name)
         else:
-            train_x, train_y = self._read(*pairs["train"])
+            train_x, train_y = self._read(*files["train"])
             order = np.random.default_rng(named_seed("split", self.name, "all")).permutation(len(train_x))
-            val = len(train_x) // 10
-            parts = {"train": order[val:], "val": order[:val], "test": np.arange(len(train_x), len(train_x) + len(x))}
+            val, n = len(train_x) // 10, len(train_x)
+            parts = {"train": order[val:], "val": order[:val], "test": np.arange(n, n + len(x))}
             x, y = np.concatenate([train_x, x]), np.concatenate([train_y, y])
-        for part, rows in parts.items():
-            if not len(rows):
-                raise DataError(
-                    f"{self.name}: {len(x)} images are too few; its files should hold 10,000 or 60,000 each."
-                )
-            parts[part] = rows[:limit]
-        named = f"{self.name} {images}"
-        levels = x[:, None]
-        stored = Dequantised(levels, named) if pixels == "grey" else binarise(levels, 255, named)
-        self.shape, self.likelihood = (1, SIDE, SIDE), "gaussian" if pixels == "grey" else "bernoulli"
+        if not all(map(len, parts.values())):
+            few = f"{len(x)} images are too few; its files should hold 10,000 or 60,000 each"
+            raise DataError(f"{self.name}: {few}.")
+        levels, drawn, grey = x[:, None], f"{self.name} {images}", pixels == "grey"
+        stored = Dequantised(levels, drawn) if grey else binarise(levels, 255, drawn)
+        self.shape, self.likelihood = (1, SIDE, SIDE), "gaussian" if grey else "bernoulli"
         self.factors, self.task = (Factor(self.factor_name, CLASSES),), (self.factor_name,)
-        self.splits = {part: Examples(stored, {self.factor_name: y[rows]}, rows=rows) for part, rows in parts.items()}
+        for part, rows in parts.items():
+            some = rows[:limit]
+            self.splits[part] = Examples(stored, {self.factor_name: y[some]}, rows=some)
 
-    def lacking(self, images: str, data_dir: str | None) -> str:
+    def lacking(self, images: str, pixels: str, data_dir: str | None) -> str:
         """What `missing` says of these parameters of `load`."""
+        self._check(images, pixels)
         try:
             self._files(images, data_dir)
         except DataError as error:
@@ -75,11 +72,17 @@ class IDXImages(GroundTruth):
     def verify(self) -> list[str]:
         return super().verify() + self._others
 
+    def _check(self, images: str, pixels: str) -> None:
+        """Raises `DataError` for what they cannot be."""
+        for key, value, allowed in (("images", images, tuple(PARTS)), ("pixels", pixels, ("binary", "grey"))):
+            if value not in allowed:
+                raise DataError(f"{self.name}: {key} is {value!r}; it must be {allowed[0]!r} or {allowed[1]!r}.")
+
     def _files(self, images: str, data_dir: str | None) -> dict[str, tuple[Path, Path]]:
         """Images and labels of each part: all of them from the first place that has all."""
         lost: dict[Path, list[str]] = {}
         for place in self._places(data_dir):
-            names = [f"{part}-{kind}" for part in PARTS.get(images, ()) for kind in KINDS]
+            names = [f"{part}-{kind}" for part in PARTS[images] for kind in KINDS]
             found = {name: path for name in names if (path := _file(place, name))}
             if len(found) == len(names):
                 return {part: (found[f"{part}-{KINDS[0]}"], found[f"{part}-{KINDS[1]}"]) for part in PARTS[images]}

@@ -1,4 +1,4 @@
-"""Seconds of training and measuring, by row of suite `all`: `python tests/benchmarks/pace.py [ROW …]`.
+"""Seconds of training and measuring, by row of suites `all` and `fashion`: `python tests/benchmarks/pace.py [ROW …]`.
 
 Writes the table that estimates without records start from, `rdu_bench/engine/pace.toml`; rows that are named are
 measured again and the others kept.  Seconds are of CPU, on one thread, and in the units of `calibrate.speed`, which is
@@ -24,6 +24,7 @@ from rdu_bench.records.store import Store
 
 OUT = Path(__file__).parents[2] / "rdu_bench" / "engine" / "pace.toml"
 STEPS = 160
+SUITES = ("all", "fashion")
 
 
 def measured(curve: Curve) -> tuple[float, float]:
@@ -46,7 +47,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     kept = tomllib.loads(OUT.read_text("utf-8")) if OUT.exists() else {}
     found = {(data, row): numbers for data, table in kept.items() for row, numbers in table["rows"].items()}
-    rows = {(c.data_label, c.row): c for c in curves(read("all"), Selection()) if c.dataset != "mnist"}
+    every = [curve for name in SUITES for curve in curves(read(name), Selection())]
+    rows = {(c.data_label, c.row): c for c in every if c.dataset != "mnist"}
     wanted = {key: c for key, c in rows.items() if key not in found or key[1] in sys.argv[1:]}
     warm = next(iter(wanted.values()))
     measured(replace(warm, budget=warm.budget.model_copy(update={"codes": 100})))  # imports are not a point's

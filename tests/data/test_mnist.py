@@ -64,6 +64,7 @@ def test_what_is_missing_is_named_with_its_place(tmp_path, monkeypatch):
     ("params", "message"),
     [
         ({"images": "train"}, "images is 'train'; it must be 't10k' or 'all'"),
+        ({"images": ["all"]}, r"images is \['all'\]"),
         ({"pixels": "gray"}, "pixels is 'gray'; it must be 'binary' or 'grey'"),
         ({"limit": 0}, "limit is 0"),
     ],
@@ -72,6 +73,9 @@ def test_bad_parameters_of_mnist_are_named(params, message, tmp_path):
     put(tmp_path)
     with pytest.raises(DataError, match=message):
         mnist(tmp_path, **params)
+    if "limit" not in params:  # before anything is looked for
+        with pytest.raises(DataError, match=message):
+            registry.missing_files("mnist", **params)
 
 
 def test_another_set_of_the_same_format_is_noticed(tmp_path):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from rdu_bench.api import Batch, Decoder, Spec, Trunk, Untrunk
+from rdu_bench.engine.suite import read
 from rdu_bench.registry import model
 
 SIZES = {  # sides -> hidden and the maps of its layers
@@ -57,6 +58,10 @@ def test_every_pixel_of_28_by_28_is_seen():
 def test_a_decoder_of_28_by_28_has_the_likelihood_of_the_data(likelihood):
     p = Decoder(spec("28", likelihood=likelihood, centre=70.0, scale=90.0), 6)(torch.randn(3, 6))
     assert p.mean.shape == (3, 1, 28, 28) and p.log_prob(torch.ones(3, 1, 28, 28)).shape == (3,)
+
+
+def test_the_pair_of_the_suite_is_the_one_tested_here():
+    assert [data.hidden for data in read("fashion").datasets if data.family == "conv"] == [SIZES["28"][1]]
 
 
 @pytest.mark.parametrize("name", ["vae", "beta_tcvae", "wae", "vq_vae", "vib", "m2"])
