@@ -16,7 +16,7 @@ def binarise(levels: np.ndarray, top: int, name: str) -> np.ndarray:
     `levels` are integers from 0 to `top` ≤ 255.  The first n examples do not depend on how many follow.
     """
     draws = np.random.default_rng(named_seed("binarise", name)).integers(0, top, levels.shape, dtype=np.uint8)
-    return (levels > draws).astype(np.uint8)
+    return (levels > draws).view(np.uint8)
 
 
 def assign_splits(n: int, name: str, fractions: tuple[float, float] = (0.1, 0.2)) -> dict[str, np.ndarray]:
