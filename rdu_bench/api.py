@@ -6,6 +6,7 @@ from .analytic import World
 from .autoencoder import Autoencoder, deterministic_block, label_block
 from .budget import Budget
 from .data import (
+    STAND_IN,
     Card,
     DataError,
     Dataset,
@@ -13,17 +14,24 @@ from .data import (
     Entropy,
     Examples,
     Factor,
+    FactorGrid,
     GroundTruth,
     HDF5Source,
     IDXImages,
+    NorbMatrix,
+    NpzArray,
+    Original,
     Source,
     assign_splits,
     binarise,
     check_counts,
     data_folder,
+    dsprites_npz,
     made_folders,
     population_entropy,
     read_idx,
+    shapes3d_file,
+    uniforms,
 )
 from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
 from .nn.critics import Adversary, Average, Critic
@@ -64,15 +72,16 @@ from .registry import dataset, missing_files
 
 # fmt: off
 __all__ = [
-    "GROUP", "MLP", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch",
-    "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Dequantised",
-    "Entropy", "Examples", "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head",
-    "IDXImages", "Message", "Mixture", "Model", "Observation", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen",
-    "Source", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
-    "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance",
-    "data_folder", "dataset", "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian",
-    "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made",
-    "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot",
-    "permute_dims", "population_entropy", "product", "read_idx", "select_component", "sphere", "total_correlation",
-    "total_rate", "transmit", "write_file",
+    "GROUP", "MLP", "STAND_IN", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow",
+    "Average", "Batch", "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder",
+    "Dequantised", "Entropy", "Examples", "Factor", "FactorGrid", "GatedDecoder", "GatedGaussian", "Gaussian",
+    "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model", "NorbMatrix", "NpzArray",
+    "Observation", "Original", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen", "Source", "Spec", "Target",
+    "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
+    "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_folder", "dataset",
+    "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel",
+    "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made", "made_folders",
+    "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
+    "population_entropy", "product", "read_idx", "select_component", "shapes3d_file", "sphere", "total_correlation",
+    "total_rate", "transmit", "uniforms", "write_file",
 ]

@@ -1,20 +1,26 @@
 """What a data set is, and how its examples are held and handed out."""
 
+from .converted import Original, converted
 from .dataset import PARTS, Card, Dataset, Factor
-from .dequantised import Dequantised
+from .dequantised import Dequantised, uniforms
+from .dlib_formats import STAND_IN, dsprites_npz, shapes3d_file
 from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Source, View, batches
+from .factor_grid import FactorGrid
 from .files import DATA, data_folder, made_folders
 from .ground_truth import GroundTruth
 from .hdf5 import HDF5Source
 from .idx import read_idx
 from .idx_images import IDXImages
+from .norb_matrix import NorbMatrix
+from .npz import NpzArray
 from .splits import assign_splits, binarise, check_counts
 
 __all__ = [
     "DATA",
     "PARTS",
+    "STAND_IN",
     "Card",
     "DataError",
     "Dataset",
@@ -22,17 +28,25 @@ __all__ = [
     "Entropy",
     "Examples",
     "Factor",
+    "FactorGrid",
     "GroundTruth",
     "HDF5Source",
     "IDXImages",
+    "NorbMatrix",
+    "NpzArray",
+    "Original",
     "Source",
     "View",
     "assign_splits",
     "batches",
     "binarise",
     "check_counts",
+    "converted",
     "data_folder",
+    "dsprites_npz",
     "made_folders",
     "population_entropy",
     "read_idx",
+    "shapes3d_file",
+    "uniforms",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .examples import Examples
+from .examples import Examples, Source
 from .files import Beside
 from .hdf5 import HDF5Source
 
@@ -31,9 +31,18 @@ def content_hash(splits: Mapping[str, Examples]) -> str:
 
 def _files(splits: Mapping[str, Examples]) -> list[HDF5Source]:
     """The sources of all splits, if all are files."""
-    sources = [split.source for split in splits.values()]
-    files = [source for source in sources if isinstance(source, HDF5Source)]
-    return files if len(files) == len(sources) else []
+    origins = [origin(split.source)[0] for split in splits.values()]
+    files = [source for source in origins if isinstance(source, HDF5Source)]
+    return files if len(files) == len(origins) else []
+
+
+def origin(source: Source | np.ndarray) -> tuple[Source | np.ndarray, tuple[str, ...]]:
+    """What the rows of a source are made of in the end, and by which rules, the last one first."""
+    rules = []
+    while isinstance(source, Source) and source.rule:
+        rules.append(source.rule)
+        source = source.levels
+    return source, tuple(rules)
 
 
 def _computed(splits: Mapping[str, Examples]) -> str:
@@ -50,9 +59,9 @@ def _choice(splits: Mapping[str, Examples]) -> str:
     """Hash of what is taken from which files as they are now."""
     h = hashlib.sha256()
     for part, split in sorted(splits.items()):
-        source = split.source
+        source, rules = origin(split.source)
         assert isinstance(source, HDF5Source)
-        h.update(repr((part, source.path.name, source.key, source.stamp, split.shape, split.scale)).encode())
+        h.update(repr((part, source.path.name, source.key, source.stamp, split.shape, split.scale, *rules)).encode())
         h.update(b"all" if split.rows is None else np.ascontiguousarray(split.rows).data)
         _add_factors(h, part, split)
     return h.hexdigest()[:16]

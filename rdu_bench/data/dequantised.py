@@ -1,4 +1,4 @@
-"""Stored bytes as real numbers, so that a density of them says something of the bytes."""
+"""Stored bytes as reals, so that a density of them says something of the bytes, by noise that is fixed by row."""
 
 from __future__ import annotations
 
@@ -29,28 +29,34 @@ class Dequantised(Source):
     dtype = np.dtype(np.float32)
 
     def __init__(self, levels: Source | np.ndarray, name: str):
-        if levels.dtype != np.uint8:
-            raise ValueError(f"levels are {levels.dtype}; only uint8 have steps of one")
+        if levels.dtype.kind not in "iu":
+            raise ValueError(f"levels are {levels.dtype}; only whole numbers have steps of one")
         self.levels, self.shape = levels, tuple(levels.shape)
+        self.rule = f"dequantised {name}"
         self.slow = isinstance(levels, Source) and levels.slow
-        self._seed = np.uint64(named_seed("dequantise", name))
+        self._seed = named_seed("dequantise", name)
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         size = math.prod(self.shape[1:])
-        x = self._sixteen_bits(rows, size).astype(np.float32)  # with 8 before the point, what a float32 holds exactly
-        x *= 2.0**-16
+        x = uniforms(self._seed, rows, size)
         x += self.levels[rows].reshape(len(rows), size)
         return x.reshape(len(rows), *self.shape[1:])
 
-    def _sixteen_bits(self, rows: np.ndarray, size: int) -> np.ndarray:
-        """(n, size) uint16: of row i the numbers from 4i⌈size/4⌉ on of SplitMix64 (Steele, Lea & Flood 2014)."""
-        words = -(-size // 4)
-        z: np.ndarray = np.arange(1, words + 1, dtype=np.uint64) + np.uint64(words) * rows.astype(np.uint64)[:, None]
-        z *= np.uint64(STEP)
-        z += self._seed
-        z ^= z >> np.uint64(30)
-        z *= np.uint64(FIRST)
-        z ^= z >> np.uint64(27)
-        z *= np.uint64(SECOND)
-        z ^= z >> np.uint64(31)
-        return z.astype("<u8", copy=False).view("<u2")[:, :size]
+
+def uniforms(seed: int, rows: np.ndarray, size: int) -> np.ndarray:
+    """(n, size) float32 in [0, 1), of 16 bits, which 8 bits before the point leave exact; by row, whatever the others.
+
+    Of row i they are the numbers from 4i⌈size/4⌉ on of SplitMix64 (Steele, Lea & Flood 2014), four of a word.
+    """
+    words = -(-size // 4)
+    z: np.ndarray = rows.astype(np.uint64)[:, None] * np.uint64(words) + np.arange(1, words + 1, dtype=np.uint64)
+    z *= np.uint64(STEP)
+    z += np.uint64(seed)
+    z ^= z >> np.uint64(30)
+    z *= np.uint64(FIRST)
+    z ^= z >> np.uint64(27)
+    z *= np.uint64(SECOND)
+    z ^= z >> np.uint64(31)
+    x = z.astype("<u8", copy=False).view("<u2")[:, :size].astype(np.float32)
+    x *= 2.0**-16
+    return x

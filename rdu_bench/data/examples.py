@@ -30,6 +30,8 @@ class Source(ABC):
     shape: tuple[int, ...]  # (N, *shape)
     dtype: np.dtype  # of the numbers as they are stored
     slow = False  # whether rows come from a file, so that many are better asked for at once
+    rule = ""  # how rows are made of those of `levels`, if they are: what differs in that has another
+    levels: Source | np.ndarray  # (N, …), where there is a rule
 
     @abstractmethod
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:

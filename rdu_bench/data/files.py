@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -41,6 +42,19 @@ def made_folders(name: str) -> list[Path]:
 def system_folders() -> list[Path]:
     """Where packages install data sets, `share/datasets` under each prefix, Python's own first."""
     return [Path(prefix) / "share" / "datasets" for prefix in dict.fromkeys([sys.prefix, *PREFIXES])]
+
+
+def regular(path: Path) -> Path:
+    """`path`, if it is a file that can be read.  Raises `DataError` that says what it is instead."""
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise DataError(f"{path} is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}; a file is needed.")
+        with path.open("rb"):
+            return path
+    except (OSError, RuntimeError) as error:  # the latter for a loop of links
+        said = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"{path} cannot be read ({said}); get the file again, or mend that.") from error
 
 
 def stamp(path: Path) -> tuple[int, int]:
