@@ -1,5 +1,6 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
+from ._files import replacing
 from ._files import write as write_file
 from ._hash import digest, named_seed
 from .analytic import World
@@ -82,6 +83,6 @@ __all__ = [
     "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel",
     "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made", "made_folders",
     "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
-    "population_entropy", "product", "read_idx", "select_component", "shapes3d_file", "sphere", "total_correlation",
-    "total_rate", "transmit", "uniforms", "write_file",
+    "population_entropy", "product", "read_idx", "replacing", "select_component", "shapes3d_file", "sphere",
+    "total_correlation", "total_rate", "transmit", "uniforms", "write_file",
 ]

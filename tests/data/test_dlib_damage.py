@@ -311,7 +311,7 @@ def test_a_damaged_file_gets_one_sentence_and_nothing_is_written(damage, folder,
     with pytest.raises(DataError, match=said) as caught:
         registry.dataset(name, data_dir=str(folder))
     sentence = str(caught.value)
-    assert "\n" not in sentence and sentence.endswith(".") and len(sentence) < 500
+    assert "\n" not in sentence and sentence[-1] in ".?" and len(sentence) < 500
     assert Path(file).name in sentence or "small_norb/" in sentence or "cars/" in sentence
     assert everything(folder) == before
     with pytest.raises(SystemExit) as stop:
