@@ -141,10 +141,16 @@ def planned(suite: Suite) -> Plan:
         models += _meant(entry, suite) if entry.name == "*" else [checked("models", entry, ("models", i))]
     plan = Plan(suite, models, data, heads)
     for i, at in enumerate(data):
-        if at.family == "conv" and "image" not in plan._provides[at.name]:
+        if at.family != "mlp" and "image" not in plan._provides[at.name]:
             raise SuiteError(
-                f"datasets[{i}].family = 'conv': {at.name} does not provide \"image\"; take family = 'mlp', "
+                f"datasets[{i}].family = {at.family!r}: {at.name} does not provide \"image\"; take family = 'mlp', "
                 "or name it in the card of the data set"
+            )
+        shape = registry.card("datasets", at.name).get("shape", "")
+        if at.family == "study" and not at.params and "64×64" not in shape:
+            raise SuiteError(
+                f"datasets[{i}].family = 'study': its networks are for images of 64×64, and {at.name} has {shape}; "
+                "take family = 'conv'"
             )
     _runnable(plan)
     return plan

@@ -102,7 +102,7 @@ def _step(spec: Mapping[str, Any]) -> float:
     """A step of a VAE with these networks, in steps of one that computes nothing."""
     network, size = spec["network"], SIZES.get(spec["dataset"], SIZES["sprites"])
     hidden = network.get("hidden", (256, 256))
-    if network.get("family") == "conv":
+    if network.get("family") in ("conv", "study"):
         return CONV * size / SIZES["digits"]
     return 1 + sum(n * m for n, m in pairwise((size, *hidden, network.get("latent", 10)))) / STEADY
 

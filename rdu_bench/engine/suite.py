@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from ..budget import MOST, SUITES, Budget, Chosen, named
+from ..nn import study
 from .sentences import close, first_causes, sentence, shown
 
 STRATEGIES = ("independent", "continuation", "batched")
@@ -128,18 +129,28 @@ class DataEntry(Entry):
     """A data set of a suite, with the networks that all models use on it."""
 
     label: Name = Field(default="", description="tells two entries of one data set apart")
-    family: Literal["mlp", "conv"] = Field(default="mlp", description="what networks are made of")
+    family: Literal["mlp", "conv", "study"] = Field(
+        default="mlp", description="what networks are made of; study: those of disentanglement_lib for 64×64"
+    )
     hidden: Annotated[tuple[Width, ...], Listed] = Field(
         default=(256, 256),
         max_length=100,
-        description="mlp: widths; conv: channels of stride-2 layers, then one width",
+        description="mlp: widths; conv: channels of stride-2 layers, then one width; study: its own",
     )
     latent: Width = Field(default=10, description="dimensions of the code, unless a model says otherwise")
     sigmas: Annotated[tuple[Sigma, ...], Listed] = Field(max_length=SEEDS, description="target rates, in nats")
     budget: Chosen | None = Field(default=None, description="as the suite's, for this data set alone")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_the_study(cls, given: Any) -> Any:
+        known = isinstance(given, dict) and given.get("family") == "study"
+        return {"hidden": study.HIDDEN, **given} if known else given
+
     @model_validator(mode="after")
     def _deep_enough(self) -> DataEntry:
+        if self.family == "study" and self.hidden != study.HIDDEN:
+            raise ValueError(f"family = 'study' has hidden = {list(study.HIDDEN)} and no other: leave hidden out")
         if self.family == "conv" and len(self.hidden) < 2:
             raise ValueError(
                 f"hidden = {list(self.hidden)} is too short for family = 'conv': give the channels of one layer or "

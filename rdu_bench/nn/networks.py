@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.nn.functional import softplus
 
+from . import study
 from .densities import bernoulli, gaussian
 
 
@@ -23,7 +24,7 @@ class Spec(NamedTuple):
     factors: int = 0  # known class factors
     likelihood: str = "bernoulli"  # or "gaussian"
     noise: float | None = None  # fixed variance of a Gaussian likelihood; None learns one for all dimensions
-    family: str = "mlp"  # or "conv"
+    family: str = "mlp"  # or "conv", or "study", whose `hidden` is that of study.py
     hidden: tuple[int, ...] = (256, 256)  # mlp: widths; conv: channels of the stride-2 layers, then one width
     latent: int = 10  # dimensions of a code unless the model says otherwise
     centre: float = 0.0  # mean of the training pixels of a Gaussian x
@@ -69,7 +70,11 @@ class Standard(nn.Module):
 
 
 class Trunk(nn.Module):
-    """x (B, *shape) and, beside it, `given` further numbers → (B, out), in the suite's family."""
+    """x (B, *shape) and, beside it, `given` further numbers → (B, out), in the suite's family.
+
+    The family study is that of Locatello et al. 2019 (arXiv:1811.12359, table 1) for images of 64×64: `conv` with
+    kernels of 2 in its last two layers of convolutions.  Raises `ValueError` for other images.
+    """
 
     def __init__(self, data: Spec, out: int, given: int = 0):
         super().__init__()
@@ -80,8 +85,9 @@ class Trunk(nn.Module):
             return
         *channels, width = data.hidden
         layers: list[nn.Module] = []
-        for n, m in pairwise([data.shape[0], *channels]):
-            layers += [nn.Conv2d(n, m, 4, stride=2, padding=1), nn.ReLU()]
+        kernels = study.KERNELS if _of_the_study(data) else (4,) * len(channels)
+        for n, m, k in zip([data.shape[0], *channels], channels, kernels, strict=False):
+            layers += [nn.Conv2d(n, m, k, stride=2, padding=k // 2 - 1), nn.ReLU()]
         self.features = nn.Sequential(*layers, nn.Flatten())
         with torch.no_grad():
             flat = self.features(torch.zeros(1, *data.shape)).shape[1]
@@ -90,6 +96,18 @@ class Trunk(nn.Module):
     def forward(self, x: Tensor, *given: Tensor) -> Tensor:
         """(B, out)."""
         return self.head(self.features(self.standard(x)), *given)
+
+
+def _of_the_study(data: Spec) -> bool:
+    """Whether the family is that of the study.  Raises `ValueError` where it cannot be."""
+    if data.family != "study":
+        return False
+    if tuple(data.shape[1:]) != (study.SIDE, study.SIDE) or tuple(data.hidden) != study.HIDDEN:
+        raise ValueError(
+            f"family = 'study' is for images of {study.SIDE}×{study.SIDE}, with hidden = {list(study.HIDDEN)}; here x "
+            f"is {'×'.join(map(str, data.shape))} and hidden = {list(data.hidden)}: take 'conv' or 'mlp'"
+        )
+    return True
 
 
 class Untrunk(nn.Module):
@@ -101,6 +119,7 @@ class Untrunk(nn.Module):
         if data.family == "mlp":
             self.net: nn.Module = mlp(dim, *data.hidden, torch.Size(self.shape).numel())
             return
+        _of_the_study(data)  # whose decoder is that of conv
         *widths, dense = data.hidden
         maps = [data.shape[1:]]  # of the trunk's layers, halved and rounded down; the same come here, in reverse
         for _ in widths:

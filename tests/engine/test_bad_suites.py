@@ -96,8 +96,12 @@ BAD = {
     # choices
     f"strategy = 'fast'{DATA}": "strategy = 'fast': must be 'auto', 'independent', 'continuation' or 'batched'",
     f"strategy = 3{DATA}": "strategy = 3",
-    data("family = 'mpl'"): "datasets[0].family = 'mpl': must be 'mlp' or 'conv'",
+    data("family = 'mpl'"): "datasets[0].family = 'mpl': must be 'mlp', 'conv' or 'study'",
     data("family = 1"): "family = 1",
+    data(
+        "family = 'study'"
+    ): "datasets[0].family = 'study': its networks are for images of 64×64, and digits has 1×8×8",
+    data("family = 'study'\nhidden = [8, 16]", name="'dsprites'"): "leave hidden out",
     # networks that cannot be built
     data("family = 'conv'\nhidden = []"): "hidden = [] is too short for family = 'conv'",
     data("family = 'conv'\nhidden = [8]"): "hidden = [8] is too short for family = 'conv'",
