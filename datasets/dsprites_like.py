@@ -56,7 +56,7 @@ class DSpritesLike(FactorGrid):
 
 def sizes(stride: int) -> dict[str, int]:
     """The factors.  Raises `DataError` for a stride that there is not."""
-    if isinstance(stride, bool) or stride not in STRIDES:
+    if type(stride) is not int or stride not in STRIDES:
         raise DataError(f"dsprites_like: stride is {stride!r}; it must be one of {', '.join(map(str, STRIDES))}.")
     counts = {"shape": 3 * stride, "scale": 6, "orientation": 40, "position_x": PLACES, "position_y": PLACES}
     return {name: -(-n // stride) for name, n in counts.items()}

@@ -60,7 +60,7 @@ class Shapes3DLike(FactorGrid):
 
 def values(stride: int) -> dict[str, np.ndarray]:
     """The values of the factors, as in 3D Shapes.  Raises `DataError` for a stride that there is not."""
-    if isinstance(stride, bool) or stride not in STRIDES:
+    if type(stride) is not int or stride not in STRIDES:
         raise DataError(f"shapes3d_like: stride is {stride!r}; it must be one of {', '.join(map(str, STRIDES))}.")
     hue = np.linspace(0, 0.9, 10)[::stride]
     return {
@@ -146,17 +146,17 @@ def write(path: Path, stride: int) -> Path:
     floors, walls, solids, *geometry = known = list(values(stride).values())
     n = int(np.prod([len(of) for of in known]))
     shaded = np.stack([shades(SHAPES[int(s)], size, view) for size, s, view in product(*geometry)]).astype(np.float32)
-    of_solid = 255 * np.einsum("gyx,oc->ogyxc", shaded[:, 2], np.stack([colour(hue) for hue in solids]))
     classes = np.indices(tuple(map(len, known))).reshape(len(known), -1)
     with replacing(path) as plain, h5py.File(plain, "w") as file:
-        step = len(solids) * len(shaded)
         chunks = (min(64, n), SIDE, SIDE, 3)
         images = file.create_dataset("images", (n, SIDE, SIDE, 3), "u1", chunks=chunks, compression=1)
         for i, (floor, wall) in enumerate(product(floors, walls)):
             room = np.stack([colour(floor), colour(wall)]).astype(np.float32)
-            behind = 255 * np.einsum("kgyx,kc->gyxc", shaded[:, :2].transpose(1, 0, 2, 3), room)
-            found = np.rint(of_solid + behind).astype(np.uint8)
-            images[i * step : (i + 1) * step] = found.reshape(-1, SIDE, SIDE, 3)
+            behind = np.einsum("gkyx,kc->gyxc", shaded[:, :2], room)
+            for j, solid in enumerate(solids):
+                lit = shaded[:, 2, :, :, None] * colour(solid).astype(np.float32)
+                start = (i * len(solids) + j) * len(shaded)
+                images[start : start + len(shaded)] = np.rint(255 * (behind + lit)).astype(np.uint8)
         file["labels"] = np.stack([of[classes[k]] for k, of in enumerate(known)], 1)
         file.attrs[STAND_IN] = True
     return path

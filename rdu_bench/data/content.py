@@ -18,10 +18,10 @@ def content_hash(splits: Mapping[str, Examples]) -> str:
     Where all x are rows of HDF5 files, it is kept beside the first of them and read again from there until one of the
     files, the choice of rows or a factor changes.
     """
-    files = _files(splits)
+    files = files_of(splits)
     if not files:
         return _computed(splits)
-    beside, key = Beside(files[0].path), f"hash of {_choice(splits)}"
+    beside, key = Beside(files[0].path), f"hash of {choice_of(splits)}"
     kept = beside.get(key)
     if not isinstance(kept, str):
         kept = _computed(splits)
@@ -29,7 +29,7 @@ def content_hash(splits: Mapping[str, Examples]) -> str:
     return kept
 
 
-def _files(splits: Mapping[str, Examples]) -> list[HDF5Source]:
+def files_of(splits: Mapping[str, Examples]) -> list[HDF5Source]:
     """The sources of all splits, if all are files."""
     origins = [origin(split.source)[0] for split in splits.values()]
     files = [source for source in origins if isinstance(source, HDF5Source)]
@@ -55,7 +55,7 @@ def _computed(splits: Mapping[str, Examples]) -> str:
     return h.hexdigest()[:16]
 
 
-def _choice(splits: Mapping[str, Examples]) -> str:
+def choice_of(splits: Mapping[str, Examples]) -> str:
     """Hash of what is taken from which files as they are now."""
     h = hashlib.sha256()
     for part, split in sorted(splits.items()):

@@ -17,7 +17,7 @@ from .content import content_hash
 from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Rows, View
-from .pixels import Pixels, pixels
+from .pixels import Pixels, kept_pixels
 
 PARTS = ("train", "val", "test")
 
@@ -143,7 +143,7 @@ class Dataset(ABC):
         """What the training examples are on average; worked out once for the same split."""
         train = self.splits["train"]
         if self._summed is None or self._summed[0] is not train:
-            self._summed = train, pixels(train)
+            self._summed = train, kept_pixels(train)
         return self._summed[1]
 
     @property

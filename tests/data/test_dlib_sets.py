@@ -326,3 +326,22 @@ def test_noise_is_uniform_and_of_the_row(folder, monkeypatch):
         abs(np.corrcoef(flat[:20]) - np.eye(20)).max() < 0.05
         and abs(np.corrcoef(flat[0, 1:], flat[0, :-1])[0, 1]) < 0.05
     )
+
+
+def test_means_of_pixels_are_kept_beside_the_file(folder, monkeypatch):
+    from rdu_bench.data import pixels
+
+    data = load(folder, "shapes3d", monkeypatch)
+    first = data.pixels
+    x = data.splits["train"].take().double()
+    (
+        torch.testing.assert_close(first.mean, x.mean(0)),
+        torch.testing.assert_close(first.variance, x.var(0, correction=0)),
+    )
+    calls, plain = [], pixels.pixels
+    monkeypatch.setattr(pixels, "pixels", lambda examples: calls.append(1) or plain(examples))
+    again = registry.dataset("shapes3d", data_dir=str(folder)).pixels
+    assert not calls and torch.equal(again.mean, first.mean) and torch.equal(again.variance, first.variance)
+    assert again[3:] == first[3:] and again.n == first.n
+    few = registry.dataset("shapes3d", data_dir=str(folder), limit=50)
+    assert few.pixels.n == 50 and calls == [1]
