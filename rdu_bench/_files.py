@@ -24,15 +24,16 @@ class WriteError(OSError):
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A binary file that stands at `path` in one step when the block ends well, and not at all otherwise.
 
-    It has the permissions that the umask leaves of 0666, is on the disk before its name is seen, and takes the place
-    of a symbolic link rather than following it.  Folders that are missing are made.  Raises `WriteError`.
+    It can be read, too, while it is written, as HDF5 does of large ones.  It has the permissions that the umask leaves
+    of 0666, is on the disk before its name is seen, and takes the place of a symbolic link rather than following it.
+    Folders that are missing are made.  Raises `WriteError`.
     """
     part = path.with_name(f".{path.name[-100:]}.{secrets.token_hex(4)}{PART}")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+        handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o666)
     try:
-        with explained(path), os.fdopen(handle, "wb") as file:
+        with explained(path), os.fdopen(handle, "w+b") as file:
             yield file
             file.flush()
             with suppress(OSError):  # some file systems cannot, and the content is there all the same

@@ -72,3 +72,12 @@ def test_only_old_parts_are_swept(tmp_path):
         os.utime(path, (path.stat().st_atime - age,) * 2)
     _files.sweep(tmp_path)
     assert names(tmp_path) == [".new.part"]
+
+
+def test_what_is_written_can_be_read_before_it_is_there(tmp_path):
+    """HDF5 reads of a large file what it has put away."""
+    with _files.replacing(tmp_path / "x") as file:
+        file.write(b"abc")
+        file.seek(1)
+        assert file.read() == b"bc" and not (tmp_path / "x").exists()
+    assert (tmp_path / "x").read_bytes() == b"abc"
