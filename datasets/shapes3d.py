@@ -7,7 +7,8 @@ FOLDER = "3dshapes"
 FILES = ("3dshapes.h5", "look-at-object-room_floor-hueXwall-hueXobj-hueXobj-sizeXobj-shapeXview-azi.npz")
 SIZES = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
 
-STAND_INS = frozenset[str]()  # SHA-256 of the pixels of shapes3d_like
+# SHA-256 of the pixels of shapes3d_like
+STAND_INS = frozenset({"566fdc0657fabc5cdde07fc13d8b05416ccb572280b90ffba6fd125cce69818c"})
 
 
 class Shapes3D(FactorGrid):

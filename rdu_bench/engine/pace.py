@@ -21,9 +21,13 @@ SAME = ("model", "variant", "dataset_label", "network", "budget", "device")  # w
 TIMES = (("train_cpu_s", "train_s"), ("measure_cpu_s", "measure_s"))  # of CPU where a record has them
 USUAL = "digits"  # where every model was measured
 SIZES = {"digits": 64, "coloured": 192, "sprites": 256, "mnist": 784, "fashion_mnist": 784}  # numbers in one example
+SIZES |= dict.fromkeys(("dsprites", "dsprites_like", "smallnorb"), 64**2)
+SIZES |= dict.fromkeys(("shapes3d", "shapes3d_like", "cars3d", "mpi3d"), 3 * 64**2)
+SIZES |= {f"{how}_dsprites": 3 * 64**2 for how in ("color", "noisy", "scream")}
 STEADY = 153_000  # products of an MLP and an example that take as long as all else of a step
 EXPECTED = 3000  # steps that validation lets a training have, of those seen on digits: 1,600 to 4,100
 CONV = 8  # times an MLP
+STUDY, STUDY_SIZE = 67.5, 328  # a step of the networks of the study in such steps: 80 for one channel, 105 for three
 
 
 class Pace:
@@ -102,7 +106,9 @@ def _step(spec: Mapping[str, Any]) -> float:
     """A step of a VAE with these networks, in steps of one that computes nothing."""
     network, size = spec["network"], SIZES.get(spec["dataset"], SIZES["sprites"])
     hidden = network.get("hidden", (256, 256))
-    if network.get("family") in ("conv", "study"):
+    if network.get("family") == "study":
+        return STUDY + size / STUDY_SIZE
+    if network.get("family") == "conv":
         return CONV * size / SIZES["digits"]
     return 1 + sum(n * m for n, m in pairwise((size, *hidden, network.get("latent", 10)))) / STEADY
 

@@ -23,7 +23,7 @@ from small_dlib import (
 )
 
 from rdu_bench import registry
-from rdu_bench.data import DataError, converted
+from rdu_bench.data import DataError, NpzArray, converted
 from rdu_bench.data.content import origin
 
 SETS = list(ALL)
@@ -345,3 +345,18 @@ def test_means_of_pixels_are_kept_beside_the_file(folder, monkeypatch):
     assert again[3:] == first[3:] and again.n == first.n
     few = registry.dataset("shapes3d", data_dir=str(folder), limit=50)
     assert few.pixels.n == 50 and calls == [1]
+
+
+@pytest.mark.parametrize("most", [1, 64 * 64 * 7, 2**24])
+def test_an_array_of_an_npz_file_is_read_a_piece_at_a_time(folder, most):
+    path, images = folder / "x.npz", draw(50, 64, 64)
+    npz(path, x=images)
+    array = NpzArray(path, "x")
+    pieces = list(array.pieces(most))
+    assert np.array_equal(np.concatenate(pieces), images) and np.array_equal(array.whole(), images)
+    assert max(len(piece) for piece in pieces) == max(1, min(50, most // 4096))
+
+
+def test_small_arrays_may_be_stored_column_by_column(folder):
+    npz(folder / "x.npz", x=np.asfortranarray(np.arange(12).reshape(3, 4)))
+    assert np.array_equal(NpzArray(folder / "x.npz", "x").whole(), np.arange(12).reshape(3, 4))
