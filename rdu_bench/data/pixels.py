@@ -14,6 +14,8 @@ from .content import choice_of, files_of
 from .examples import CHUNK, Examples
 from .files import Beside
 
+NEAR = 2**18  # numbers that are summed at once, few enough to stay near the processor
+
 
 class Pixels(NamedTuple):
     """What training examples are on average; N examples of `shape`."""
@@ -36,14 +38,18 @@ def pixels(examples: Examples) -> Pixels:
     """Of all examples; sums are taken about the mean of the first chunk, so that a large offset costs no digits."""
     shift: Tensor | None = None
     low, high = math.inf, -math.inf
+    if examples.slow and examples.rows is not None:
+        examples = examples.subset(np.argsort(examples.rows, kind="stable"))  # each piece of the file is unpacked once
     for chunk in examples.chunks(CHUNK):
-        x = chunk.double()
-        if shift is None:
-            shift = x.mean(0)
-            first, second = torch.zeros_like(shift), torch.zeros_like(shift)
-        first += (x - shift).sum(0)
-        second += (x - shift).square().sum(0)
-        low, high = min(low, float(x.min())), max(high, float(x.max()))
+        for x in chunk.split(max(1, NEAR // max(1, chunk[0].numel()))):
+            x = x.double()
+            if shift is None:
+                shift = x.mean(0)
+                first, second = torch.zeros_like(shift), torch.zeros_like(shift)
+            x -= shift
+            first += x.sum(0)
+            second += x.square_().sum(0)
+        low, high = min(low, float(chunk.min())), max(high, float(chunk.max()))
     if shift is None:
         raise ValueError("there is no training example")
     n = len(examples)
