@@ -12,7 +12,7 @@ from rdu_bench.engine import calibrate, suite
 from rdu_bench.engine import plan as plans
 from rdu_bench.engine.clock import timed
 from rdu_bench.engine.expand import Selection, curves
-from rdu_bench.engine.pace import Pace, left, spent, units
+from rdu_bench.engine.pace import Pace, _step, left, spent, units
 from rdu_bench.engine.plan import END, START, Planned, plan, wall_seconds
 from rdu_bench.progress import clock
 from rdu_bench.records.schema import parse_times
@@ -109,6 +109,12 @@ def test_what_was_never_measured_takes_what_others_do():
     assert units(spec() | {"variant": "mine"}) == seen  # a variant is its model
     on_sprites = units(spec(suite_name="structure") | {"model": "mine"})
     assert on_sprites > 1.5 * unseen
+
+
+def test_images_of_64_take_what_was_measured_of_their_networks():
+    """A step on one channel as long as 68 on digits, on three as long as 90, of CPU on one thread."""
+    digits, one, three = (_step(spec(suite_name=name)) for name in ("quick", "dsprites", "shapes3d"))
+    assert one / digits == pytest.approx(68, rel=0.05) and three / digits == pytest.approx(90, rel=0.05)
 
 
 def test_every_point_of_our_suites_has_an_estimate():
