@@ -29,8 +29,8 @@ class Dequantised(Source):
     dtype = np.dtype(np.float32)
 
     def __init__(self, levels: Source | np.ndarray, name: str):
-        if levels.dtype.kind not in "iu":
-            raise ValueError(f"levels are {levels.dtype}; only whole numbers have steps of one")
+        if levels.dtype.kind not in "iu" or levels.dtype.itemsize > 2:
+            raise ValueError(f"levels are {levels.dtype}; only whole numbers of one byte or two have steps of one")
         self.levels, self.shape = levels, tuple(levels.shape)
         self.rule = f"dequantised {name}"
         self.slow = isinstance(levels, Source) and levels.slow
