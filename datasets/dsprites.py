@@ -6,7 +6,8 @@ from rdu_bench.api import Card, FactorGrid, Original, dsprites_npz
 FILE = "dsprites/dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
 SIZES = {"shape": 3, "scale": 6, "orientation": 40, "position_x": 32, "position_y": 32}
 
-STAND_INS = frozenset[str]()  # SHA-256 of the pixels of dsprites_like
+# SHA-256 of the pixels of dsprites_like
+STAND_INS = frozenset({"0352deb130e3520d26a661198cf93d3733636e3dd2218aa35c44edb1940c65aa"})
 
 
 class DSprites(FactorGrid):
