@@ -19,9 +19,9 @@ from .files import data_folder
 from .ground_truth import GroundTruth
 from .splits import assign_splits, check_counts
 
-# Images that are compressed together, by their channels.  Training the networks of the study, a CPU second sees of the
-# images that it sees from memory: of one channel 0.96 at 1, 1.04 at 4 and 1.05 at 16 (the file is smaller at 4 than at 1
-# by a third), of three 0.96 at 1, 0.97 at 4, 0.90 at 16 and 0.86 at 64 (`tests/benchmarks/streaming.py`).
+# Images that are compressed together, by their channels.  Networks of the study train on so much of the images a second
+# that they see from memory: of one channel on 0.96 at 1, 1.04 at 4 and 1.05 at 16 (and the file is a third smaller at 4
+# than at 1), of three on 0.96 at 1, 0.97 at 4, 0.90 at 16 and 0.86 at 64 (`tests/benchmarks/streaming.py`).
 CHUNK = {1: 4, 3: 1}
 FRACTIONS = (0.1, 0.1)  # that validate and test
 
