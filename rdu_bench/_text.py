@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+MOST = 30  # characters of a file's name in that of its data set
 
 
 def one_line(text: object, most: int = 500) -> str:
@@ -26,6 +29,16 @@ def say(text: str, file: TextIO | None = None) -> None:
 def library(paper: str) -> str:
     """Where a paper of this id is: arXiv, or OpenReview."""
     return "arXiv" if paper[:4].isdigit() else "OpenReview"
+
+
+def called(name: str, params: Mapping[str, Any]) -> str:
+    """Name in results of a data set with these parameters: of one that is a file, with the name of that."""
+    file = params.get("file")
+    if not isinstance(file, str) or not file:
+        return name
+    stem = re.split(r"[/\\]", file)[-1]
+    stem = stem.rpartition(".")[0] or stem
+    return f"{name}:" + ("".join(c if c.isalnum() or c in "._-" else "_" for c in stem)[:MOST] or "_")
 
 
 def lasting(seconds: float) -> str:

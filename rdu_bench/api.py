@@ -1,11 +1,13 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
 from ._files import write as write_file
-from ._hash import digest, named_seed
+from ._hash import digest, file_digest, named_seed
 from .analytic import World
 from .autoencoder import Autoencoder, deterministic_block, label_block
 from .budget import Budget
 from .data import (
+    About,
+    Beside,
     Card,
     DataError,
     Dataset,
@@ -20,6 +22,7 @@ from .data import (
     assign_splits,
     binarise,
     check_counts,
+    data_file,
     data_folder,
     made_folders,
     population_entropy,
@@ -64,15 +67,15 @@ from .registry import dataset, missing_files
 
 # fmt: off
 __all__ = [
-    "GROUP", "MLP", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average", "Batch",
-    "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder", "Dequantised",
-    "Entropy", "Examples", "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head",
-    "IDXImages", "Message", "Mixture", "Model", "Observation", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen",
-    "Source", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
-    "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance",
-    "data_folder", "dataset", "deterministic_block", "digest", "enumerate_classes", "flatten", "gaussian",
-    "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made",
-    "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot",
-    "permute_dims", "population_entropy", "product", "read_idx", "select_component", "sphere", "total_correlation",
-    "total_rate", "transmit", "write_file",
+    "GROUP", "MLP", "About", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow", "Average",
+    "Batch", "Beside", "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder",
+    "Dequantised", "Entropy", "Examples", "Factor", "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth",
+    "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model", "Observation", "PatchTrunk", "Probe",
+    "ProbeCard", "Row", "Seen", "Source", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk",
+    "WindowedDecoder", "World", "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights",
+    "concatenate", "covariance", "data_file", "data_folder", "dataset", "deterministic_block", "digest",
+    "enumerate_classes", "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block",
+    "labelled_cross_entropy", "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between",
+    "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "read_idx",
+    "select_component", "sphere", "total_correlation", "total_rate", "transmit", "write_file",
 ]

@@ -15,14 +15,19 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _cards, _paths, _sources
 from ._sources import PluginError
+from ._text import called
+
+if TYPE_CHECKING:
+    from .data import About
 
 __all__ = [
     "Found",
     "PluginError",
+    "about",
     "card",
     "check_parameters",
     "dataset",
@@ -30,6 +35,8 @@ __all__ = [
     "find",
     "load",
     "model",
+    "named",
+    "of_file",
     "parameters",
     "plugin_hash",
     "scan",
@@ -228,13 +235,15 @@ def empty_dataset(name: str) -> Any:
 
 
 def dataset(name: str, **params: Any) -> Any:
-    """The loaded data set of a name.
+    """The loaded data set of a name, or of a name and a file, as in `hdf5:usps.h5`.
 
     Raises `LookupError`, `PluginError`, `DataError`, also where what was loaded is unsound, or `TypeError` in one
     sentence for a parameter it does not take.
     """
+    name, params = named(name, params)
     made = empty_dataset(name)
     check_parameters(made.name, made.load, params)
+    made.name = called(made.name, params)
     with _staying(made.name):
         made.load(**params)
     made.require_sound()
@@ -243,7 +252,32 @@ def dataset(name: str, **params: Any) -> Any:
 
 def missing_files(name: str, **params: Any) -> str:
     """What the data set of a name lacks of the files it needs, in a sentence; "" for nothing.  Reads none of them."""
+    name, params = named(name, params)
     told: str = empty_dataset(name).missing(**params)
+    return told
+
+
+def of_file(name: str) -> bool:
+    """Whether the data set of a name is whatever a parameter `file` names.  Raises `LookupError` or `PluginError`."""
+    return "file" in (parameters("datasets", name) or ())
+
+
+def named(text: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """`hdf5:usps.h5` → hdf5, and the parameters with that file; any other name as it is."""
+    name, colon, file = text.partition(":")
+    if colon and name.replace("-", "_") in files("datasets") and of_file(name):
+        return name, {"file": file, **params}
+    return text, params
+
+
+def about(name: str, params: dict[str, Any]) -> About:
+    """What is known of the data set of a name with these parameters before it is loaded.
+
+    Raises `LookupError`, `PluginError`, or `DataError` for a file that cannot be it.
+    """
+    made = empty_dataset(name)
+    with _staying(made.name):
+        told: About = made.about(**params)
     return told
 
 

@@ -1,11 +1,11 @@
 """What a data set is, and how its examples are held and handed out."""
 
-from .dataset import PARTS, Card, Dataset, Factor
+from .dataset import PARTS, About, Card, Dataset, Factor
 from .dequantised import Dequantised
 from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Source, View, batches
-from .files import DATA, data_folder, made_folders
+from .files import Beside, data_file, data_folder, made_folders
 from .ground_truth import GroundTruth
 from .hdf5 import HDF5Source
 from .idx import read_idx
@@ -13,8 +13,9 @@ from .idx_images import IDXImages
 from .splits import assign_splits, binarise, check_counts
 
 __all__ = [
-    "DATA",
     "PARTS",
+    "About",
+    "Beside",
     "Card",
     "DataError",
     "Dataset",
@@ -31,6 +32,7 @@ __all__ = [
     "batches",
     "binarise",
     "check_counts",
+    "data_file",
     "data_folder",
     "made_folders",
     "population_entropy",
