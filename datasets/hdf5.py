@@ -12,8 +12,10 @@ from rdu_bench.api import (
     Card,
     DataError,
     Dataset,
+    Dequantised,
     Examples,
     HDF5Source,
+    Source,
     data_file,
     file_digest,
 )
@@ -33,16 +35,17 @@ class HDF5(Dataset):
     with two dimensions or more, or the only one named images, imgs, x or data; factors are the vectors of whole numbers
     with a value for each row, and what is named as labels; `splits` are groups named train and test, or a data set
     `split` with the part of each row, or else 80, 10 and 10 percent by the named seed `seed`.  Images (N, H, W) have
-    one channel, (N, H, W, C) are `channels` "last".  Unsigned bytes are divided by 255 unless `scale` says otherwise.
-    The likelihood is Bernoulli if x, so scaled, holds 0 and 1 only, which every pixel is asked once.
+    one channel, (N, H, W, C) are `channels` "last".  The likelihood is Bernoulli if x holds 0 and 1 only, or bytes that
+    are 0 and 255 only, which every pixel is asked once; else it is Gaussian.  x is multiplied by `scale`.
 
     Classes are numbered from 0 in the order of their values, texts too; floats are real factors.  A column of a table
     is `latents/classes:1`.  `splits` may be a table of groups that hold x and the factors, or of row numbers.  Where
     val is not told, it is a tenth of train by `seed`.  `limit` keeps that many examples at most of each split.
     `content` is the SHA-256 (16 digits) that the file must have; a run adds it, so that it is part of every record.
 
-    Whole numbers under a Gaussian have uniform noise of one step added, by a named seed and the row, so that densities
-    are bounded by those of the stored numbers.  H(x) is unknown.
+    Bytes under a Gaussian have uniform noise of one step added, drawn once, so that D is at least the nats that the
+    bytes take, see `Dequantised`.  Other whole numbers have none, so that their density has no bound unless `noise`
+    is declared, which the notes say.  H(x) is unknown.
     """
 
     card = Card(
@@ -83,8 +86,14 @@ class HDF5(Dataset):
         self.factors = tuple(column.factor for column in seen.columns)
         self.task, self.sensitive = tuple(found["task"]), sensitive
         self.notes = tuple(column.note for column in seen.columns if column.note)
+        if self.likelihood == "gaussian" and seen.dtype.kind in "biu" and seen.dtype != np.uint8 and noise is None:
+            self.notes += (
+                f"x holds {seen.dtype}, whose density has no bound; declare noise, or store bytes or floats",
+            )
         for part, (key, rows, first) in seen.parts.items():
-            source = Rows(Path(found["file"]), key, seen.shape, last=found["channels"] == "last")
+            source: Source = Rows(Path(found["file"]), key, seen.shape, last=found["channels"] == "last")
+            if self.likelihood == "gaussian" and source.dtype == np.uint8:
+                source = Dequantised(source, f"hdf5 {seed} {key}")
             y = {column.factor.name: column.values[first + rows] for column in seen.columns}
             self.splits[part] = Examples(source, y, scale=found["scale"], rows=rows)
 
@@ -101,7 +110,7 @@ class HDF5(Dataset):
             found["splits"] = seen.layout.splits
         check_roles(path, seen, found)
         content = content_of(path)
-        if found.get("content", content) != content:
+        if (found.get("content") or content) != content:
             raise DataError(f"{path} has the content {content}, not {found['content']}; it is another file.")
         found |= {**likelihood_of(path, seen, params), "content": content}
         kinds = {column.factor.name: column.factor.kind for column in seen.columns}
@@ -244,12 +253,13 @@ def likelihood_of(path: Path, seen: Seen, params: Mapping[str, Any]) -> dict[str
                 known = list(pixels_of(file[key]))
         told[key] = known
     low, high = min(t[0] for t in told.values()), max(t[1] for t in told.values())
-    scale = params.get("scale") or (1 / 255 if seen.dtype == np.uint8 and high > 1 else 1.0)
+    likelihood = params.get("likelihood", "auto")
+    black = likelihood != "gaussian" and seen.dtype == np.uint8 and {low, high} <= {0.0, 255.0}  # and white
+    scale = params.get("scale") or (1 / 255 if black else 1.0)
     if max(-low, high) * scale > LARGEST:
         raise DataError(f"{path}: {seen.keys[0]} holds {max(-low, high):g}, which float32 cannot hold; set scale.")
     two = all(t[2] for t in told.values()) and len({t[1] for t in told.values()} - {0.0}) < 2
     binary = two and float(np.float32(high) * np.float32(scale)) in (0.0, 1.0)
-    likelihood = params.get("likelihood", "auto")
     if likelihood == "bernoulli" and not binary:
         raise DataError(
             f"{path}: {seen.keys[0]} holds more than 0 and 1, from {low:g} to {high:g} times scale {scale:g}; "

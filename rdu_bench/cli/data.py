@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import typer
 
+from .. import _paths
 from .._text import aligned, one_line
 from .options import DataDir, Plugins
 
@@ -17,9 +17,15 @@ def make(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
-    if "RDU_BENCH_DATA" not in os.environ:
-        raise typer.BadParameter("where to? Give --data-dir FOLDER, or set RDU_BENCH_DATA")
-    print(registry.empty_dataset(name).make(Path(os.environ["RDU_BENCH_DATA"])))
+    print(registry.empty_dataset(name).make(_folder()))
+
+
+def _folder() -> Path:
+    """The data folder that is named, into which files are put."""
+    named = _paths.data_folder()
+    if named is None:
+        raise typer.BadParameter(f"where to? Give --data-dir FOLDER, or set {' or '.join(_paths.DATA)}")
+    return Path(named[1])
 
 
 def verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
@@ -34,6 +40,8 @@ def verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None
         print(f"  {part:6} {len(split)}")
     for factor in made.factors:
         print(f"  {factor.name}: {factor.kind} of {factor.size}")
+    for sentence in made.notes:
+        print(f"  note: {one_line(sentence)}")
     faults = made.verify()
     print("\n".join(f"wrong: {sentence}" for sentence in faults) or "nothing is wrong")
     if faults:

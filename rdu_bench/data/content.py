@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .examples import Examples
+from .dequantised import Dequantised
+from .examples import Examples, Source
 from .files import Beside
 from .hdf5 import HDF5Source
 
@@ -31,9 +32,14 @@ def content_hash(splits: Mapping[str, Examples]) -> str:
 
 def _files(splits: Mapping[str, Examples]) -> list[HDF5Source]:
     """The sources of all splits, if all are files."""
-    sources = [split.source for split in splits.values()]
+    sources = [_stored(split) for split in splits.values()]
     files = [source for source in sources if isinstance(source, HDF5Source)]
     return files if len(files) == len(sources) else []
+
+
+def _stored(split: Examples) -> Source | np.ndarray:
+    """Where the numbers lie that x is, or that it is made of by a rule."""
+    return split.source.levels if isinstance(split.source, Dequantised) else split.source
 
 
 def _computed(splits: Mapping[str, Examples]) -> str:
@@ -50,9 +56,10 @@ def _choice(splits: Mapping[str, Examples]) -> str:
     """Hash of what is taken from which files as they are now."""
     h = hashlib.sha256()
     for part, split in sorted(splits.items()):
-        source = split.source
+        source = _stored(split)
         assert isinstance(source, HDF5Source)
-        how = (split.shape, split.scale, source.layout)
+        rule = split.source.name if isinstance(split.source, Dequantised) else ""
+        how = (split.shape, split.scale, source.layout, rule)
         h.update(repr((part, source.path.name, source.key, source.stamp, *how)).encode())
         h.update(b"all" if split.rows is None else np.ascontiguousarray(split.rows).data)
         _add_factors(h, part, split)

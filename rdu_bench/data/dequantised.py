@@ -31,7 +31,7 @@ class Dequantised(Source):
     def __init__(self, levels: Source | np.ndarray, name: str):
         if levels.dtype != np.uint8:
             raise ValueError(f"levels are {levels.dtype}; only uint8 have steps of one")
-        self.levels, self.shape = levels, tuple(levels.shape)
+        self.levels, self.shape, self.name = levels, tuple(levels.shape), name
         self.slow = isinstance(levels, Source) and levels.slow
         self._seed = np.uint64(named_seed("dequantise", name))
 

@@ -19,7 +19,7 @@ KEPT = 64  # values kept beside one file
 
 def data_folder(given: str | None, name: str, needs: str) -> Path:
     """The data folder: `given`, else what the environment names.  Raises `DataError` that says what `name` needs."""
-    folder = given or _named()
+    folder = given or named_folder()
     if not folder:
         ways = f"--data-dir, {_paths.DATA[0]} or {_paths.DATA[1]}"
         raise DataError(f"{name} needs {needs}; name the folder that holds them with {ways}.")
@@ -28,7 +28,8 @@ def data_folder(given: str | None, name: str, needs: str) -> Path:
     return Path(folder)
 
 
-def _named() -> str | None:
+def named_folder() -> str | None:
+    """The data folder that the environment names: RDU_BENCH_DATA, else DISENTANGLEMENT_LIB_DATA."""
     named = _paths.data_folder()
     return named[1] if named else None
 
@@ -39,7 +40,7 @@ def data_file(file: str, folder: str | None = None) -> Path:
     `folder` is the data folder, by default the one that the environment names.  Raises `DataError` where two files of
     that name may be meant.
     """
-    here, home = Path(file), folder or _named()
+    here, home = Path(file), folder or named_folder()
     if here.is_absolute() or not home:
         return here
     there = Path(home) / file
@@ -56,7 +57,7 @@ def made_folders(name: str) -> list[Path]:
     The cache is that of the user, XDG_CACHE_HOME or ~/.cache.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rdu-bench"
-    given = _named()
+    given = named_folder()
     return [Path(folder) / name for folder in ((given, cache) if given else (cache,))]
 
 
