@@ -47,7 +47,8 @@ def layout(file: h5py.File, x: str | None, factors: Mapping[str, str] | None, sp
         x = _guessed_x(file, home)
     if factors is None:
         stored = dataset(file, _below(file, splits, "train", x), "x")
-        factors = _guessed_factors(home, x, stored.shape[0] if stored.shape else 0)
+        check_size(stored, "x")
+        factors = _guessed_factors(home, x, stored.shape[0])
     return Layout(x, dict(factors), splits)
 
 

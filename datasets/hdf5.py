@@ -109,10 +109,12 @@ class HDF5(Dataset):
         if seen.layout.splits is not None:
             found["splits"] = seen.layout.splits
         check_roles(path, seen, found)
-        content = content_of(path)
+        known = Known(path)
+        content = known.content()
         if (found.get("content") or content) != content:
             raise DataError(f"{path} has the content {content}, not {found['content']}; it is another file.")
-        found |= {**likelihood_of(path, seen, params), "content": content}
+        found |= {**likelihood_of(known, seen, params), "content": content}
+        known.keep()
         kinds = {column.factor.name: column.factor.kind for column in seen.columns}
         has = {
             "labels": bool(found["task"]) and kinds[found["task"][0]] == "class",
@@ -242,23 +244,16 @@ def check_roles(path: Path, seen: Seen, found: Mapping[str, Any]) -> None:
         raise DataError(f"{path}: sensitive is {sensitive!r}; it must be a class that is not in task.")
 
 
-def likelihood_of(path: Path, seen: Seen, params: Mapping[str, Any]) -> dict[str, Any]:
+def likelihood_of(known: "Known", seen: Seen, params: Mapping[str, Any]) -> dict[str, Any]:
     """Likelihood and scale, told or found by a look at every pixel, which is kept beside the file."""
-    beside = Beside(path)
-    told: dict[str, list[Any]] = {}
-    for key in seen.keys:
-        known = beside.get(f"pixels of {key}")
-        if not (isinstance(known, list) and len(known) == 3):
-            with opened(path) as file:
-                known = list(pixels_of(file[key]))
-        told[key] = known
-    low, high = min(t[0] for t in told.values()), max(t[1] for t in told.values())
+    path, told = known.path, [known.pixels(key) for key in seen.keys]
+    low, high = min(t[0] for t in told), max(t[1] for t in told)
+    two = all(t[2] for t in told) and len({t[1] for t in told} - {0.0}) < 2
     likelihood = params.get("likelihood", "auto")
-    black = likelihood != "gaussian" and seen.dtype == np.uint8 and {low, high} <= {0.0, 255.0}  # and white
+    black = two and likelihood != "gaussian" and seen.dtype == np.uint8 and high == 255  # and white
     scale = params.get("scale") or (1 / 255 if black else 1.0)
     if max(-low, high) * scale > LARGEST:
         raise DataError(f"{path}: {seen.keys[0]} holds {max(-low, high):g}, which float32 cannot hold; set scale.")
-    two = all(t[2] for t in told.values()) and len({t[1] for t in told.values()} - {0.0}) < 2
     binary = two and float(np.float32(high) * np.float32(scale)) in (0.0, 1.0)
     if likelihood == "bernoulli" and not binary:
         raise DataError(
@@ -268,16 +263,32 @@ def likelihood_of(path: Path, seen: Seen, params: Mapping[str, Any]) -> dict[str
     likelihood = ("bernoulli" if binary else "gaussian") if likelihood == "auto" else likelihood
     if likelihood == "bernoulli" and params.get("noise") is not None:
         raise DataError(f"{path}: noise is {params['noise']}, but x is Bernoulli, which has none; leave it out.")
-    for key, known in told.items():
-        beside.put(f"pixels of {key}", known)
     return {"likelihood": likelihood, "scale": scale}
 
 
-def content_of(path: Path) -> str:
-    """16 digits of the SHA-256 of a file, kept beside it."""
-    beside = Beside(path)
-    kept = beside.get("sha256")
-    if not isinstance(kept, str):
-        kept = file_digest(path)
-        beside.put("sha256", kept)
-    return kept
+class Known:
+    """What was worked out of every byte of a file, which is kept beside it once all of it is well."""
+
+    def __init__(self, path: Path):
+        self.path, self.beside = path, Beside(path)
+        self.new: dict[str, Any] = {}
+
+    def content(self) -> str:
+        """16 digits of its SHA-256."""
+        kept = self.beside.get("sha256")
+        if not isinstance(kept, str):
+            kept = self.new["sha256"] = file_digest(self.path)
+        return kept
+
+    def pixels(self, key: str) -> tuple[float, float, bool]:
+        """What `pixels_of` says of a data set in it."""
+        kept = self.beside.get(f"pixels of {key}")
+        if not (isinstance(kept, list) and len(kept) == 3):
+            with opened(self.path) as file:
+                kept = self.new[f"pixels of {key}"] = list(pixels_of(file[key]))
+        return float(kept[0]), float(kept[1]), bool(kept[2])
+
+    def keep(self) -> None:
+        """Write down what is new."""
+        for key, value in self.new.items():
+            self.beside.put(key, value)
