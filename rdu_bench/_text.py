@@ -41,6 +41,14 @@ def called(name: str, params: Mapping[str, Any]) -> str:
     return f"{name}:" + ("".join(c if c.isalnum() or c in "._-" else "_" for c in stem)[:MOST] or "_")
 
 
+def megabytes(size: float) -> str:
+    """Bytes as people say them: 4.5 kB, 31 MB, 1.2 GB."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}" if size < 10 * unit else f"{size / unit:.0f} {name}"
+    return f"{size:.0f} bytes"
+
+
 def lasting(seconds: float) -> str:
     """A time that nobody will hold to the second: 40 s, 12 min, 3 h 20 min, 2 days 4 h."""
     if seconds < 90:

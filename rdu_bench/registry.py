@@ -9,15 +9,14 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-import inspect
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _cards, _paths, _sources
+from ._cards import check_parameters
 from ._sources import PluginError
 from ._text import called
 
@@ -163,7 +162,7 @@ def parameters(kind: str, name: str) -> dict[str, _cards.Parameter] | None:
     told = _cards.parameters(kind, path)
     if told is not None:
         return told
-    names = _takes(getattr(load(kind, path.stem), _cards.METHODS[kind]))
+    names = _cards.takes(getattr(load(kind, path.stem), _cards.METHODS[kind]))
     return None if names is None else {name: _cards.Parameter() for name in names}
 
 
@@ -244,7 +243,7 @@ def dataset(name: str, **params: Any) -> Any:
     made = empty_dataset(name)
     check_parameters(made.name, made.load, params)
     made.name = called(made.name, params)
-    with _staying(made.name):
+    with _sources.staying(made.name):
         made.load(**params)
     made.require_sound()
     return made
@@ -252,9 +251,13 @@ def dataset(name: str, **params: Any) -> Any:
 
 def missing_files(name: str, **params: Any) -> str:
     """What the data set of a name lacks of the files it needs, in a sentence; "" for nothing.  Reads none of them."""
+    from .data.downloads import fetchable
+
     name, params = named(name, params)
-    told: str = empty_dataset(name).missing(**params)
-    return told
+    made = empty_dataset(name)
+    told: str = made.missing(**params)
+    known = fetchable(made.name, params) if told else ""
+    return f"{told} `rdu-bench data get {known}` fetches them." if known else told
 
 
 def of_file(name: str) -> bool:
@@ -276,7 +279,7 @@ def about(name: str, params: dict[str, Any]) -> About:
     Raises `LookupError`, `PluginError`, or `DataError` for a file that cannot be it.
     """
     made = empty_dataset(name)
-    with _staying(made.name):
+    with _sources.staying(made.name):
         told: About = made.about(**params)
     return told
 
@@ -289,31 +292,5 @@ def model(name: str, spec: Any, **params: Any) -> Any:
     path = find("models", name)
     kind = load("models", path.stem)
     check_parameters(path.stem, kind.__init__, params)
-    with _staying(path.stem):
+    with _sources.staying(path.stem):
         return kind(spec, **params)
-
-
-@contextmanager
-def _staying(name: str) -> Iterator[None]:
-    """A plug-in that asks for the end of the process is a `PluginError`."""
-    try:
-        yield
-    except SystemExit as error:
-        raise PluginError(f"{name} called sys.exit, which would end the process: let it raise an error.") from error
-
-
-def _takes(function: Any) -> list[str] | None:
-    known = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in known):
-        return None
-    return [p.name for p in known if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
-
-
-def check_parameters(name: str, function: Any, params: dict[str, Any]) -> None:
-    """Raises `TypeError` for a parameter that a plug-in does not take; what it raises itself is its own."""
-    takes = _takes(function)
-    for given in params:
-        if takes is not None and given not in takes:
-            close = difflib.get_close_matches(given, takes, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise TypeError(f"{name} takes no {given!r}.{hint} It takes {', '.join(takes) or 'no parameters'}.")
