@@ -352,3 +352,19 @@ def test_x_is_never_read_whole(place, monkeypatch):
     data = load("a.h5")
     assert data.verify() == [] and data.hash and data.splits["train"].slow
     assert len(read) > 100 and max(read) <= 2**16
+
+
+def test_a_number_between_0_and_1_is_seen_in_whichever_piece_it_is(place, monkeypatch):
+    registry.empty_dataset("hdf5")
+    monkeypatch.setattr(sys.modules["rdu_bench.datasets._hdf5_file"], "PIECE", 10 * 20 * 4)
+    for first, rest in ((0.5, 1.0), (1.0, 0.5)):
+        x = BITS * np.where(np.arange(N) < 10, first, rest).astype(np.float32)[:, None, None]
+        put("a.h5", x=x)
+        assert load("a.h5").likelihood == "gaussian"
+        (place / ".a.h5.known.json").unlink()
+
+
+def test_the_hash_that_is_kept_knows_whether_bytes_are_dequantised(place):
+    put("a.h5", x=BITS)
+    assert load("a.h5", likelihood="gaussian").hash != load("a.h5").hash
+    assert load("a.h5", likelihood="gaussian").hash == load("a.h5", likelihood="gaussian").hash
