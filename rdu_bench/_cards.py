@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import difflib
+import inspect
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -127,3 +129,21 @@ def _types(annotation: ast.expr | None) -> tuple[str, ...]:
 
 def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
+
+
+def takes(function: Any) -> list[str] | None:
+    """Names of the parameters that a suite may set of a function; None where it takes any."""
+    found = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in found):
+        return None
+    return [p.name for p in found if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
+
+
+def check_parameters(name: str, function: Any, params: dict[str, Any]) -> None:
+    """Raises `TypeError` for a parameter that a plug-in does not take; what it raises itself is its own."""
+    known = takes(function)
+    for given in params:
+        if known is not None and given not in known:
+            close = difflib.get_close_matches(given, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"{name} takes no {given!r}.{hint} It takes {', '.join(known) or 'no parameters'}.")

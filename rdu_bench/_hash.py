@@ -20,7 +20,8 @@ def digest(value: Any, length: int = 16) -> str:
 
 def file_digest(path: Path, length: int = 16) -> str:
     """The first `length` hex digits of SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:length]
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:length]
 
 
 def named_seed(*parts: object) -> int:

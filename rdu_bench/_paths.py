@@ -10,6 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PLUGINS = "RDU_BENCH_PLUGINS"
+DATA = ("RDU_BENCH_DATA", "DISENTANGLEMENT_LIB_DATA")  # variables that name the data folder, the first that is set
 KINDS = ("models", "probes", "datasets")
 
 
@@ -46,6 +47,11 @@ def installed_roots() -> tuple[tuple[Path, ...], tuple[str, ...]]:
                 f"entry point {point.name} = {point.value}: it does not load ({type(error).__name__}: {error})"
             )
     return tuple(roots), tuple(trouble)
+
+
+def data_folder() -> tuple[str, str] | None:
+    """The variable that names the data folder and what it says; None where none does.  --data-dir sets the first."""
+    return next(((name, os.environ[name]) for name in DATA if os.environ.get(name)), None)
 
 
 def plugin_roots() -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -152,3 +153,12 @@ def _asked(call: ast.Call) -> str:
     name = func.attr if isinstance(func, ast.Attribute) else func.id if isinstance(func, ast.Name) else ""
     literal = isinstance(given, ast.Constant) and isinstance(given.value, str)
     return str(given.value) if literal and name in ("import_module", "__import__") else ""  # type: ignore[union-attr]
+
+
+@contextmanager
+def staying(name: str) -> Iterator[None]:
+    """A plug-in that asks for the end of the process is a `PluginError`."""
+    try:
+        yield
+    except SystemExit as error:
+        raise PluginError(f"{name} called sys.exit, which would end the process: let it raise an error.") from error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+MOST = 30  # characters of a file's name in that of its data set
 
 
 def one_line(text: object, most: int = 500) -> str:
@@ -26,6 +29,24 @@ def say(text: str, file: TextIO | None = None) -> None:
 def library(paper: str) -> str:
     """Where a paper of this id is: arXiv, or OpenReview."""
     return "arXiv" if paper[:4].isdigit() else "OpenReview"
+
+
+def called(name: str, params: Mapping[str, Any]) -> str:
+    """Name in results of a data set with these parameters: of one that is a file, with the name of that."""
+    file = params.get("file")
+    if not isinstance(file, str) or not file:
+        return name
+    stem = re.split(r"[/\\]", file)[-1]
+    stem = stem.rpartition(".")[0] or stem
+    return f"{name}:" + ("".join(c if c.isalnum() or c in "._-" else "_" for c in stem)[:MOST] or "_")
+
+
+def megabytes(size: float) -> str:
+    """Bytes as people say them: 4.5 kB, 31 MB, 1.2 GB."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}" if size < 10 * unit else f"{size / unit:.0f} {name}"
+    return f"{size:.0f} bytes"
 
 
 def lasting(seconds: float) -> str:

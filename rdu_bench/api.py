@@ -2,12 +2,14 @@
 
 from ._files import replacing
 from ._files import write as write_file
-from ._hash import digest, named_seed
+from ._hash import digest, file_digest, named_seed
 from .analytic import World
 from .autoencoder import Autoencoder, deterministic_block, label_block
 from .budget import Budget
 from .data import (
     STAND_IN,
+    About,
+    Beside,
     Card,
     DataError,
     Dataset,
@@ -26,6 +28,7 @@ from .data import (
     assign_splits,
     binarise,
     check_counts,
+    data_file,
     data_folder,
     dsprites_npz,
     made_folders,
@@ -73,16 +76,17 @@ from .registry import dataset, missing_files
 
 # fmt: off
 __all__ = [
-    "GROUP", "MLP", "STAND_IN", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow",
-    "Average", "Batch", "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset", "Decoder",
-    "Dequantised", "Entropy", "Examples", "Factor", "FactorGrid", "GatedDecoder", "GatedGaussian", "Gaussian",
-    "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model", "NorbMatrix", "NpzArray",
-    "Observation", "Original", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen", "Source", "Spec", "Target",
-    "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
-    "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_folder", "dataset",
-    "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "flatten", "gaussian", "gaussian_kernel",
-    "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made", "made_folders",
-    "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot", "permute_dims",
-    "population_entropy", "product", "read_idx", "replacing", "select_component", "shapes3d_file", "sphere",
-    "total_correlation", "total_rate", "transmit", "uniforms", "write_file",
+    "GROUP", "MLP", "STAND_IN", "About", "Adversary", "Arrived", "Autoencoder", "Autoregression",
+    "AutoregressiveFlow", "Average", "Batch", "Beside", "Block", "Budget", "Card", "Channel", "Code", "Critic",
+    "DataError", "Dataset", "Decoder", "Dequantised", "Entropy", "Examples", "Factor", "FactorGrid", "GatedDecoder",
+    "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model",
+    "NorbMatrix", "NpzArray", "Observation", "Original", "PatchTrunk", "Probe", "ProbeCard", "Row", "Seen", "Source",
+    "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
+    "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance",
+    "data_file", "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes",
+    "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy",
+    "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric",
+    "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "read_idx", "replacing",
+    "select_component", "shapes3d_file", "sphere", "total_correlation", "total_rate", "transmit", "uniforms",
+    "write_file",
 ]

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from . import __version__, _paths, registry
 from .engine import machine, provenance
 
-ASKED = ("RDU_BENCH_DATA", _paths.PLUGINS, "RDU_BENCH_DEBUG", "OMP_NUM_THREADS", "MPLBACKEND", "PYTHONIOENCODING")
+ASKED = (*_paths.DATA, _paths.PLUGINS, "RDU_BENCH_DEBUG", "OMP_NUM_THREADS", "MPLBACKEND", "PYTHONIOENCODING")
 
 
 def facts() -> Iterator[tuple[str, str]]:
@@ -70,8 +70,8 @@ def _cuda() -> str:
 
 
 def _troubles() -> Iterator[tuple[str, str]]:
-    data = os.environ.get("RDU_BENCH_DATA")
-    if data and not os.path.isdir(data):
-        yield "trouble", f"RDU_BENCH_DATA={data} is not a folder"
+    named = _paths.data_folder()
+    if named and not os.path.isdir(named[1]):
+        yield "trouble", f"{named[0]}={named[1]} is not a folder"
     for sentence in dict.fromkeys(sentence for kind in _paths.KINDS for sentence in registry.trouble(kind)):
         yield "trouble", sentence

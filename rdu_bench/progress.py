@@ -102,7 +102,7 @@ def clock(seconds: float) -> str:
 def watch(curves: list[Curve], store: Store, *, quiet: bool = False) -> Iterator[Progress]:
     """A `Progress` that shows itself while the block runs."""
     progress = Progress(curves, store, quiet=quiet)
-    console = None if quiet else _terminal()
+    console = None if quiet else terminal()
     if console is None:
         if not quiet and progress.kept:
             say(f"{progress.kept} of {progress.total} points are already there")
@@ -115,7 +115,7 @@ def watch(curves: list[Curve], store: Store, *, quiet: bool = False) -> Iterator
         yield progress
 
 
-def _terminal() -> Console | None:
+def terminal() -> Console | None:
     """The terminal that a live table can be drawn on, in colour unless NO_COLOR is set; None where there is none."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None

@@ -9,20 +9,24 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-import inspect
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from . import _cards, _paths, _sources
+from ._cards import check_parameters
 from ._sources import PluginError
+from ._text import called
+
+if TYPE_CHECKING:
+    from .data import About
 
 __all__ = [
     "Found",
     "PluginError",
+    "about",
     "card",
     "check_parameters",
     "dataset",
@@ -30,6 +34,8 @@ __all__ = [
     "find",
     "load",
     "model",
+    "named",
+    "of_file",
     "parameters",
     "plugin_hash",
     "scan",
@@ -156,7 +162,7 @@ def parameters(kind: str, name: str) -> dict[str, _cards.Parameter] | None:
     told = _cards.parameters(kind, path)
     if told is not None:
         return told
-    names = _takes(getattr(load(kind, path.stem), _cards.METHODS[kind]))
+    names = _cards.takes(getattr(load(kind, path.stem), _cards.METHODS[kind]))
     return None if names is None else {name: _cards.Parameter() for name in names}
 
 
@@ -228,14 +234,16 @@ def empty_dataset(name: str) -> Any:
 
 
 def dataset(name: str, **params: Any) -> Any:
-    """The loaded data set of a name.
+    """The loaded data set of a name, or of a name and a file, as in `hdf5:usps.h5`.
 
     Raises `LookupError`, `PluginError`, `DataError`, also where what was loaded is unsound, or `TypeError` in one
     sentence for a parameter it does not take.
     """
+    name, params = named(name, params)
     made = empty_dataset(name)
     check_parameters(made.name, made.load, params)
-    with _staying(made.name):
+    made.name = called(made.name, params)
+    with _sources.staying(made.name):
         made.load(**params)
     made.require_sound()
     return made
@@ -243,7 +251,36 @@ def dataset(name: str, **params: Any) -> Any:
 
 def missing_files(name: str, **params: Any) -> str:
     """What the data set of a name lacks of the files it needs, in a sentence; "" for nothing.  Reads none of them."""
-    told: str = empty_dataset(name).missing(**params)
+    from .data.downloads import fetchable
+
+    name, params = named(name, params)
+    made = empty_dataset(name)
+    told: str = made.missing(**params)
+    known = fetchable(made.name, params) if told else ""
+    return f"{told} `rdu-bench data get {known}` fetches them." if known else told
+
+
+def of_file(name: str) -> bool:
+    """Whether the data set of a name is whatever a parameter `file` names.  Raises `LookupError` or `PluginError`."""
+    return "file" in (parameters("datasets", name) or ())
+
+
+def named(text: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """`hdf5:usps.h5` → hdf5, and the parameters with that file; any other name as it is."""
+    name, colon, file = text.partition(":")
+    if colon and name.replace("-", "_") in files("datasets") and of_file(name):
+        return name, {"file": file, **params}
+    return text, params
+
+
+def about(name: str, params: dict[str, Any]) -> About:
+    """What is known of the data set of a name with these parameters before it is loaded.
+
+    Raises `LookupError`, `PluginError`, or `DataError` for a file that cannot be it.
+    """
+    made = empty_dataset(name)
+    with _sources.staying(made.name):
+        told: About = made.about(**params)
     return told
 
 
@@ -255,31 +292,5 @@ def model(name: str, spec: Any, **params: Any) -> Any:
     path = find("models", name)
     kind = load("models", path.stem)
     check_parameters(path.stem, kind.__init__, params)
-    with _staying(path.stem):
+    with _sources.staying(path.stem):
         return kind(spec, **params)
-
-
-@contextmanager
-def _staying(name: str) -> Iterator[None]:
-    """A plug-in that asks for the end of the process is a `PluginError`."""
-    try:
-        yield
-    except SystemExit as error:
-        raise PluginError(f"{name} called sys.exit, which would end the process: let it raise an error.") from error
-
-
-def _takes(function: Any) -> list[str] | None:
-    known = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in known):
-        return None
-    return [p.name for p in known if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
-
-
-def check_parameters(name: str, function: Any, params: dict[str, Any]) -> None:
-    """Raises `TypeError` for a parameter that a plug-in does not take; what it raises itself is its own."""
-    takes = _takes(function)
-    for given in params:
-        if takes is not None and given not in takes:
-            close = difflib.get_close_matches(given, takes, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise TypeError(f"{name} takes no {given!r}.{hint} It takes {', '.join(takes) or 'no parameters'}.")

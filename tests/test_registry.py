@@ -184,7 +184,7 @@ def test_the_hash_of_a_file_that_imports_nothing_of_its_folder_is_that_of_its_by
     assert registry.plugin_hash("models", "mine") == file_digest(path)
     for kind in _paths.KINDS:
         for name, ours in registry.files(kind).items():
-            if ours.parent == _paths.builtin(kind):
+            if ours.parent == _paths.builtin(kind) and name != "hdf5":  # which is of several files
                 assert registry.plugin_hash(kind, name) == file_digest(ours)
 
 

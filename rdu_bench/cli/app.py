@@ -16,7 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Make, verify or list the files of data sets.", rich_markup_mode=None)
+data_app = typer.Typer(help="Get, make, verify or list the files of data sets.", rich_markup_mode=None)
 new_app = typer.Typer(help="Write a file that runs, to be changed.", rich_markup_mode=None)
 for group in (data_app, new_app):
     overview(group)
@@ -47,6 +47,7 @@ app.command()(authors.check)
 for kind in authors.KINDS:
     new_app.command(kind)(authors.new(kind))
 app.add_typer(new_app, name="new")
+data_app.command("get")(data.get)
 data_app.command("make")(data.make)
 data_app.command("ls")(data.ls)
 data_app.command("verify")(data.verify)

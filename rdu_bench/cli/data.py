@@ -1,14 +1,86 @@
-"""The files of data sets: `data make`, `data verify` and `data ls`."""
+"""The files of data sets: `data get`, `data make`, `data verify` and `data ls`."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .._text import aligned, one_line
-from .options import DataDir, Plugins
+from .. import _paths
+from .._text import aligned, megabytes, one_line, say
+from .options import DataDir, Plugins, number
+
+if TYPE_CHECKING:
+    from ..data.downloads import Entry, Wanted
+
+
+def get(
+    name: str,
+    data_dir: DataDir = None,
+    timeout: Annotated[
+        float, typer.Option(parser=number, metavar="SECONDS", help="Give a place up that sends nothing for so long.")
+    ] = 30.0,
+) -> None:
+    """Fetch the files of a data set into the data folder; what was cut off goes on where it stopped."""
+    from ..data import downloads
+    from ..data.files import data_folder
+    from ..engine.run import prepare
+
+    prepare(data_dir, ())
+    if not 0 < timeout < 1e6:
+        raise typer.BadParameter(f"--timeout {timeout:g}: give a positive number of seconds")
+    wanted = downloads.entries(name)
+    folder = data_folder(str(_folder()), name, "the files that are fetched")
+    for entry in wanted:
+        _introduce(entry)
+        for file in entry.files:
+            _fetch(file, folder, timeout)
+
+
+def _introduce(entry: Entry) -> None:
+    say(f"{entry.title}: {megabytes(entry.size) if entry.size else 'of a size that is not published'}")
+    say(f"  licence: {entry.licence}")
+    say(f"  cite: {entry.cite}")
+
+
+def _fetch(file: Wanted, folder: Path, timeout: float) -> None:
+    from ..data import downloads
+    from ..data.resuming import Net
+
+    with _bar(Path(file.path).name) as progress:
+        found = downloads.get(file, folder, Net(timeout, progress))
+    hashed = file.hash.partition(":")[0].upper().replace("SHA256", "SHA-256")
+    checked = f"its {hashed} is the published one" if file.hash else "no published hash is known"
+    if file.hash and file.unpack:
+        checked = f"the {hashed} of its archive is the published one" if found.new else "unpacked before"
+    say(f"{'fetched' if found.new else 'there already'}: {found.path}; {checked}")
+    if found.sha256:
+        say(f"  compare its SHA-256 yourself: {found.sha256}")
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on the terminal; where there is none, nothing."""
+    from ..progress import terminal
+
+    console = terminal()
+    if console is None:
+        yield lambda done, total: None
+        return
+    from rich import progress as bars
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.DownloadColumn(),
+        bars.TransferSpeedColumn(),
+    )
+    with bars.Progress(*columns, bars.TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(one_line(name, 40), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def make(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
@@ -17,9 +89,15 @@ def make(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
-    if "RDU_BENCH_DATA" not in os.environ:
-        raise typer.BadParameter("where to? Give --data-dir FOLDER, or set RDU_BENCH_DATA")
-    print(registry.empty_dataset(name).make(Path(os.environ["RDU_BENCH_DATA"])))
+    print(registry.empty_dataset(name).make(_folder()))
+
+
+def _folder() -> Path:
+    """The data folder that is named, into which files are put."""
+    named = _paths.data_folder()
+    if named is None:
+        raise typer.BadParameter(f"where to? Give --data-dir FOLDER, or set {' or '.join(_paths.DATA)}")
+    return Path(named[1])
 
 
 def verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
@@ -34,22 +112,59 @@ def verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None
         print(f"  {part:6} {len(split)}")
     for factor in made.factors:
         print(f"  {factor.name}: {factor.kind} of {factor.size}")
-    faults = made.verify()
+    for sentence in made.notes:
+        print(f"  note: {one_line(sentence)}")
+    faults = [*made.verify(), *_published(made.name)]
     print("\n".join(f"wrong: {sentence}" for sentence in faults) or "nothing is wrong")
     if faults:
         raise typer.Exit(1)
 
 
+def _published(name: str) -> Iterator[str]:
+    """What differs from the published files among those that are there; says of each that is as published."""
+    from ..data import downloads
+
+    folder = (_paths.data_folder() or ("", ""))[1]
+    for entry in downloads.entries(name) if folder and downloads.fetchable(name) else ():
+        for file in entry.files:
+            place = Path(folder) / file.path
+            if not place.exists():
+                continue
+            faults = list(downloads.wrong(file, place))
+            if not faults:
+                known = (
+                    "as published" if file.hash and not file.unpack else "no published hash is known of what is there"
+                )
+                print(f"  {file.path}: {known}")
+            for sentence in faults:
+                if entry.by_content:
+                    print(f"  note: {one_line(sentence)}; what is in it was compared")
+                else:
+                    yield sentence
+
+
 def ls(data_dir: DataDir = None, plugins: Plugins = None) -> None:
-    """List the data sets, the files that they need, and whether those are there."""
+    """List the data sets, the files that they need, whether those are there, and how large they are to get."""
+    from .. import registry
     from ..conformance.data_files import data_files
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
-    rows = [("name", "there", "needs")]
+    rows = [("name", "there", "size", "licence", "needs")]
     told = []
     for name, needs, missing in data_files():
-        rows.append((name, "no" if missing else "yes", one_line(needs) or "nothing"))
+        there = "as named" if needs and registry.of_file(name) else "no" if missing else "yes"
+        rows.append((name, there, *_to_get(name), one_line(needs) or "nothing"))
         if missing:
             told.append(f"{name}: {one_line(missing)}")
     print("\n".join([*aligned(rows), *told]))
+
+
+def _to_get(name: str) -> tuple[str, str]:
+    """Size and licence of what `data get` fetches for a data set."""
+    from ..data import downloads
+
+    found = downloads.entries(name) if downloads.fetchable(name) else []
+    sizes = [entry.size for entry in found]
+    size = megabytes(sum(s for s in sizes if s)) if found and all(sizes) else "?" if found else ""
+    return size, "; ".join(dict.fromkeys(entry.licence for entry in found))

@@ -60,7 +60,12 @@ Plugins = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", parser=path, metavar="DIR", help="Folder with data files, as RDU_BENCH_DATA."),
+    typer.Option(
+        "--data-dir",
+        parser=path,
+        metavar="DIR",
+        help="Folder with data files [RDU_BENCH_DATA or DISENTANGLEMENT_LIB_DATA].",
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(parser=path, metavar="DIR", help="Where to [results/runs/SUITE].")]
 Folders = Annotated[

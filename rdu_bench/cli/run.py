@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def run(
     suite: Annotated[str, typer.Option(help="Name of a suite, or a TOML file.")] = "quick",
     model: Annotated[list[str] | None, typer.Option(help="Only models that match; may be given again.")] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Only data sets that match.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Only data sets that match, or a file: hdf5:FILE.")] = None,
     sigma: Annotated[
         list[float] | None, typer.Option(parser=number, metavar="NATS", help="These target rates, not the suite's.")
     ] = None,

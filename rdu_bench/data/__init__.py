@@ -1,14 +1,14 @@
 """What a data set is, and how its examples are held and handed out."""
 
 from .converted import Original, converted
-from .dataset import PARTS, Card, Dataset, Factor
+from .dataset import PARTS, About, Card, Dataset, Factor
 from .dequantised import Dequantised, uniforms
 from .dlib_formats import STAND_IN, dsprites_npz, shapes3d_file
 from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Source, View, batches
 from .factor_grid import FactorGrid
-from .files import DATA, data_folder, made_folders
+from .files import Beside, data_file, data_folder, made_folders
 from .ground_truth import GroundTruth
 from .hdf5 import HDF5Source
 from .idx import read_idx
@@ -18,9 +18,10 @@ from .npz import NpzArray
 from .splits import assign_splits, binarise, check_counts
 
 __all__ = [
-    "DATA",
     "PARTS",
     "STAND_IN",
+    "About",
+    "Beside",
     "Card",
     "DataError",
     "Dataset",
@@ -42,6 +43,7 @@ __all__ = [
     "binarise",
     "check_counts",
     "converted",
+    "data_file",
     "data_folder",
     "dsprites_npz",
     "made_folders",

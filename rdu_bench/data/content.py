@@ -61,7 +61,8 @@ def choice_of(splits: Mapping[str, Examples]) -> str:
     for part, split in sorted(splits.items()):
         source, rules = origin(split.source)
         assert isinstance(source, HDF5Source)
-        h.update(repr((part, source.path.name, source.key, source.stamp, split.shape, split.scale, *rules)).encode())
+        how = (split.shape, split.scale, source.layout, *rules)
+        h.update(repr((part, source.path.name, source.key, source.stamp, *how)).encode())
         h.update(b"all" if split.rows is None else np.ascontiguousarray(split.rows).data)
         _add_factors(h, part, split)
     return h.hexdigest()[:16]

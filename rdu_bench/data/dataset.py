@@ -37,6 +37,13 @@ class Card(NamedTuple):
     files: str = ""  # what it needs in the data folder; empty when it brings or makes its own
 
 
+class About(NamedTuple):
+    """What is known of a data set with given parameters before it is loaded."""
+
+    params: dict[str, Any]  # as given, and with what was found out in place of what was left open
+    provides: frozenset[str]  # as `Dataset.provides` will be
+
+
 class Factor(NamedTuple):
     """Something that is known of every example."""
 
@@ -67,6 +74,7 @@ class Dataset(ABC):
     entropy: Entropy = field(default_factory=lambda: Entropy(None, "none"))
     population: Examples | None = None  # every equally likely x, when there are finitely many and they are known
     splits: dict[str, Examples] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what was done to what was read, a sentence each
     _hashed: tuple[dict[str, Examples], str] | None = field(default=None, init=False, repr=False, compare=False)
     _summed: tuple[Examples, Pixels] | None = field(default=None, init=False, repr=False, compare=False)
 
@@ -77,6 +85,13 @@ class Dataset(ABC):
     def make(self, folder: Path, **params: Any) -> Path:
         """Write the files that `load` reads into `folder`; returns the one written.  For data sets made by rule."""
         raise DataError(f"{self.card.title} has nothing to make; it needs {self.card.files or 'no files'}.")
+
+    def about(self, **params: Any) -> About:
+        """What is known before `load` of the data with these parameters; asked where `load` takes a `file`.
+
+        For data whose file says what they are.  Raises `DataError` where `load` would.
+        """
+        return About(params, frozenset(self.card.provides))
 
     def missing(self, **params: Any) -> str:
         """What `load` with these parameters would not find of the files it needs, in a sentence; "" for nothing."""

@@ -10,23 +10,46 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .. import _files
+from .. import _files, _paths
 from .error import DataError
 
-DATA = "RDU_BENCH_DATA"  # the variable that names the data folder; --data-dir sets it
 BESIDE = ".known.json"  # the end of the name of what is kept beside a data file
 PREFIXES = ("/usr", "/usr/local")  # where the system installs files
 KEPT = 64  # values kept beside one file
 
 
 def data_folder(given: str | None, name: str, needs: str) -> Path:
-    """The data folder: `given`, else the variable RDU_BENCH_DATA.  Raises `DataError` that says what `name` needs."""
-    folder = given or os.environ.get(DATA)
+    """The data folder: `given`, else what the environment names.  Raises `DataError` that says what `name` needs."""
+    folder = given or named_folder()
     if not folder:
-        raise DataError(f"{name} needs {needs}; name the folder that holds them with --data-dir or {DATA}.")
+        ways = f"--data-dir, {_paths.DATA[0]} or {_paths.DATA[1]}"
+        raise DataError(f"{name} needs {needs}; name the folder that holds them with {ways}.")
     if not os.path.isdir(folder):
         raise DataError(f"{name}: the data folder {folder} does not exist; create it and put there {needs}.")
     return Path(folder)
+
+
+def named_folder() -> str | None:
+    """The data folder that the environment names: RDU_BENCH_DATA, else DISENTANGLEMENT_LIB_DATA."""
+    named = _paths.data_folder()
+    return named[1] if named else None
+
+
+def data_file(file: str, folder: str | None = None) -> Path:
+    """A file that a user names, from here or in the data folder; where it would be, if there is none.
+
+    `folder` is the data folder, by default the one that the environment names.  Raises `DataError` where two files of
+    that name may be meant.
+    """
+    here, home = Path(file), folder or named_folder()
+    if here.is_absolute() or not home:
+        return here
+    there = Path(home) / file
+    if os.path.lexists(here) and os.path.lexists(there):
+        with suppress(OSError):
+            if not here.samefile(there):
+                raise DataError(f"{file} is both {here.absolute()} and {there}; give the whole path of one.")
+    return here if os.path.lexists(here) else there
 
 
 def made_folders(name: str) -> list[Path]:
@@ -35,7 +58,7 @@ def made_folders(name: str) -> list[Path]:
     The cache is that of the user, XDG_CACHE_HOME or ~/.cache.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rdu-bench"
-    given = os.environ.get(DATA)
+    given = named_folder()
     return [Path(folder) / name for folder in ((given, cache) if given else (cache,))]
 
 

@@ -27,6 +27,7 @@ class HDF5Source(Source):
     """
 
     slow = True
+    layout = ""  # how examples are turned that a subclass gives otherwise than they lie in the file
 
     def __init__(self, path: str | Path, key: str, shape: tuple[int, ...] | None = None):
         self.path, self.key = Path(path).resolve(), key

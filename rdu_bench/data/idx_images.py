@@ -13,7 +13,7 @@ from .dataset import Factor
 from .dequantised import Dequantised
 from .error import DataError
 from .examples import Examples
-from .files import DATA, data_folder, system_folders
+from .files import data_folder, named_folder, system_folders
 from .ground_truth import GroundTruth
 from .idx import idx_hash, read_idx
 from .splits import assign_splits, binarise, check_counts
@@ -97,7 +97,7 @@ class IDXImages(GroundTruth):
         """Folders where the files may lie; those of the system need no data folder."""
         shares = system_folders() if self.installed else []
         installed = [path for share in shares if os.path.isdir(path := share / self.installed)]
-        if installed and not (data_dir or os.environ.get(DATA)):
+        if installed and not (data_dir or named_folder()):
             return installed
         folder = data_folder(data_dir, self.name, self.card.files)
         return [folder / name for name in self.folders] + installed

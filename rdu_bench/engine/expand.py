@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,8 +10,9 @@ from typing import Any, NamedTuple
 
 from .. import registry
 from ..budget import Budget
+from .named_files import as_found, with_files
 from .parameters import checked
-from .selection import STRATEGY, Selection
+from .selection import STRATEGY, Selection, matches
 from .sentences import close, place, shown
 from .spec import Curve, hashed
 from .suite import DataEntry, ModelEntry, Suite, SuiteError
@@ -38,10 +37,15 @@ class Plan:
     models: list[ModelEntry]
     datasets: list[DataEntry]
     heads: tuple[str, ...]
+    found: dict[str, set[str]]  # label of each data set that is a file → what that has
 
     def lacks(self, model: ModelEntry, data: DataEntry) -> set[str]:
         """What a model needs of the data and a data set has not."""
-        return self._needs[model.name] - self._provides[data.name]
+        return self._needs[model.name] - self.provides(data)
+
+    def provides(self, data: DataEntry) -> set[str]:
+        """What a data set has that models may ask for: what its card promises, or what its file says."""
+        return self.found.get(data.label, self._provides[data.name])
 
     @cached_property
     def _needs(self) -> dict[str, set[str]]:
@@ -66,12 +70,13 @@ def curves(suite: Suite, selection: Selection | None = None) -> list[Curve]:
 def expand(suite: Suite, selection: Selection | None = None) -> Expansion:
     """As `curves`, and what was left out of `*` because it cannot be used."""
     asked = selection or Selection()
+    suite, datasets = with_files(suite, asked.datasets)
     plan = planned(_with(suite, asked.models))
     found = list(itertools.islice(_expanded(plan, asked), MOST + 1))
     if len(found) > MOST:
         raise SuiteError(f"suite {suite.name!r} has more than {MOST} curves; give fewer seeds, models or swept values")
     found = _narrowed(found, "model", asked.models, suite)
-    found = _narrowed(found, "dataset", asked.datasets, suite)
+    found = _narrowed(found, "dataset", datasets, suite)
     if asked.sigmas:  # which a sweep has not
         found = [c if c.sigmas == (None,) else replace(c, sigmas=asked.sigmas) for c in found]
     if not found:
@@ -97,7 +102,7 @@ def _names(kind: str, curve: Curve) -> tuple[str, str]:
 def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite) -> list[Curve]:
     """The curves whose model or data set matches one of the globs, if there are any globs."""
     for glob in globs:
-        if not any(_matches(name, glob) for curve in found for name in _names(kind, curve)):
+        if not any(matches(name, glob) for curve in found for name in _names(kind, curve)):
             there = sorted({_names(kind, curve)[1] for curve in found})
             hint = close(glob, there)
             raise SuiteError(
@@ -105,13 +110,7 @@ def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite)
             )
     if not globs:
         return found
-    return [c for c in found if any(_matches(name, glob) for name in _names(kind, c) for glob in globs)]
-
-
-def _matches(name: str, glob: str) -> bool:
-    """Dashes may stand for underscores, but those of a range, such as [a-f], are its own."""
-    plain = re.sub(r"\[[^]]*\]|-", lambda part: "_" if part[0] == "-" else part[0], glob)
-    return fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(name, glob)
+    return [c for c in found if any(matches(name, glob) for name in _names(kind, c) for glob in globs)]
 
 
 def _with(suite: Suite, models: Sequence[str]) -> Suite:
@@ -129,19 +128,19 @@ def _with(suite: Suite, models: Sequence[str]) -> Suite:
 def planned(suite: Suite) -> Plan:
     """Every plug-in of a suite looked up, its parameters checked, and every pattern seen to match something."""
     heads = tuple(dict.fromkeys(registry.find("probes", head).stem for head in suite.heads))
-    data = [checked("datasets", entry, ("datasets", i)) for i, entry in enumerate(suite.datasets)]
+    data, found = as_found([checked("datasets", entry, ("datasets", i)) for i, entry in enumerate(suite.datasets)])
     labels = [at.label or at.name for at in data]
     models: list[ModelEntry] = []
     for i, entry in enumerate(suite.models):
         for j, glob in enumerate(entry.datasets):
-            if not any(_matches(label, glob) for label in labels):
+            if not any(matches(label, glob) for label in labels):
                 where = place(("models", i, "datasets", j))
                 hint = close(glob, labels)
                 raise SuiteError(f"{where} = {shown(glob)}: no data set of the suite has that label.{hint}")
         models += _meant(entry, suite) if entry.name == "*" else [checked("models", entry, ("models", i))]
-    plan = Plan(suite, models, data, heads)
+    plan = Plan(suite, models, data, heads, found)
     for i, at in enumerate(data):
-        if at.family != "mlp" and "image" not in plan._provides[at.name]:
+        if at.family != "mlp" and "image" not in plan.provides(at):
             raise SuiteError(
                 f"datasets[{i}].family = {at.family!r}: {at.name} does not provide \"image\"; take family = 'mlp', "
                 "or name it in the card of the data set"
@@ -217,7 +216,7 @@ def _swept(entry: ModelEntry) -> list[dict[str, Any]]:
 
 def on(model: ModelEntry, data: DataEntry) -> bool:
     """Whether a suite gives the model that data set."""
-    return any(_matches(data.label or data.name, glob) for glob in model.datasets)
+    return any(matches(data.label or data.name, glob) for glob in model.datasets)
 
 
 def _runnable(plan: Plan) -> None:

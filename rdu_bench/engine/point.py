@@ -109,4 +109,5 @@ def describe_data(data: Dataset) -> dict[str, Any]:
             f.name: {"size": f.size, "kind": f.kind, "independent": f.independent, "H_y": f.entropy}
             for f in data.factors
         },
+        **({"notes": list(data.notes)} if data.notes else {}),
     }

@@ -158,7 +158,7 @@ def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
     if data_dir is not None:
         if not Path(data_dir).is_dir():
             raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
-        os.environ["RDU_BENCH_DATA"] = str(Path(data_dir).resolve())
+        os.environ[_paths.DATA[0]] = str(Path(data_dir).resolve())
 
 
 def _check_device(device: str) -> None:

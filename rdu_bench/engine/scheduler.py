@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from distributed import Future
 
 TOPIC = "rdu-bench"
-CARRIED = (_paths.PLUGINS, "RDU_BENCH_DATA")  # variables that workers elsewhere must know
+CARRIED = (_paths.PLUGINS, *_paths.DATA)  # variables that workers elsewhere must know
 _alone = threading.Lock()  # torch has one random state a process
 
 

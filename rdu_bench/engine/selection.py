@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import re
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ class Selection:
     """
 
     models: tuple[str, ...] = ()  # globs of model or row names; none: all
-    datasets: tuple[str, ...] = ()  # globs of data set names or labels; none: all
+    datasets: tuple[str, ...] = ()  # globs of data set names or labels, or a file, as in hdf5:usps.h5; none: all
     sigmas: tuple[float, ...] = ()  # nats; none: the suite's
     seeds: int | None = None  # 0 to seeds − 1; None: the suite's
     budget: str | Budget | None = None  # None: the suite's
@@ -49,6 +50,12 @@ class Selection:
         _whole("--seeds", self.seeds, SEEDS)
         _whole("threads", self.threads, 1024)
         _whole_shard(self.shard)
+
+
+def matches(name: str, glob: str) -> bool:
+    """Dashes may stand for underscores, but those of a range, such as [a-f], are its own."""
+    plain = re.sub(r"\[[^]]*\]|-", lambda part: "_" if part[0] == "-" else part[0], glob)
+    return fnmatch.fnmatchcase(name, plain) or fnmatch.fnmatchcase(name, glob)
 
 
 def _targets(sigmas: Any) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from .. import registry
@@ -59,7 +60,7 @@ class Curve:
             "sweep": list(self.sweep),
             "dataset": self.dataset,
             "dataset_label": self.data_label,
-            "dataset_params": self.dataset_params,
+            "dataset_params": _by_content(self.dataset_params),
             "network": self.network,
             "seed": self.seed,
             "sigma": sigma,
@@ -85,6 +86,11 @@ class Curve:
     def key(self, sigma: float | None) -> str:
         """Hash of the spec, 16 hex digits."""
         return digest(self.spec(sigma))
+
+
+def _by_content(params: dict[str, Any]) -> dict[str, Any]:
+    """Parameters of a data set, without the place of a file whose content is told."""
+    return {**params, "file": Path(params["file"]).name} if params.get("content") and "file" in params else params
 
 
 def hashed(curves: Iterable[Curve]) -> None:

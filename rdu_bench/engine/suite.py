@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from .._text import called
 from ..budget import MOST, SUITES, Budget, Chosen, named
 from ..nn import study
 from .sentences import close, first_causes, sentence, shown
@@ -196,7 +197,7 @@ class Suite(Strict):
     def _distinct(self) -> Suite:
         """Two entries of one name would share a row of the leaderboard, and their points a line."""
         models = [f"{m.name.replace('-', '_')} {m.variant}".strip() for m in self.models]
-        labels = [d.label or d.name.replace("-", "_") for d in self.datasets]
+        labels = [d.label or called(d.name.replace("-", "_"), d.params) for d in self.datasets]
         for names, what, key in ((models, "models", "variant"), (labels, "datasets", "label")):
             for name in names:
                 if names.count(name) > 1:

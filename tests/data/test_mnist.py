@@ -47,7 +47,7 @@ def test_a_limit_keeps_the_first_of_each_split(tmp_path):
 
 
 def test_what_is_missing_is_named_with_its_place(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match=r"mnist needs .* with --data-dir or RDU_BENCH_DATA"):
+    with pytest.raises(DataError, match=r"mnist needs .* with --data-dir, RDU_BENCH_DATA or DISENTANGLEMENT_LIB_DATA"):
         registry.dataset("mnist")
     with pytest.raises(DataError, match="nowhere does not exist"):
         mnist(tmp_path / "nowhere")

@@ -7,7 +7,8 @@ import pytest
 
 from rdu_bench import registry
 from rdu_bench.engine import suite
-from rdu_bench.engine.expand import Selection, _matches, curves
+from rdu_bench.engine.expand import Selection, curves
+from rdu_bench.engine.selection import matches
 from rdu_bench.engine.suite import SuiteError
 
 
@@ -116,4 +117,4 @@ def test_a_file_is_hashed_once_however_many_curves_it_makes(monkeypatch):
 
 @pytest.mark.parametrize(("glob", "kept"), [("vq-*", True), ("[!a-z]*", False), ("[a-v]*", True), ("vq_vae", True)])
 def test_dashes_of_a_range_are_no_underscores(glob, kept):
-    assert _matches("vq_vae", glob) is kept
+    assert matches("vq_vae", glob) is kept

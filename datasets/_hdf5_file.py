@@ -1,0 +1,179 @@
+"""Looks into an HDF5 file of others before any of it is believed; whatever it may be, the answer is one sentence."""
+
+import math
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from rdu_bench.api import DataError
+
+NUMBERS = "biuf"  # kinds of numpy dtypes: bool, integers, unsigned integers, floats
+EXAMPLES = 2**26  # most of them in a file
+NUMBERS_EACH = 2**24  # most numbers of one example
+UNPACKED = 2**28  # most bytes of a chunk, all of which is unpacked to read one row
+SHOWN = 12  # data sets that a sentence lists
+WALKED = 2000  # groups and data sets that are looked at
+PIECE = 2**24  # bytes looked at at once
+AGAIN = "get the file again, or write it anew"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file, open for reading; inside, whatever h5py raises is a `DataError` in one sentence."""
+    try:
+        about = path.stat()
+        if not stat.S_ISREG(about.st_mode):
+            raise DataError(f"{path} is {'a folder' if stat.S_ISDIR(about.st_mode) else 'no regular file'}, not HDF5.")
+        with path.open("rb") as plain:
+            plain.read(1)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not about.st_size:
+        raise DataError(f"{path} is empty; {AGAIN}.")
+    if not h5py.is_hdf5(path):
+        raise DataError(f"{path} is no HDF5 file, or its beginning is damaged; {AGAIN}.")
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except DataError:
+        raise
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise DataError(f"{path} cannot be read as HDF5, is it damaged or truncated ({why})? {AGAIN}.") from error
+
+
+def listed(file: h5py.Group) -> dict[str, h5py.Dataset]:
+    """The data sets in a file or group by their names from there on, as far as `WALKED` objects go."""
+    found: dict[str, h5py.Dataset] = {}
+    seen = 0
+
+    def visit(name: str, thing: Any) -> bool | None:
+        nonlocal seen
+        seen += 1
+        if isinstance(thing, h5py.Dataset):
+            found[name] = thing
+        return True if seen >= WALKED else None
+
+    file.visititems(visit)
+    return dict(sorted(found.items()))
+
+
+def kind_of(stored: h5py.Dataset) -> np.dtype | None:
+    """Of the numbers in a data set; None where numpy has no such kind."""
+    try:
+        return np.dtype(stored.dtype)
+    except (TypeError, ValueError):
+        return None
+
+
+def is_text(stored: h5py.Dataset) -> bool:
+    """Whether a data set holds strings, of one length or of any."""
+    kind = kind_of(stored)
+    return kind is not None and h5py.check_string_dtype(kind) is not None
+
+
+def there(file: h5py.Group) -> str:
+    """The data sets that a file has, in words."""
+    found = [f"{key} {_size(stored)} {kind_of(stored)}" for key, stored in listed(file).items()]
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return f"there are {', '.join(found[:SHOWN])}{more}" if found else "there is no data set in it"
+
+
+def _size(stored: h5py.Dataset) -> str:
+    return "×".join(map(str, stored.shape or ())) or "of one value"
+
+
+def dataset(file: h5py.File, key: str, role: str) -> h5py.Dataset:
+    """The data set `key`, whose numbers are all in this file.  Raises `DataError` that says what it was wanted for."""
+    path = file.filename
+    try:
+        found = file[key]
+    except (KeyError, OSError, RuntimeError, ValueError) as error:
+        link = _link(file, key)
+        said = f"{key} is {link}" if link else f"there is no {key}"
+        raise DataError(f"{path}: {said}, which is to be {role}; {there(file)}.") from error
+    if not isinstance(found, h5py.Dataset):
+        raise DataError(f"{path}: {key} is a group, not a data set, and is to be {role}; {there(file)}.")
+    if Path(found.file.filename) != Path(path):
+        raise DataError(f"{path}: {key} is a link to {found.file.filename}; name that file, or copy it into this one.")
+    if found.is_virtual:
+        raise DataError(
+            f"{path}: the numbers of {key} are in other files ({_sources(found)}); copy them into this one."
+        )
+    if found.external:
+        raise DataError(f"{path}: the numbers of {key} are in {found.external[0][0]}; copy them into this file.")
+    return found
+
+
+def _link(file: h5py.Group, key: str) -> str:
+    """What kind of link leads nowhere at `key`; "" for none."""
+    try:
+        link = file.get(key, getlink=True)
+    except (KeyError, OSError, RuntimeError, ValueError):
+        return ""
+    if isinstance(link, h5py.ExternalLink):
+        return f"a link to {link.path} in {link.filename}, which is not there"
+    return f"a link to {link.path}, which leads nowhere" if isinstance(link, h5py.SoftLink) else ""
+
+
+def _sources(virtual: h5py.Dataset) -> str:
+    names = dict.fromkeys(source.file_name for source in virtual.virtual_sources())
+    folder = Path(virtual.file.filename).parent
+    lost = [name for name in names if name != "." and not (folder / name).exists()]
+    return f"of which {lost[0]} is missing" if lost else ", ".join(list(names)[:3])
+
+
+def check_size(stored: h5py.Dataset, role: str) -> None:
+    """Raises `DataError` unless a data set has rows, all written, each of which can be read in little memory."""
+    what = f"{stored.file.filename}: {stored.name.lstrip('/')}, which is to be {role},"
+    shape, kind = stored.shape, kind_of(stored)
+    if shape is None or not shape or kind is None:
+        raise DataError(f"{what} has no rows; {there(stored.file)}.")
+    if not stored.size:
+        raise DataError(f"{what} is empty: its shape is {_size(stored)}.")
+    if shape[0] > EXAMPLES:
+        raise DataError(f"{what} has {shape[0]:,} rows; at most {EXAMPLES:,} can be used, so keep some of them.")
+    if math.prod(shape[1:]) > NUMBERS_EACH:
+        raise DataError(f"{what} has rows of {_size(stored)} numbers; a row may have at most {NUMBERS_EACH:,}.")
+    if not stored.chunks:
+        if stored.id.get_storage_size() < stored.size * kind.itemsize:
+            raise DataError(f"{what} declares {stored.size:,} numbers that were never written; {AGAIN}.")
+        return
+    if math.prod(stored.chunks) * kind.itemsize > UNPACKED:
+        raise DataError(
+            f"{what} is in chunks of {math.prod(stored.chunks) * kind.itemsize / 1e6:,.0f} MB; cut it finer."
+        )
+    wanted = math.prod(math.ceil(n / step) for n, step in zip(shape, stored.chunks, strict=True))
+    if (written := stored.id.get_num_chunks()) < wanted:
+        raise DataError(f"{what} was not written to its end: {written:,} of {wanted:,} chunks are there; {AGAIN}.")
+
+
+def pixels_of(stored: h5py.Dataset) -> tuple[float, float, bool]:
+    """The least and greatest number of a data set, and whether it holds 0 and one other number at most.
+
+    Every number is read once, a piece at a time.  Raises `DataError` for NaN, infinity and what does not unpack.
+    """
+    name = f"{stored.file.filename}: {stored.name.lstrip('/')}"
+    row = max(1, math.prod(stored.shape[1:]) * stored.dtype.itemsize)
+    step = stored.chunks[0] if stored.chunks else 1
+    rows = max(1, PIECE // row // step) * step if step * row <= UNPACKED else max(1, PIECE // row)
+    low, high, tops, two = math.inf, -math.inf, set[float](), True
+    for start in range(0, stored.shape[0], rows):
+        try:
+            piece = stored[start : start + rows]
+        except (OSError, RuntimeError) as error:
+            at = f"row {start:,} on"
+            raise DataError(f"{name} cannot be read from {at}: it is damaged there; {AGAIN}.") from error
+        if piece.dtype.kind == "f" and not (finite := np.isfinite(piece)).all():
+            first = start + int(np.flatnonzero(~finite.reshape(len(piece), -1).all(1))[0])
+            raise DataError(f"{name} holds NaN or infinity, first in row {first:,}; leave out such rows.")
+        least, most = float(piece.min()), float(piece.max())
+        low, high = min(low, least), max(high, most)
+        tops |= {most} - {0.0}
+        two = two and len(tops) < 2 and least >= 0 and bool(((piece == 0) | (piece == most)).all())
+    return low, high, two

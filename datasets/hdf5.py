@@ -1,0 +1,294 @@
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from rdu_bench.api import (
+    About,
+    Beside,
+    Card,
+    DataError,
+    Dataset,
+    Dequantised,
+    Examples,
+    HDF5Source,
+    Source,
+    data_file,
+    file_digest,
+)
+
+from ._hdf5_file import check_size, dataset, opened, pixels_of
+from ._hdf5_layout import LABELS, PARTS, Column, Layout, column, groups, layout, parts_of, with_val
+from ._hdf5_params import check
+
+LARGEST = float(np.finfo(np.float32).max)
+COLOURS = (1, 3, 4)  # numbers of channels by which an image is known to have them last
+
+
+class HDF5(Dataset):
+    """Any HDF5 file: x is one of its data sets, factors are others, and nothing of x is held in memory.
+
+    `file` is a path, or a name in the data folder.  Of the rest, what is not told is looked for: x is the only data set
+    with two dimensions or more, or the only one named images, imgs, x or data; factors are the vectors of whole numbers
+    with a value for each row, and what is named as labels; `splits` are groups named train and test, or a data set
+    `split` with the part of each row, or else 80, 10 and 10 percent by the named seed `seed`.  Images (N, H, W) have
+    one channel, (N, H, W, C) are `channels` "last".  The likelihood is Bernoulli if x holds 0 and 1 only, or bytes that
+    are 0 and 255 only, which every pixel is asked once; else it is Gaussian.  x is multiplied by `scale`.
+
+    Classes are numbered from 0 in the order of their values, texts too; floats are real factors.  A column of a table
+    is `latents/classes:1`.  `splits` may be a table of groups that hold x and the factors, or of row numbers.  Where
+    val is not told, it is a tenth of train by `seed`.  `limit` keeps that many examples at most of each split.
+    `content` is the SHA-256 (16 digits) that the file must have; a run adds it, so that it is part of every record.
+
+    Bytes under a Gaussian have uniform noise of one step added, drawn once, so that D is at least the nats that the
+    bytes take, see `Dequantised`.  Other whole numbers have none, so that their density has no bound unless `noise`
+    is declared, which the notes say.  H(x) is unknown.
+    """
+
+    card = Card(
+        title="Any HDF5 file",
+        source="yours",
+        shape="that of the file, channels first",
+        task="its labels, or those in `task`",
+        sensitive="none, or the one in `sensitive`",
+        provides=("labels", "groups", "image", "binary"),
+        files="the HDF5 file that `file` names, a path or a name in the data folder",
+    )
+
+    def load(
+        self,
+        *,
+        file: str = "",
+        x: str | None = None,
+        factors: Mapping[str, str] | None = None,
+        task: Sequence[str] | None = None,
+        sensitive: str | None = None,
+        likelihood: str = "auto",
+        noise: float | None = None,
+        scale: float | None = None,
+        channels: str = "auto",
+        splits: Mapping[str, str] | str | None = None,
+        seed: str = "hdf5",
+        limit: int | None = None,
+        content: str = "",
+        data_dir: str | None = None,
+    ) -> None:
+        """`noise` is the declared variance of a Gaussian, which is learned otherwise."""
+        told = {name: value for name, value in locals().items() if name in PARAMETERS and value is not None}
+        found = self.about(**told).params
+        if lost := self.missing(**found):
+            raise DataError(lost)
+        seen = read(Path(found["file"]), found)
+        self.shape, self.likelihood, self.noise = seen.shape, found["likelihood"], noise
+        self.factors = tuple(column.factor for column in seen.columns)
+        self.task, self.sensitive = tuple(found["task"]), sensitive
+        self.notes = tuple(column.note for column in seen.columns if column.note)
+        if self.likelihood == "gaussian" and seen.dtype.kind in "biu" and seen.dtype != np.uint8 and noise is None:
+            self.notes += (
+                f"x holds {seen.dtype}, whose density has no bound; declare noise, or store bytes or floats",
+            )
+        for part, (key, rows, first) in seen.parts.items():
+            source: Source = Rows(Path(found["file"]), key, seen.shape, last=found["channels"] == "last")
+            if self.likelihood == "gaussian" and source.dtype == np.uint8:
+                source = Dequantised(source, f"hdf5 {seed} {key}")
+            y = {column.factor.name: column.values[first + rows] for column in seen.columns}
+            self.splits[part] = Examples(source, y, scale=found["scale"], rows=rows)
+
+    def about(self, **params: Any) -> About:
+        check(params)
+        if self.missing(**params):
+            return About(params, frozenset(self.card.provides))
+        path = data_file(params["file"], params.get("data_dir"))
+        seen = read(path, params)
+        found = {name: value for name, value in params.items() if name != "data_dir"}
+        found |= {"file": str(path.absolute()), "x": seen.layout.x, "factors": seen.layout.factors}
+        found |= {"channels": seen.channels, "task": task_of(path, seen, params)}
+        if seen.layout.splits is not None:
+            found["splits"] = seen.layout.splits
+        check_roles(path, seen, found)
+        known = Known(path)
+        content = known.content()
+        if (found.get("content") or content) != content:
+            raise DataError(f"{path} has the content {content}, not {found['content']}; it is another file.")
+        found |= {**likelihood_of(known, seen, params), "content": content}
+        known.keep()
+        kinds = {column.factor.name: column.factor.kind for column in seen.columns}
+        has = {
+            "labels": bool(found["task"]) and kinds[found["task"][0]] == "class",
+            "groups": found.get("sensitive") is not None,
+            "image": len(seen.shape) == 3,
+            "binary": found["likelihood"] == "bernoulli",
+        }
+        return About(found, frozenset(name for name, true in has.items() if true))
+
+    def missing(self, *, file: str = "", data_dir: str | None = None, **params: object) -> str:
+        path = data_file(file, data_dir) if file else None
+        lost = path is not None and not os.path.lexists(path)
+        return f"hdf5: there is no {path}; name a file that is there, or one in the data folder." if lost else ""
+
+
+PARAMETERS = tuple(HDF5.load.__kwdefaults__ or ())
+
+
+class Rows(HDF5Source):
+    """x of shape (N, *shape), channels first also where the file has them last."""
+
+    def __init__(self, path: Path, key: str, shape: tuple[int, ...], *, last: bool):
+        super().__init__(path, key, None if last else shape)
+        if last:
+            self.shape, self.layout = (self.shape[0], *shape), "channels last"
+
+    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
+        found = super().__getitem__(rows)
+        if not self.layout:
+            return found
+        return np.ascontiguousarray(np.moveaxis(found.reshape(len(rows), *self._one), -1, 1))
+
+
+class Seen(NamedTuple):
+    """All of a file but the pixels."""
+
+    layout: Layout
+    shape: tuple[int, ...]  # of one example, channels first
+    channels: str
+    keys: list[str]  # of x, one a group
+    dtype: np.dtype
+    columns: list[Column]
+    parts: dict[str, tuple[str, np.ndarray, int]]  # key of x, rows, and where the rows of that key start in columns
+
+
+def read(path: Path, params: Mapping[str, Any]) -> Seen:
+    """What a file holds of what is told and guessed.  Raises `DataError` in one sentence for whatever is wrong."""
+    with opened(path) as file:
+        found = layout(file, params.get("x"), params.get("factors"), params.get("splits"))
+        homes = groups(file, found.splits)
+        keys = [f"{homes[part]}/{found.x}" for part in homes] or [found.x]
+        stored = [dataset(file, key, "x") for key in keys]
+        for one in stored:
+            check_size(one, "x")
+            if one.dtype.kind not in "biuf" or one.dtype.itemsize > 8:
+                raise DataError(f"{path}: {one.name[1:]}, which is to be x, holds {one.dtype}; it must hold numbers.")
+            if one.ndim < 2 or one.shape[1:] != stored[0].shape[1:] or one.dtype != stored[0].dtype:
+                other = "" if one is stored[0] else f", and {keys[0]} has {stored[0].shape} of {stored[0].dtype}"
+                raise DataError(f"{path}: {one.name[1:]} has shape {one.shape} of {one.dtype}{other}; x is (N, …).")
+        counts = [one.shape[0] for one in stored]
+        columns = []
+        for name, key in found.factors.items():
+            columns.append(column(file, name, [f"{homes[part]}/{key}" for part in homes] or [key]))
+            if (n := len(columns[-1].values)) != sum(counts):
+                raise DataError(
+                    f"{path}: {key}, factor {name!r}, has {n} values for {sum(counts)} examples in {keys[0]}."
+                )
+        channels, shape = shape_of(path, stored[0].shape[1:], params.get("channels", "auto"))
+        parts = divided(file, found.splits, homes, keys, counts, params)
+        return Seen(found, shape, channels, keys, np.dtype(stored[0].dtype), columns, parts)
+
+
+def divided(
+    file: h5py.File,
+    splits: Any,
+    homes: dict[str, str],
+    keys: list[str],
+    counts: list[int],
+    params: Mapping[str, Any],
+) -> dict[str, tuple[str, np.ndarray, int]]:
+    """Part → key of x, rows, and where the rows of that key start among all."""
+    seed, limit = params.get("seed", "hdf5"), params.get("limit")
+    if homes:
+        whole = with_val({part: np.arange(n) for part, n in zip(homes, counts, strict=True)}, seed)
+        place = {part: (key, sum(counts[:i])) for i, (part, key) in enumerate(zip(homes, keys, strict=True))}
+    else:
+        whole, place = parts_of(file, counts[0], splits, seed), {}
+    for part in PARTS:
+        if not len(whole[part]):
+            raise DataError(f"{file.filename}: {sum(counts)} examples are too few, {part} has none; give 10 or more.")
+    first = {part: place.get(part, place.get("train", (keys[0], 0))) for part in PARTS}
+    return {part: (first[part][0], whole[part][:limit], first[part][1]) for part in PARTS}
+
+
+def shape_of(path: Path, stored: tuple[int, ...], channels: str) -> tuple[str, tuple[int, ...]]:
+    """Where channels are, and the shape of an example with channels first."""
+    if len(stored) != 3:
+        if channels == "last":
+            raise DataError(f"{path}: channels are 'last', but examples have shape {stored}, which has no channels.")
+        return "first", (1, *stored) if len(stored) == 2 else stored
+    first, last = stored[0] in COLOURS, stored[2] in COLOURS
+    if channels == "auto" and first and last:
+        raise DataError(f"{path}: examples of shape {stored} may have channels first or last; say which (channels).")
+    if channels == "last" or (channels == "auto" and last):
+        return "last", (stored[2], *stored[:2])
+    return "first", stored
+
+
+def task_of(path: Path, seen: Seen, params: Mapping[str, Any]) -> list[str]:
+    """The factors that are y: those told, else what is named as labels, else the first class, else the first."""
+    if params.get("task") is not None:
+        return list(params["task"])
+    known = [column.factor for column in seen.columns]
+    names = [f.name for f in known]
+    labels = [name for name in LABELS if name in names]
+    return [*labels, *(f.name for f in known if f.kind == "class"), *names][:1]
+
+
+def check_roles(path: Path, seen: Seen, found: Mapping[str, Any]) -> None:
+    """Raises `DataError` unless task and sensitive name factors that can be these."""
+    kinds = {column.factor.name: column.factor.kind for column in seen.columns}
+    task, sensitive = found["task"], found.get("sensitive")
+    for name in [*task, *([sensitive] if sensitive is not None else [])]:
+        if name not in kinds:
+            raise DataError(f"{path}: there is no factor {name!r}; there are {', '.join(kinds) or 'none'}.")
+    if sensitive is not None and (sensitive in task or kinds[sensitive] != "class"):
+        raise DataError(f"{path}: sensitive is {sensitive!r}; it must be a class that is not in task.")
+
+
+def likelihood_of(known: "Known", seen: Seen, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Likelihood and scale, told or found by a look at every pixel, which is kept beside the file."""
+    path, told = known.path, [known.pixels(key) for key in seen.keys]
+    low, high = min(t[0] for t in told), max(t[1] for t in told)
+    two = all(t[2] for t in told) and len({t[1] for t in told} - {0.0}) < 2
+    likelihood = params.get("likelihood", "auto")
+    black = two and likelihood != "gaussian" and seen.dtype == np.uint8 and high == 255  # and white
+    scale = params.get("scale") or (1 / 255 if black else 1.0)
+    if max(-low, high) * scale > LARGEST:
+        raise DataError(f"{path}: {seen.keys[0]} holds {max(-low, high):g}, which float32 cannot hold; set scale.")
+    binary = two and float(np.float32(high) * np.float32(scale)) in (0.0, 1.0)
+    if likelihood == "bernoulli" and not binary:
+        raise DataError(
+            f"{path}: {seen.keys[0]} holds more than 0 and 1, from {low:g} to {high:g} times scale {scale:g}; "
+            "a Bernoulli likelihood takes 0 and 1 only, so set likelihood to 'gaussian'."
+        )
+    likelihood = ("bernoulli" if binary else "gaussian") if likelihood == "auto" else likelihood
+    if likelihood == "bernoulli" and params.get("noise") is not None:
+        raise DataError(f"{path}: noise is {params['noise']}, but x is Bernoulli, which has none; leave it out.")
+    return {"likelihood": likelihood, "scale": scale}
+
+
+class Known:
+    """What was worked out of every byte of a file, which is kept beside it once all of it is well."""
+
+    def __init__(self, path: Path):
+        self.path, self.beside = path, Beside(path)
+        self.new: dict[str, Any] = {}
+
+    def content(self) -> str:
+        """16 digits of its SHA-256."""
+        kept = self.beside.get("sha256")
+        if not isinstance(kept, str):
+            kept = self.new["sha256"] = file_digest(self.path)
+        return kept
+
+    def pixels(self, key: str) -> tuple[float, float, bool]:
+        """What `pixels_of` says of a data set in it."""
+        kept = self.beside.get(f"pixels of {key}")
+        if not (isinstance(kept, list) and len(kept) == 3):
+            with opened(self.path) as file:
+                kept = self.new[f"pixels of {key}"] = list(pixels_of(file[key]))
+        return float(kept[0]), float(kept[1]), bool(kept[2])
+
+    def keep(self) -> None:
+        """Write down what is new."""
+        for key, value in self.new.items():
+            self.beside.put(key, value)
