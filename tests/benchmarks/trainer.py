@@ -1,24 +1,35 @@
-"""The trainer against a bare PyTorch loop with the same networks: `python tests/benchmarks/trainer.py`.
+"""The trainer against a bare PyTorch loop, and Pythae's, with the same networks: `python tests/benchmarks/trainer.py`.
 
-Prints images per second of both as a ratio, taken in turn within one run so that a busy machine slows both.
-The bare loop has no rate control, no look at divergence, no labels and no seeds: it is what anyone would write.
+Prints images per second as ratios, taken in turn within one run so that a busy machine slows all.  The bare loop has no
+rate control, no look at divergence, no labels and no seeds: it is what anyone would write.  Pythae's trainer takes part
+where it is installed (`pip install pythae`); its VAE has the same layers, and a loss of β = 1.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
+import tempfile
 import time
+from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from rdu_bench import registry
+from rdu_bench.model import Model
 from rdu_bench.training import Training, fit
 
-STEPS, BATCH, ROUNDS = 400, 128, 9
+STEPS, BATCH, ROUNDS = 400, 128, 5
 
 
-def bare(model: torch.nn.Module, x: torch.Tensor) -> None:
+def ours(model: Model, data) -> None:
+    fit(model, data, 6.0, Training(steps=STEPS, batch=BATCH))
+
+
+def bare(model: Model, data) -> None:
     """β = 1, Adam, cosine."""
+    x: Tensor = data.splits["train"].take()
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     done = 0
@@ -37,28 +48,73 @@ def bare(model: torch.nn.Module, x: torch.Tensor) -> None:
             done += 1
 
 
+def pythae(model: Model, data) -> None:
+    """The VAE of Pythae on the networks of `model`, by its own trainer, in epochs of as many steps."""
+    import logging
+
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    logging.disable(logging.INFO)
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.net = model.encoder.net
+
+        def forward(self, x: Tensor) -> ModelOutput:
+            mean, log_covariance = self.net(x).chunk(2, -1)
+            return ModelOutput(embedding=mean, log_covariance=log_covariance)
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.net = model.decoder.net
+
+        def forward(self, z: Tensor) -> ModelOutput:
+            return ModelOutput(reconstruction=self.net(z).sigmoid())
+
+    x = data.splits["train"].take()
+    x = x[: len(x) // BATCH * BATCH]
+    made = BaseDataset(x, torch.ones(len(x)))
+    with tempfile.TemporaryDirectory() as folder:
+        config = BaseTrainerConfig(
+            output_dir=folder,
+            num_epochs=max(1, round(STEPS * BATCH / len(x))),
+            learning_rate=2e-3,
+            per_device_train_batch_size=BATCH,
+            no_cuda=True,
+        )
+        shape = VAEConfig(input_dim=tuple(data.shape), latent_dim=10, reconstruction_loss="bce")
+        BaseTrainer(VAE(shape, encoder=Encoder(), decoder=Decoder()), made, training_config=config).train()
+
+
 def main() -> None:
     torch.set_num_threads(1)
     data = registry.dataset("digits")
-    x = data.splits["train"].take()
+    trainers: dict[str, Callable[[Model, object], None]] = {"the bare loop": bare}
+    if importlib.util.find_spec("pythae"):
+        trainers["Pythae's trainer"] = pythae
     for title, network in {
         "mlp 256-256": {"hidden": (256, 256)},
         "conv 32-64": {"family": "conv", "hidden": (32, 64, 128)},
     }.items():
-        ratios = []
+        ratios: dict[str, list[float]] = {name: [] for name in trainers}
         for _ in range(ROUNDS):
-            seconds = []
-            for ours in (False, True):
+            seconds = {}
+            for name, train in {"ours": ours, **trainers}.items():
                 model = registry.model("vae", data.spec(**network))
                 began = time.perf_counter()
-                if ours:
-                    fit(model, data, 6.0, Training(steps=STEPS, batch=BATCH))
-                else:
-                    bare(model, x)
-                seconds.append(time.perf_counter() - began)
-            ratios.append(seconds[0] / seconds[1])
-        low, mid, high = statistics.quantiles(ratios, n=4)
-        print(f"{title}: {mid:.2f} of the bare loop's images per second (quartiles {low:.2f} to {high:.2f})")
+                train(model, data)
+                seconds[name] = time.perf_counter() - began
+            for name in trainers:
+                ratios[name].append(seconds[name] / seconds["ours"])
+        for name, found in ratios.items():
+            low, mid, high = statistics.quantiles(found, n=4)
+            print(f"{title}: {mid:.2f} of the images per second of {name} (quartiles {low:.2f} to {high:.2f})", flush=True)
 
 
 if __name__ == "__main__":
