@@ -18,6 +18,8 @@ from .loop import Progress, Training, run
 from .posthoc import at_rate, comes_after
 from .stack import Single, Stack
 
+JUDGED = 20_000  # training examples that the rate is a mean over at most: it is then within a few hundredths of a nat
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -167,10 +169,10 @@ def _weights(model: Model) -> dict[str, Tensor]:
 
 
 def _judge(model: Model, data: Dataset, control: Control, training: Training) -> Control:
-    """`control` with the rate on the training set and what to call it."""
+    """`control` with the rate on the training set, or on the first `JUDGED` of it, and what to call it."""
     if control.status == "diverged":
         return control
-    seen = data.view("train", model.row)
+    seen = data.view("train", model.row, slice(JUDGED))
     rate = mean_rate(model, seen, device=training.device, seed=training.seed)
     return _with_slope(control.judged(rate, model.limit), model, seen.rows(slice(1024)).batch().to(training.device))
 
