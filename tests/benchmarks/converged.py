@@ -23,7 +23,7 @@ from rdu_bench.training import Training, train_at
 from rdu_bench.training.converge import at_rate, validation
 from rdu_bench.training.fitting import Trained
 
-HIDDEN = {"sprites": (256, 256), "mnist": (256, 256), "fashion_mnist": (256, 256)}  # of suite `all`; 128 and 128 elsewhere
+HIDDEN = dict.fromkeys(("sprites", "mnist", "fashion_mnist"), (256, 256))  # of the suites; 128 and 128 elsewhere
 
 
 @torch.no_grad()

@@ -114,7 +114,8 @@ def main() -> None:
                 ratios[name].append(seconds[name] / seconds["ours"])
         for name, found in ratios.items():
             low, mid, high = statistics.quantiles(found, n=4)
-            print(f"{title}: {mid:.2f} of the images per second of {name} (quartiles {low:.2f} to {high:.2f})", flush=True)
+            said = f"{title}: {mid:.2f} of the images per second of {name}"
+            print(f"{said} (quartiles {low:.2f} to {high:.2f})", flush=True)
 
 
 if __name__ == "__main__":

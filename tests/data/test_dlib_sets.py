@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from small_dlib import (
     small,
 )
 
-from rdu_bench import registry
+from rdu_bench import _paths, registry
+from rdu_bench.conformance import check
+from rdu_bench.conformance.datasets import LAWS
 from rdu_bench.data import DataError, NpzArray, converted
 from rdu_bench.data.content import origin
 
@@ -360,3 +363,19 @@ def test_an_array_of_an_npz_file_is_read_a_piece_at_a_time(folder, most):
 def test_small_arrays_may_be_stored_column_by_column(folder):
     npz(folder / "x.npz", x=np.asfortranarray(np.arange(12).reshape(3, 4)))
     assert np.array_equal(NpzArray(folder / "x.npz", "x").whole(), np.arange(12).reshape(3, 4))
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_every_set_keeps_every_law(name, folder, tmp_path, monkeypatch):
+    """On a small grid, which the copy of a file has for the whole one."""
+    put(folder, name)
+    monkeypatch.setenv("RDU_BENCH_DATA", str(folder))
+    text = (_paths.builtin("datasets") / f"{name}.py").read_text("utf-8")
+    text, replaced = re.subn(r"(?ms)^SIZES = {.*?}$", f"SIZES = {ALL[name]!r}", text)
+    text = re.sub(r"(?m)^PARTS = .*$", 'PARTS = ("train", "test")', text)
+    copy = tmp_path / "mine" / "datasets" / f"small_{name}.py"
+    copy.parent.mkdir(parents=True)
+    copy.write_text(text, "utf-8")
+    found = check(copy)
+    assert replaced and [f.words for f in found if not f.ok] == []
+    assert [f.law for f in found] == list(LAWS)
