@@ -35,6 +35,14 @@ def test_no_split_is_read_whole():
     assert {part: source.most for part, source in watched.items()} == {"train": 1024, "val": 512, "test": 512}
 
 
+def test_no_more_of_val_and_test_is_measured_than_the_budget_says():
+    data = Coins()
+    data.load(n=3000)
+    small = study(Wires(1.5), data, codes=500, test=40, draws_test=2)
+    assert [len(small.view(part)) for part in ("train", "val", "test")] == [500, 40, 40]
+    assert all([len(y) for y in labels.values] == [500, 40, 40] for labels in small.labels.values())
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 @pytest.mark.parametrize("n", [1, 7, 1024, 2500])
 def test_sums_over_chunks_are_those_of_the_whole(n, offset):
