@@ -71,7 +71,7 @@ def _workers(jobs: int) -> Iterator[Any]:
                 scheduler_kwargs={"dashboard": False, "dashboard_address": f"{HERE}:0"},
                 silence_logs=50,
             )
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, AssertionError) as error:  # dask asserts that its loop starts soon
             raise EngineError(f"no worker process starts here ({error}); -j 0 runs in one process") from error
     try:
         yield cluster
@@ -85,7 +85,7 @@ def _connected(cluster: Any, scheduler: str | None) -> Iterator[Client]:
 
     try:
         connected = Client(cluster or scheduler, set_as_default=False, timeout="30 s")
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, AssertionError) as error:
         if cluster:
             raise EngineError(f"the worker processes do not answer ({error}); -j 0 runs in one process") from error
         raise SuiteError(f"--scheduler {scheduler}: no dask scheduler answers there ({error})") from error
