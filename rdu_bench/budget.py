@@ -42,7 +42,12 @@ class Budget(BaseModel):
     head_steps: int = Field(default=3000, gt=0, le=MOST, description="most training steps of the MLP head")
     score_groups: int = Field(default=2000, ge=2, le=MOST, description="groups of BetaVAE and FactorVAE scores")
     score_trees: bool = Field(default=False, description="DCI with boosted trees, in minutes a point")
-    test: int = Field(default=10_000, gt=1, le=MOST, description="most test points scored")
+    test: int = Field(
+        default=10_000,
+        gt=1,
+        le=MOST,
+        description="most test points scored, and most that validate what is fitted to codes",
+    )
 
     def spec(self) -> dict[str, Any]:
         """The budget as JSON can say it, part of the key of every record."""

@@ -6,7 +6,7 @@ from .dequantised import Dequantised, uniforms
 from .dlib_formats import STAND_IN, dsprites_npz, shapes3d_file
 from .entropy import Entropy, population_entropy
 from .error import DataError
-from .examples import Examples, Source, View, batches
+from .examples import Examples, Source, View, at_once, batches
 from .factor_grid import FactorGrid
 from .files import DATA, data_folder, made_folders
 from .ground_truth import GroundTruth
@@ -38,6 +38,7 @@ __all__ = [
     "Source",
     "View",
     "assign_splits",
+    "at_once",
     "batches",
     "binarise",
     "check_counts",

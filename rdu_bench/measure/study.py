@@ -61,7 +61,8 @@ class Study:
 
     def view(self, part: str) -> View:
         """The examples of a split that have codes, as the model is given them."""
-        rows: dict[str, Tensor | slice] = {"train": self.at, "val": slice(None), "test": slice(self.budget.test)}
+        most = slice(self.budget.test)
+        rows: dict[str, Tensor | slice] = {"train": self.at, "val": most, "test": most}
         return self.data.view(part, self.model.row, rows[part])
 
     @property
@@ -105,7 +106,7 @@ class Study:
         found = {}
         for f in self.data.factors:
             train, val, test = (split.factors[f.name] for split in parts)
-            found[f.name] = Labels(f, train[self.at], val, test[: self.budget.test])
+            found[f.name] = Labels(f, train[self.at], val[: self.budget.test], test[: self.budget.test])
         return found
 
     @property
