@@ -6,7 +6,7 @@ from .dequantised import Dequantised, uniforms
 from .dlib_formats import STAND_IN, dsprites_npz, shapes3d_file
 from .entropy import Entropy, population_entropy
 from .error import DataError
-from .examples import Examples, Source, View, batches
+from .examples import Examples, Source, View, at_once, batches
 from .factor_grid import FactorGrid
 from .files import Beside, data_file, data_folder, made_folders
 from .ground_truth import GroundTruth
@@ -39,6 +39,7 @@ __all__ = [
     "Source",
     "View",
     "assign_splits",
+    "at_once",
     "batches",
     "binarise",
     "check_counts",

@@ -22,6 +22,7 @@ from .error import DataError
 Rows = Tensor | np.ndarray | Sequence[int] | Sequence[bool] | slice
 CHUNK = 1024  # examples turned into floats at once
 AHEAD = 2**25  # bytes that training reads from a file at once
+ROOM = 2**21  # numbers of x that networks are given at once when they are measured
 
 
 class Source(ABC):
@@ -154,8 +155,14 @@ class View:
         return Batch.unlabelled(self.examples.take(self.at), s)
 
     def chunks(self, size: int = CHUNK) -> Iterator[Batch]:
-        """All of them in order, `size` at a time."""
+        """All of them in order, `size` at a time, or fewer where they are large."""
+        size = at_once(self.examples.shape, size)
         return (self.rows(slice(i, i + size)).batch() for i in range(0, len(self), size))
+
+
+def at_once(shape: tuple[int, ...], most: int) -> int:
+    """How many examples of `shape` networks are given at once: `most`, or sixteens that `ROOM` holds."""
+    return min(most, max(16, ROOM // max(1, int(np.prod(shape))) // 16 * 16))
 
 
 def batches(

@@ -250,10 +250,11 @@ def _order(draws: int, n: int, steps: int) -> Iterator[tuple[int, Tensor]]:
 
 
 def _in_chunks(decode: Callable[[int, slice, Batch], Distribution], draws: int, view: View, device: str) -> Tensor:
-    """(S, N) −log p(x|z) of a view, `CHUNK` examples at a time."""
-    out = []
-    for i, batch in enumerate(view.chunks(CHUNK)):
-        rows, given = slice(i * CHUNK, (i + 1) * CHUNK), batch.to(device)
+    """(S, N) −log p(x|z) of a view, a chunk at a time."""
+    out, done = [], 0
+    for batch in view.chunks(CHUNK):
+        rows, given = slice(done, done + len(batch.x)), batch.to(device)
+        done = rows.stop
         out.append(torch.stack([-decode(s, rows, given).log_prob(given.x) for s in range(draws)]).cpu())
     return torch.cat(out, 1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .found import Found
 from .study import Study
 
 DIRECTIONS = 64  # of x that the linear head behind `sdl_eps` is given
+LARGE = 2**24  # numbers, of which more are held in single precision
 TOLERATED = 0.1  # nats above that head, at which a code is as good as x
 
 
@@ -52,10 +53,11 @@ def _leading_pixels(study: Study) -> list[np.ndarray]:
 
     Only the training examples that have codes are held whole, as many as the budget says.
     """
-    fit = study.view("train").batch().x.flatten(1).double().numpy()
-    white = whitening(fit, DIRECTIONS)
-    others = (
-        np.concatenate([white(batch.x.flatten(1).double().numpy()) for batch in study.view(part).chunks(CHUNK)])
-        for part in ("val", "test")
-    )
-    return [white(fit), *others]
+    fit = study.view("train").batch().x.flatten(1).numpy()
+    white = whitening(fit if fit.size > LARGE else fit.astype(np.float64), DIRECTIONS)
+
+    def leading(part: Literal["train", "val", "test"]) -> np.ndarray:
+        chunks = study.view(part).chunks(CHUNK)
+        return np.concatenate([white(batch.x.flatten(1).double().numpy()) for batch in chunks])
+
+    return [leading("train"), leading("val"), leading("test")]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from .._hash import named_seed
-from ..data import Dataset, GroundTruth
+from ..data import Dataset, GroundTruth, at_once
 from ..model import Batch, Model, Terms
 from ..nn.critics import Critic
 from .control import Control
@@ -138,7 +138,7 @@ def validation(data: Dataset, model: Model, *, seed: int, device: str, part: str
         y[round(n * model.labelled / len(data.splits["train"])) :] = -1
     s = split.factors[data.sensitive][:n] if data.sensitive else unknown
     seen = Batch(split.take(slice(n)), y, s, torch.ones(())).to(device)
-    return [part for _ in range(min(DRAWS, max(1, MOST // n))) for part in seen.chunks(ROWS)]
+    return [part for _ in range(min(DRAWS, max(1, MOST // n))) for part in seen.chunks(at_once(data.shape, ROWS))]
 
 
 def _mean(parts: Sequence[Tensor], weights: Tensor) -> Tensor:

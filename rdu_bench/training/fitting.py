@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._hash import named_seed
-from ..data import Dataset
+from ..data import Dataset, at_once
 from ..model import Batch, Model, Seen
 from .control import Control, check_target, own_price
 from .learning import Learning
@@ -174,7 +174,8 @@ def _judge(model: Model, data: Dataset, control: Control, training: Training) ->
         return control
     seen = data.view("train", model.row, slice(JUDGED))
     rate = mean_rate(model, seen, device=training.device, seed=training.seed)
-    return _with_slope(control.judged(rate, model.limit), model, seen.rows(slice(1024)).batch().to(training.device))
+    few = seen.rows(slice(at_once(data.shape, 1024))).batch().to(training.device)
+    return _with_slope(control.judged(rate, model.limit), model, few)
 
 
 def _with_slope(control: Control, model: Model, batch: Batch) -> Control:

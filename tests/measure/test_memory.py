@@ -6,7 +6,7 @@ import torch
 from worlds import Coins, Plane, Wires, study
 
 from rdu_bench.api import Examples
-from rdu_bench.data.examples import Source
+from rdu_bench.data.examples import Source, View, at_once
 from rdu_bench.data.pixels import pixels
 from rdu_bench.measure import measure
 from rdu_bench.measure.distortion import null
@@ -69,3 +69,14 @@ def test_d_without_a_code_is_that_of_the_best_constant(kind):
         expected = -torch.distributions.Normal(x.mean(0), scale).log_prob(test).flatten(1).sum(1)
     found = null(study(Wires(), data)).test[0].double()
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "most", "expected"), [((1, 8, 8), 512, 512), ((1, 28, 28), 1024, 1024), ((3, 64, 64), 512, 160)]
+)
+def test_large_examples_are_handed_out_fewer_at_once(shape, most, expected):
+    """In sixteens, as the noise that is put on them needs; all of them, in order."""
+    watched = Watched(np.arange(700 * np.prod(shape), dtype=np.float32).reshape(700, *shape))
+    chunks = [batch.x for batch in View(Examples(watched, {}), slice(650)).chunks(most)]
+    assert watched.most == min(650, expected) and torch.equal(torch.cat(chunks), torch.from_numpy(watched.array[:650]))
+    assert at_once((3, 4000, 4000), most) == 16
