@@ -106,15 +106,27 @@ def _card(kind: str, path: Path, tree: ast.Module) -> dict[str, Any]:
 
 def parameters(kind: str, path: Path) -> dict[str, Parameter] | None:
     """Keyword-only parameters of a file's class; None when they cannot be told.  Raises `PluginError`."""
+    method = _method(kind, path)
+    if method is None or method.args.kwarg:
+        return None
+    given = zip(method.args.kwonlyargs, method.args.kw_defaults, strict=True)
+    return {a.arg: Parameter(_types(a.annotation), ast.unparse(d) if d else "") for a, d in given}
+
+
+def names_parameter(kind: str, path: Path, name: str) -> bool | None:
+    """Whether a file's class names a parameter, beside any others it hands on; None when its method is inherited."""
+    method = _method(kind, path)
+    return None if method is None else name in [a.arg for a in method.args.kwonlyargs]
+
+
+def _method(kind: str, path: Path) -> ast.FunctionDef | None:
+    """The method whose parameters a suite may set, where the file has it; None where the class inherits it."""
     for node in ast.walk(parse(path)):
         if not (isinstance(node, ast.ClassDef) and any(_assigns(line, CARDS[kind]) for line in node.body)):
             continue
         for line in node.body:
             if isinstance(line, ast.FunctionDef) and line.name == METHODS[kind]:
-                if line.args.kwarg:
-                    return None
-                given = zip(line.args.kwonlyargs, line.args.kw_defaults, strict=True)
-                return {a.arg: Parameter(_types(a.annotation), ast.unparse(d) if d else "") for a, d in given}
+                return line
     return None
 
 

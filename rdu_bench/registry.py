@@ -261,8 +261,12 @@ def missing_files(name: str, **params: Any) -> str:
 
 
 def of_file(name: str) -> bool:
-    """Whether the data set of a name is whatever a parameter `file` names.  Raises `LookupError` or `PluginError`."""
-    return "file" in (parameters("datasets", name) or ())
+    """Whether the data set of a name is whatever a parameter `file` names.  Raises `LookupError` or `PluginError`.
+
+    Its file is imported only where it inherits `load`.
+    """
+    told = _cards.names_parameter("datasets", find("datasets", name), "file")
+    return "file" in (parameters("datasets", name) or ()) if told is None else told
 
 
 def named(text: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,8 @@
 """Suites select what they say, refuse what they do not know, and name every point for good."""
 
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -26,6 +28,19 @@ def test_every_suite_of_ours_expands(name):
     found = curves(suite.read(name))
     keys = [curve.key(sigma) for curve in found for sigma in curve.sigmas]
     assert len(keys) == len(set(keys)) > 0
+
+
+def test_what_a_suite_asks_for_is_known_without_torch():
+    """A command line answers at once, and a suite can be read where nothing can be trained."""
+    program = """
+import sys
+sys.modules["torch"] = None
+from rdu_bench.engine import suite
+from rdu_bench.engine.expand import curves
+print(sum(len(curves(suite.read(name))) > 0 for name in suite.names()))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.split() == [str(len(suite.names()))], done.stderr
 
 
 def test_the_whole_suite_has_every_model_at_seven_rates():
