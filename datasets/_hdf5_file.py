@@ -1,7 +1,6 @@
 """Looks into an HDF5 file of others before any of it is believed; whatever it may be, the answer is one sentence."""
 
 import math
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rdu_bench.api import DataError
+from rdu_bench.api import DataError, regular
 
 NUMBERS = "biuf"  # kinds of numpy dtypes: bool, integers, unsigned integers, floats
 EXAMPLES = 2**26  # most of them in a file
@@ -25,15 +24,7 @@ AGAIN = "get the file again, or write it anew"
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
     """The file, open for reading; inside, whatever h5py raises is a `DataError` in one sentence."""
-    try:
-        about = path.stat()
-        if not stat.S_ISREG(about.st_mode):
-            raise DataError(f"{path} is {'a folder' if stat.S_ISDIR(about.st_mode) else 'no regular file'}, not HDF5.")
-        with path.open("rb") as plain:
-            plain.read(1)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if not about.st_size:
+    if not regular(path).stat().st_size:
         raise DataError(f"{path} is empty; {AGAIN}.")
     if not h5py.is_hdf5(path):
         raise DataError(f"{path} is no HDF5 file, or its beginning is damaged; {AGAIN}.")

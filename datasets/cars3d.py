@@ -53,7 +53,7 @@ def original(folder: Path) -> Original:
         cars = np.stack([read(path) for path in paths], 2)  # (elevation, azimuth, object, 3, 64, 64), 216 MB
         yield from (block.reshape(-1, 3, 64, 64) for block in cars.reshape(-1, objects, 3, 64, 64))
 
-    return Original("cars3d", tuple(paths), tuple(SIZES.values()), (3, 64, 64), np.dtype(np.uint8), pieces)
+    return Original(tuple(paths), tuple(SIZES.values()), (3, 64, 64), np.dtype(np.uint8), pieces)
 
 
 def read(path: Path) -> np.ndarray:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from rdu_bench.api import Card, FactorGrid, Source, dataset, missing_files, named_seed, uniforms
+from rdu_bench.api import Card, FactorGrid, Redrawn, dataset, missing_files, named_seed, uniforms
 
 
 class ColorDSprites(FactorGrid):
@@ -29,15 +29,10 @@ class ColorDSprites(FactorGrid):
         return missing_files("dsprites", **params)
 
 
-class Coloured(Source):
-    """Sprites (N, 1, H, W) in their colours, (N, 3, H, W) levels of a byte."""
+class Coloured(Redrawn):
+    """Sprites in their colours."""
 
-    dtype = np.dtype(np.uint8)
     rule = "coloured 1"
-
-    def __init__(self, levels: Source):
-        self.levels, self.slow = levels, levels.slow
-        self.shape = (levels.shape[0], 3, *levels.shape[2:])
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         colour = 0.5 + 0.5 * uniforms(named_seed("color_dsprites"), rows, 3)

@@ -20,7 +20,7 @@ from rdu_bench.api import (
     file_digest,
 )
 
-from ._hdf5_file import check_size, dataset, opened, pixels_of
+from ._hdf5_file import NUMBERS, check_size, dataset, opened, pixels_of
 from ._hdf5_layout import LABELS, PARTS, Column, Layout, column, groups, layout, parts_of, with_val
 from ._hdf5_params import check
 
@@ -78,10 +78,10 @@ class HDF5(Dataset):
     ) -> None:
         """`noise` is the declared variance of a Gaussian, which is learned otherwise."""
         told = {name: value for name, value in locals().items() if name in PARAMETERS and value is not None}
-        found = self.about(**told).params
-        if lost := self.missing(**found):
+        check(told)
+        if lost := self.missing(**told):
             raise DataError(lost)
-        seen = read(Path(found["file"]), found)
+        found, seen = looked_at(told)
         self.shape, self.likelihood, self.noise = seen.shape, found["likelihood"], noise
         self.factors = tuple(column.factor for column in seen.columns)
         self.task, self.sensitive = tuple(found["task"]), sensitive
@@ -101,20 +101,7 @@ class HDF5(Dataset):
         check(params)
         if self.missing(**params):
             return About(params, frozenset(self.card.provides))
-        path = data_file(params["file"], params.get("data_dir"))
-        seen = read(path, params)
-        found = {name: value for name, value in params.items() if name != "data_dir"}
-        found |= {"file": str(path.absolute()), "x": seen.layout.x, "factors": seen.layout.factors}
-        found |= {"channels": seen.channels, "task": task_of(path, seen, params)}
-        if seen.layout.splits is not None:
-            found["splits"] = seen.layout.splits
-        check_roles(path, seen, found)
-        known = Known(path)
-        content = known.content()
-        if (found.get("content") or content) != content:
-            raise DataError(f"{path} has the content {content}, not {found['content']}; it is another file.")
-        found |= {**likelihood_of(known, seen, params), "content": content}
-        known.keep()
+        found, seen = looked_at(params)
         kinds = {column.factor.name: column.factor.kind for column in seen.columns}
         has = {
             "labels": bool(found["task"]) and kinds[found["task"][0]] == "class",
@@ -160,6 +147,25 @@ class Seen(NamedTuple):
     parts: dict[str, tuple[str, np.ndarray, int]]  # key of x, rows, and where the rows of that key start in columns
 
 
+def looked_at(params: Mapping[str, Any]) -> tuple[dict[str, Any], Seen]:
+    """Parameters with what is guessed of a file that is there, and all of it but the pixels.  Raises `DataError`."""
+    path = data_file(params["file"], params.get("data_dir"))
+    seen = read(path, params)
+    found = {name: value for name, value in params.items() if name != "data_dir"}
+    found |= {"file": str(path.absolute()), "x": seen.layout.x, "factors": seen.layout.factors}
+    found |= {"channels": seen.channels, "task": task_of(path, seen, params)}
+    if seen.layout.splits is not None:
+        found["splits"] = seen.layout.splits
+    check_roles(path, seen, found)
+    known = Known(path)
+    content = known.content()
+    if (found.get("content") or content) != content:
+        raise DataError(f"{path} has the content {content}, not {found['content']}; it is another file.")
+    found |= {**likelihood_of(known, seen, params), "content": content}
+    known.keep()
+    return found, seen
+
+
 def read(path: Path, params: Mapping[str, Any]) -> Seen:
     """What a file holds of what is told and guessed.  Raises `DataError` in one sentence for whatever is wrong."""
     with opened(path) as file:
@@ -169,7 +175,7 @@ def read(path: Path, params: Mapping[str, Any]) -> Seen:
         stored = [dataset(file, key, "x") for key in keys]
         for one in stored:
             check_size(one, "x")
-            if one.dtype.kind not in "biuf" or one.dtype.itemsize > 8:
+            if one.dtype.kind not in NUMBERS or one.dtype.itemsize > 8:
                 raise DataError(f"{path}: {one.name[1:]}, which is to be x, holds {one.dtype}; it must hold numbers.")
             if one.ndim < 2 or one.shape[1:] != stored[0].shape[1:] or one.dtype != stored[0].dtype:
                 other = "" if one is stored[0] else f", and {keys[0]} has {stored[0].shape} of {stored[0].dtype}"

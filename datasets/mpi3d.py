@@ -79,4 +79,4 @@ def original(version: str, folder: Path) -> Original:
     def pieces() -> Iterator[np.ndarray]:
         return (piece.transpose(0, 3, 1, 2) for piece in images.pieces())
 
-    return Original("mpi3d", (path,), known, (3, 64, 64), np.dtype(np.uint8), pieces)
+    return Original((path,), known, (3, 64, 64), np.dtype(np.uint8), pieces)

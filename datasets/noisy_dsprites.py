@@ -1,6 +1,6 @@
 import numpy as np
 
-from rdu_bench.api import Card, FactorGrid, Source, dataset, missing_files, named_seed, uniforms
+from rdu_bench.api import Card, FactorGrid, Redrawn, dataset, missing_files, named_seed, uniforms
 
 
 class NoisyDSprites(FactorGrid):
@@ -29,15 +29,10 @@ class NoisyDSprites(FactorGrid):
         return missing_files("dsprites", **params)
 
 
-class Noisy(Source):
-    """Sprites (N, 1, H, W), white on noise, (N, 3, H, W) levels of a byte."""
+class Noisy(Redrawn):
+    """Sprites, white on noise."""
 
-    dtype = np.dtype(np.uint8)
     rule = "noisy 1"
-
-    def __init__(self, levels: Source):
-        self.levels, self.slow = levels, levels.slow
-        self.shape = (levels.shape[0], 3, *levels.shape[2:])
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         noise = uniforms(named_seed("noisy_dsprites"), rows, int(np.prod(self.shape[1:])))

@@ -4,7 +4,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rdu_bench.api import Card, DataError, FactorGrid, Source, data_folder, dataset, missing_files, named_seed, uniforms
+from rdu_bench.api import (
+    Card,
+    DataError,
+    FactorGrid,
+    Redrawn,
+    Source,
+    data_folder,
+    dataset,
+    missing_files,
+    named_seed,
+    uniforms,
+)
 
 FILE = "scream/scream.jpg"
 LARGEST = (350, 274)  # what the picture is made to fit into
@@ -63,14 +74,12 @@ def read(path: Path) -> np.ndarray:
         raise DataError(f"{path} cannot be read as a picture; get it again.") from error
 
 
-class Screaming(Source):
-    """Sprites (N, 1, 64, 64) before patches of a picture, (N, 3, 64, 64) levels of a byte."""
-
-    dtype = np.dtype(np.uint8)
+class Screaming(Redrawn):
+    """Sprites before patches of a picture."""
 
     def __init__(self, levels: Source, picture: np.ndarray):
-        self.levels, self.picture, self.slow = levels, picture, levels.slow
-        self.shape = (levels.shape[0], 3, *levels.shape[2:])
+        super().__init__(levels)
+        self.picture = picture
         self.rule = f"screaming 1 {named_seed(picture.shape, picture.tobytes())}"
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def original(folder: Path) -> Original:
                 found[mine, 0] = [small(picture) for picture in image.take(row[at[mine]])[:, 0]] if mine.any() else []
             yield found
 
-    return Original("smallnorb", tuple(paths), tuple(SIZES.values()), (1, 64, 64), np.dtype(np.int16), pieces)
+    return Original(tuple(paths), tuple(SIZES.values()), (1, 64, 64), np.dtype(np.int16), pieces)
 
 
 def places(path: Path, category: np.ndarray, infos: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -18,10 +18,15 @@ def digest(value: Any, length: int = 16) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:length]
 
 
+def file_hash(path: Path, kind: str) -> str:
+    """`sha256:…` or `md5:…` of a file's bytes."""
+    with path.open("rb") as file:
+        return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+
+
 def file_digest(path: Path, length: int = 16) -> str:
     """The first `length` hex digits of SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:length]
+    return file_hash(path, "sha256").removeprefix("sha256:")[:length]
 
 
 def named_seed(*parts: object) -> int:

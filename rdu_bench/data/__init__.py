@@ -7,8 +7,8 @@ from .dlib_formats import STAND_IN, dsprites_npz, shapes3d_file
 from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Source, View, at_once, batches
-from .factor_grid import FactorGrid
-from .files import Beside, data_file, data_folder, made_folders
+from .factor_grid import FactorGrid, Redrawn
+from .files import Beside, data_file, data_folder, made_folders, regular
 from .ground_truth import GroundTruth
 from .hdf5 import HDF5Source
 from .idx import read_idx
@@ -36,6 +36,7 @@ __all__ = [
     "NorbMatrix",
     "NpzArray",
     "Original",
+    "Redrawn",
     "Source",
     "View",
     "assign_splits",
@@ -50,6 +51,7 @@ __all__ = [
     "made_folders",
     "population_entropy",
     "read_idx",
+    "regular",
     "shapes3d_file",
     "uniforms",
 ]

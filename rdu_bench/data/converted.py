@@ -28,13 +28,13 @@ NOT_HERE = (errno.EACCES, errno.EPERM, errno.EROFS)  # a folder that may not be 
 class Original(NamedTuple):
     """Images as others distribute them, one for each combination of factors."""
 
-    name: str  # of the data set, for the file's name and what is said of it
     files: tuple[Path, ...]  # which they are read from
     sizes: tuple[int, ...]  # of the factors; images are in row-major order of them
     shape: tuple[int, ...]  # of one image, channels first
     dtype: np.dtype
     pieces: Callable[[], Iterator[np.ndarray]]  # (n, *shape) each, all images in order
     unlike: frozenset[str] = frozenset()  # SHA-256 of pixels that are of another set in this format
+    name: str = ""  # of the data set that converts it, for the file's name and what is said of it
 
     @property
     def n(self) -> int:

@@ -40,7 +40,7 @@ def dsprites_npz(path: Path, sizes: Sequence[int], *, stand_in: bool = False) ->
                 raise DataError(f"{path}: imgs holds {piece.max()}; dSprites has 0 and 1 only; {AGAIN}.")
             yield piece[:, None]
 
-    return Original("dsprites", (path,), tuple(sizes), (1, SIDE, SIDE), np.dtype(np.uint8), pieces)
+    return Original((path,), tuple(sizes), (1, SIDE, SIDE), np.dtype(np.uint8), pieces)
 
 
 def shapes3d_file(path: Path, sizes: Sequence[int], *, stand_in: bool = False) -> Original:
@@ -83,7 +83,7 @@ def shapes3d_file(path: Path, sizes: Sequence[int], *, stand_in: bool = False) -
         for piece in read():
             yield piece.transpose(0, 3, 1, 2)
 
-    return Original("shapes3d", (path,), tuple(sizes), (3, SIDE, SIDE), np.dtype(np.uint8), pieces)
+    return Original((path,), tuple(sizes), (3, SIDE, SIDE), np.dtype(np.uint8), pieces)
 
 
 def check_grid(path: Path, key: str, classes: np.ndarray, sizes: Sequence[int]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import logging
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _files
+from .._hash import file_hash
 from .error import DataError
 from .files import Beside
 from .resuming import PARTIAL, Broken, Net, Resuming
@@ -93,12 +93,6 @@ def entries(name: str) -> list[Entry]:
     return [Entry(wanted, told["title"], told["licence"], told["cite"], files, told.get("by_content", False))]
 
 
-def digest_of(path: Path, kind: str) -> str:
-    """`sha256:…` or `md5:…` of a file."""
-    with path.open("rb") as file:
-        return f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
-
-
 def get(wanted: Wanted, folder: Path, net: Net) -> Fetched:
     """The file, fetched unless it is there, in one step and only if its hash is the published one.
 
@@ -113,7 +107,7 @@ def get(wanted: Wanted, folder: Path, net: Net) -> Fetched:
     _room(wanted, place)
     archive = place.parent / (f".{wanted.fetched}" if wanted.unpack else wanted.fetched)
     _from_anywhere(wanted, archive, net)
-    sha256 = "" if wanted.hash else digest_of(archive, "sha256").removeprefix("sha256:")
+    sha256 = "" if wanted.hash else file_hash(archive, "sha256").removeprefix("sha256:")
     if wanted.unpack:
         try:
             unpack(archive, place, wanted.unpack)
@@ -127,7 +121,7 @@ def _there(wanted: Wanted, place: Path) -> Fetched:
     for sentence in wrong(wanted, place):
         raise DataError(f"{sentence}; delete it, and get it again.")
     known = wanted.hash or wanted.unpack
-    return Fetched(place, False, "" if known else digest_of(place, "sha256").removeprefix("sha256:"))
+    return Fetched(place, False, "" if known else file_hash(place, "sha256").removeprefix("sha256:"))
 
 
 def wrong(wanted: Wanted, place: Path) -> Iterator[str]:
@@ -143,7 +137,7 @@ def wrong(wanted: Wanted, place: Path) -> Iterator[str]:
         if wanted.size and about.st_size != wanted.size:
             yield f"{place} has {about.st_size:,} bytes; {wanted.size:,} were published"
             return
-        found = digest_of(place, wanted.hash.partition(":")[0])
+        found = file_hash(place, wanted.hash.partition(":")[0])
     except OSError as error:
         yield f"{place} cannot be read ({error.strerror})"
         return

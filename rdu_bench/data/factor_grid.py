@@ -84,6 +84,16 @@ class FactorGrid(GroundTruth):
         return ""
 
 
+class Redrawn(Source):
+    """Binary images (N, 1, H, W) in colour, (N, 3, H, W) levels of a byte; subclasses have a `rule` and draw rows."""
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, levels: Source):
+        self.levels, self.slow = levels, levels.slow
+        self.shape = (levels.shape[0], 3, *levels.shape[2:])
+
+
 def check_task(name: str, task: Sequence[str], known: Mapping[str, int]) -> None:
     """Raises `DataError` unless `task` is a list of factors."""
     if isinstance(task, str) or not task:

@@ -77,7 +77,7 @@ def regular(path: Path) -> Path:
             return path
     except (OSError, RuntimeError) as error:  # the latter for a loop of links
         said = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{path} cannot be read ({said}); get the file again, or mend that.") from error
+        raise DataError(f"{path} cannot be read: {said}; get the file again, or mend that.") from error
 
 
 def stamp(path: Path) -> tuple[int, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import __version__, _files
+from .._hash import file_hash
 
 PARTIAL = ".partial"  # the end of the name of what was fetched of a file so far
 CHUNK = 2**18  # bytes
@@ -111,9 +111,7 @@ class Resuming:
         """Raises `Broken`, and throws away what was fetched, where its hash is another than the published one."""
         if not self.known_hash:
             return
-        kind = self.known_hash.partition(":")[0]
-        with self.partial.open("rb") as file:
-            found = f"{kind}:{hashlib.file_digest(file, kind).hexdigest()}"
+        found = file_hash(self.partial, self.known_hash.partition(":")[0])
         if found != self.known_hash:
             self.partial.unlink()
             broken = Broken(f"sent {found}")
