@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -146,7 +147,7 @@ def planned(suite: Suite) -> Plan:
                 "or name it in the card of the data set"
             )
         shape = registry.card("datasets", at.name).get("shape", "")
-        if at.family == "study" and not at.params and "64×64" not in shape:
+        if at.family == "study" and not at.params and not re.search(r"(?<!\d)64\s*[x×]\s*64(?!\d)", shape):
             raise SuiteError(
                 f"datasets[{i}].family = 'study': its networks are for images of 64×64, and {at.name} has {shape}; "
                 "take family = 'conv'"

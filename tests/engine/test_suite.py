@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rdu_bench import registry
+from rdu_bench import _paths, registry
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import Selection, curves
 from rdu_bench.engine.selection import matches
@@ -133,3 +133,35 @@ def test_a_file_is_hashed_once_however_many_curves_it_makes(monkeypatch):
 @pytest.mark.parametrize(("glob", "kept"), [("vq-*", True), ("[!a-z]*", False), ("[a-v]*", True), ("vq_vae", True)])
 def test_dashes_of_a_range_are_no_underscores(glob, kept):
     assert matches("vq_vae", glob) is kept
+
+
+CARD = """
+from rdu_bench.api import Card, Dataset
+
+
+class Mine(Dataset):
+    card = Card(title="Mine", source="nowhere", shape="{shape}", task="none", provides=("image",))
+
+    def load(self):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    "shape, fits", [("1×64×64", True), ("1x64x64", True), ("3 x 64 x 64", True), ("1×640×64", False)]
+)
+def test_networks_for_64_by_64_are_refused_where_the_card_says_another_size(shape, fits, tmp_path, monkeypatch):
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "mine.py").write_text(CARD.format(shape=shape))
+    text = 'models = ["vae"]\n[[datasets]]\nname = "mine"\nfamily = "study"\nsigmas = [1]\n'
+    monkeypatch.setenv(_paths.PLUGINS, "")
+    _paths.add_plugins(tmp_path)
+    try:
+        if fits:
+            assert len(curves(suite.read(write(tmp_path, text)))) == 1
+        else:
+            with pytest.raises(SuiteError, match="its networks are for images of 64×64"):
+                curves(suite.read(write(tmp_path, text)))
+    finally:
+        monkeypatch.undo()
+        _paths.add_plugins()
