@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 from ..model import Batch, Code, Model, replay
 from .codes import log_density
@@ -95,11 +96,11 @@ def entangled(model: Model, batch: Batch) -> Off:
     changed = 1 - x if binary else x + 0.25 * x.std().clamp(min=1e-3)
     size, width = x[0].numel(), x.shape[-1]
     with noise(6):
-        p = model.receive(code)
+        p = _in_double(model.receive(code))
 
     def nats(x: Tensor) -> Tensor:
         with noise(6):
-            return p.log_prob(x).double()
+            return p.log_prob(x).double()  # x stays in single, as every decoder's own density gets it
 
     off, none = [], nats(x)
     for one, two in _pairs(size, width):
@@ -110,6 +111,21 @@ def entangled(model: Model, batch: Batch) -> Off:
         gap = _largest(none + both, first + second)
         off.append(Off(gap, f"pixels {one} and {two} depend on each other"))
     return worst(off)
+
+
+def _in_double(p: Distribution) -> Distribution:
+    """The same independent normals or bits with their numbers in double; any other density as it is.
+
+    In single precision the sum over the pixels of a large image is rounded by more than a law allows.
+    """
+    if type(p) is not Independent or "log_prob" in {**vars(p), **vars(p.base_dist)}:
+        return p
+    numbers = {Normal: ("loc", "scale"), Bernoulli: ("logits",)}.get(type(p.base_dist))
+    if numbers is None:
+        return p
+    doubled = {name: getattr(p.base_dist, name).double() for name in numbers}
+    base = type(p.base_dist)(**doubled, validate_args=False)
+    return Independent(base, p.reinterpreted_batch_ndims, validate_args=False)
 
 
 def _pairs(size: int, width: int) -> Iterator[tuple[int, int]]:

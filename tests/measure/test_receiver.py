@@ -189,6 +189,36 @@ def test_a_decoder_that_does_not_factorise_is_found():
     assert entangled(Chained(), batch()).by == pytest.approx(1.0, abs=1e-3)
 
 
+class Wide(Model):
+    """Photographs of 3×64×64 behind a narrow Gaussian, a density of thousands of nats; `tie` is put on top of it."""
+
+    row = Row(paper="0000.00000", title="wide")
+
+    def __init__(self, tie=None):
+        super().__init__()
+        self.tie = tie
+
+    def encode(self, batch):
+        q = gaussian(torch.zeros(len(batch.x), 1), torch.ones(len(batch.x), 1))
+        return {"z": transmit(q, q)}
+
+    def decode(self, code):
+        torch.manual_seed(3)
+        p = gaussian(torch.rand(len(code["z"].sample), 3, 64, 64), torch.tensor(0.02).expand(1, 3, 64, 64))
+        if self.tie is not None:
+            honest = p.log_prob
+            p.log_prob = lambda x: honest(x) + self.tie(x)
+        return p
+
+
+def test_rounding_of_a_large_density_is_no_dependence_and_dependence_is_no_rounding():
+    torch.manual_seed(0)
+    photographs = Batch.unlabelled(torch.rand(8, 3, 64, 64))
+    assert entangled(Wide(), photographs).by < 1e-6
+    neighbours = entangled(Wide(lambda x: 5 * x[..., :-1].mul(x[..., 1:]).flatten(1).sum(1)), photographs)
+    assert neighbours.by > 10 * LIMITS["pairs_gap"]
+
+
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_record_that_breaks_one_of_these_laws_says_so(name):
     record = {"values": {name: 2 * LIMITS[name]}, "factors": {}, "data": {}, "control": {}, "status": "ok"}
