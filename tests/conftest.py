@@ -21,7 +21,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """All defining effects are slow, but those whose turn it is."""
+    """All defining effects are slow, but those whose turn it is, which come first: they are the longest tests."""
     effects = sorted((item for item in items if item.get_closest_marker("effect")), key=lambda item: item.nodeid)
     number, day = config.getoption("effects"), config.getoption("day") or datetime.date.today().toordinal()
     first = day * number % len(effects) if effects else 0
@@ -29,6 +29,7 @@ def pytest_collection_modifyitems(config, items):
     for item in effects:
         if item not in turn:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item not in turn)
     config.stash[TURN] = [item.name for item in turn]
     config.stash[DAY] = day
 
