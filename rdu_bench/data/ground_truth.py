@@ -14,6 +14,8 @@ from .dataset import Dataset, Factor
 from .error import DataError
 from .examples import Examples
 
+LINE, TRIES = 20, 200  # draws of a factor until others are given other values, and draws in all
+
 
 @dataclass
 class GroundTruth(Dataset):
@@ -31,23 +33,74 @@ class GroundTruth(Dataset):
         crossed = self.pool is not None and self.num_factors > 1
         return super().provides | ({"factors"} if crossed else set())
 
-    def one_factor(self, size: int, steps: int, *, seed: int, device: str = "cpu") -> Iterator[Batch]:
+    def one_factor(
+        self, size: int, steps: int, *, seed: int, device: str = "cpu", part: str = "train"
+    ) -> Iterator[Batch]:
         """`steps` batches of groups of `GROUP` examples, all that fit in `size`: one class factor varies in each batch.
 
         Within a group every other factor has one value.  Which factor varies is told in `Batch.varied`, class labels
-        are not.  Raises `DataError` where the factors are not crossed.
+        are not.  No example is held out: of val, where `part` is train, or of test, unless it is in `part` too.  With
+        any other `part` each group starts with an example of that.  Raises `DataError` where the factors are not
+        crossed, or all examples are held out.
         """
         if "factors" not in self.provides:
             raise DataError(f"{self.name} cannot vary one factor alone: it has no full grid of two or more factors")
         draw = np.random.default_rng(seed)
         groups = max(1, size // GROUP)
         unknown = torch.full((groups * GROUP,), -1)
+        held = self._held_out(part)
+        own = None if part == "train" else np.flatnonzero(self._in_pool(part))
+        pool = self._lookup[2]
         for step in range(steps):
             k = int(draw.integers(self.num_factors))
-            factors = np.repeat(self.sample_factors(groups, draw), GROUP, axis=0)
-            factors[:, k] = draw.integers(self.factors_num_values[k], size=len(factors))
-            x = torch.from_numpy(self.sample_observations_from_factors(factors, draw))
+            first = None if own is None else own[draw.integers(len(own), size=groups)]
+            x = pool.take(self._groups(groups, k, held, draw, first))
             yield Batch(x, unknown, unknown, torch.tensor(step / steps), torch.tensor(k)).to(device)
+
+    def _groups(
+        self, groups: int, k: int, held: np.ndarray, draw: np.random.Generator, first: np.ndarray | None
+    ) -> np.ndarray:
+        """(groups · GROUP,) places in the pool, none of them held out; within a group all factors but k agree.
+
+        A group starts with the example that `first` (groups,) says, which also stands where no other is found.
+        """
+        fixed = self.sample_factors(groups, draw) if first is None else self._combinations[first]
+        found = np.zeros((groups, GROUP), dtype=np.int64)
+        wanted = np.ones((groups, GROUP), dtype=bool)
+        if first is not None:
+            found[:], wanted[:, 0] = first[:, None], False
+        for attempt in range(1, 1 + TRIES):
+            factors = np.repeat(fixed, GROUP, axis=0)
+            factors[:, k] = draw.integers(self.factors_num_values[k], size=len(factors))
+            places = self._drawn(factors, draw).reshape(groups, GROUP)
+            taken = wanted & ~held[places]
+            found[taken] = places[taken]
+            wanted &= ~taken
+            if not wanted.any():
+                return found.flatten()
+            if first is None and attempt % LINE == 0:  # other values of what does not vary
+                lost = wanted.any(1)
+                fixed[lost], wanted[lost] = self.sample_factors(int(lost.sum()), draw), True
+        if first is None:
+            raise DataError(f"{self.name}: hardly any example is in the training split alone; hold fewer out")
+        return found.flatten()
+
+    def _in_pool(self, part: str) -> np.ndarray:
+        """(N,) whether an example of the pool is one of a split: the same row, or in another store the same factors."""
+        pool, split = self._lookup[2], self.splits[part]
+        if split.source is pool.source and pool.rows is None and split.rows is not None:
+            found = np.zeros(len(pool), dtype=bool)
+            found[split.rows] = True
+            return found
+        columns = tuple(split.factors[name].numpy() for name in self.factor_names)
+        theirs = np.ravel_multi_index(columns, tuple(self.factors_num_values))
+        return np.isin(np.ravel_multi_index(tuple(self._combinations.T), tuple(self.factors_num_values)), theirs)
+
+    def _held_out(self, part: str) -> np.ndarray:
+        """(N,) whether an example of the pool judges what is trained, or chosen, on `part`, and is not in it."""
+        judges = [name for name in ("val", "test") if name != part and name in self.splits]
+        held = np.any([self._in_pool(name) for name in judges], axis=0)
+        return held & ~self._in_pool(part)
 
     @property
     def num_factors(self) -> int:
@@ -81,12 +134,15 @@ class GroundTruth(Dataset):
 
         Raises `DataError` for values out of range and for a combination that no example has.
         """
-        wanted = np.asarray(factors)
+        return self._lookup[2].take(self._drawn(np.asarray(factors), random_state)).numpy()
+
+    def _drawn(self, wanted: np.ndarray, random_state: np.random.RandomState | np.random.Generator) -> np.ndarray:
+        """(num,) of an example of the pool with each row of factors, drawn among all that have them."""
         sizes = np.array(self.factors_num_values)
         if wanted.ndim != 2 or wanted.shape[1] != len(sizes) or not np.issubdtype(wanted.dtype, np.integer):
             raise DataError(f"{self.name}: factors must be integers of shape (num, {len(sizes)}), not {wanted.shape}")
         bad = ((wanted < 0) | (wanted >= sizes)).any(1)
-        keys, order, pool = self._lookup
+        keys, order, _ = self._lookup
         row = np.zeros(len(wanted), dtype=np.int64)
         if not bad.any():
             flat = np.ravel_multi_index(tuple(wanted.T), tuple(sizes))
@@ -96,7 +152,8 @@ class GroundTruth(Dataset):
         if bad.any():
             named = dict(zip(self.factor_names, wanted[bad][0].tolist(), strict=True))
             raise DataError(f"{self.name}: there is no example with {named}; the sizes are {sizes.tolist()}")
-        return pool.take(order[row]).numpy()
+        places: np.ndarray = order[row]
+        return places
 
     def sample(
         self, num: int, random_state: np.random.RandomState | np.random.Generator
@@ -117,7 +174,12 @@ class GroundTruth(Dataset):
     def _lookup(self) -> tuple[np.ndarray, np.ndarray, Examples]:
         """Combinations as sorted numbers, where each is in the pool, and the pool."""
         pool = self.splits["test"] if self.pool is None else self.pool
-        columns = tuple(pool.factors[name].numpy() for name in self.factor_names)
-        flat = np.ravel_multi_index(columns, tuple(self.factors_num_values))
+        flat = np.ravel_multi_index(tuple(self._combinations.T), tuple(self.factors_num_values))
         order = np.argsort(flat, kind="stable")
         return flat[order], order, pool
+
+    @cached_property
+    def _combinations(self) -> np.ndarray:
+        """(N, num_factors) of the pool."""
+        pool = self.splits["test"] if self.pool is None else self.pool
+        return np.stack([pool.factors[name].numpy() for name in self.factor_names], 1)

@@ -128,7 +128,7 @@ def validation(data: Dataset, model: Model, *, seed: int, device: str, part: str
     As large a share of their labels is known as of those in training.  Groups in which one factor varies are drawn.
     """
     if model.row.batches == "one-factor" and isinstance(data, GroundTruth):
-        drawn = data.one_factor(ROWS, MOST // ROWS, seed=named_seed("validation", seed), device=device)
+        drawn = data.one_factor(ROWS, MOST // ROWS, seed=named_seed("validation", seed), device=device, part=part)
         return [batch._replace(progress=torch.ones_like(batch.progress)) for batch in drawn]
     split = data.splits[part]
     n = min(len(split), MOST)

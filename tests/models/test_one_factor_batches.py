@@ -1,20 +1,24 @@
 """DC-IGN: batches in which one factor varies alone, and what they teach its latents."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from rdu_bench import registry
-from rdu_bench.api import GROUP, Batch, DataError, Spec
+from rdu_bench.api import GROUP, Batch, DataError, Examples, Spec
 from rdu_bench.scores import mutual_information
 from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 8, 8), examples=1000, factors=3, hidden=(32,), latent=6)
 
 
+SMALL = {"size": 8, "scales": 2, "orientations": 4, "positions": 4}  # 384 combinations
+
+
 @pytest.fixture(scope="module")
 def sprites():
-    small = {"size": 8, "scales": 2, "orientations": 4, "positions": 4, "n_train": 2000, "n_val": 100, "n_test": 500}
-    return registry.dataset("sprites", **small)
+    return registry.dataset("sprites", **SMALL, n_train=2000, n_val=100, n_test=500)
 
 
 def group_batch(varied, groups=4, seed=0):
@@ -24,21 +28,49 @@ def group_batch(varied, groups=4, seed=0):
     return Batch((torch.rand(n, 1, 8, 8) < 0.5).float(), unknown, unknown, torch.tensor(0.5), torch.tensor(varied))
 
 
-def test_within_a_group_one_factor_varies_and_no_other(sprites, monkeypatch):
-    asked, draw = [], sprites.sample_observations_from_factors
-    monkeypatch.setattr(
-        sprites,
-        "sample_observations_from_factors",
-        lambda factors, state: asked.append(factors) or draw(factors, state),
-    )
+def drawn(data, monkeypatch, *asked, **how):
+    """Batches, each with where in the pool its examples are."""
+    places, take = [], data.pool.take
+    monkeypatch.setattr(data.pool, "take", lambda at: places.append(at) or take(at))
+    return [(batch, places[-1]) for batch in data.one_factor(*asked, **how)]
+
+
+def factors_of(data, places):
+    return torch.stack([data.pool.factors[name][torch.from_numpy(places)] for name in data.factor_names], 1)
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_within_a_group_one_factor_varies_and_no_other(sprites, part, monkeypatch):
     seen = set()
-    for batch in sprites.one_factor(70, 40, seed=1):
+    for batch, places in drawn(sprites, monkeypatch, 70, 40, seed=1, part=part):
         assert len(batch.x) == 64 and bool((batch.y == -1).all())
-        for group in asked[-1].reshape(-1, GROUP, 5):
-            varying = [k for k in range(5) if len(set(group[:, k])) > 1]
+        for group in factors_of(sprites, places).unflatten(0, (-1, GROUP)):
+            varying = [k for k in range(5) if len(set(group[:, k].tolist())) > 1]
             assert varying in ([], [int(batch.varied)])
             seen |= set(varying)
     assert seen == set(range(5))
+
+
+def test_no_group_has_what_is_held_out(monkeypatch):
+    """Else a model that asks for groups would be tested on examples that it has learned."""
+    sprites = registry.dataset("sprites", **SMALL, n_train=300, n_val=60, n_test=100)
+    rows = {part: set(split.rows.tolist()) for part, split in sprites.splits.items()}
+    only_test, only_val = rows["test"] - rows["train"], rows["val"] - rows["train"]
+    assert only_test and only_val
+    trained = {int(at) for _, places in drawn(sprites, monkeypatch, 128, 100, seed=1) for at in places}
+    assert len(trained) > 200 and not trained & (only_test | only_val)
+    groups = [p.reshape(-1, GROUP) for _, p in drawn(sprites, monkeypatch, 128, 100, seed=1, part="val")]
+    judged = {int(at) for group in groups for at in group.flatten()}
+    assert {int(at) for group in groups for at in group[:, 0]} <= rows["val"] and judged & only_val
+    assert not judged & (rows["test"] - rows["val"])
+
+
+def test_where_nearly_all_is_held_out_no_group_is_made(sprites):
+    held = Examples(sprites.pool.source, sprites.pool.factors, rows=range(len(sprites.pool)))
+    few = held.subset(range(2))
+    without = replace(sprites, splits={"train": few, "val": held, "test": held})
+    with pytest.raises(DataError, match="hold fewer out"):
+        next(without.one_factor(128, 1, seed=0))
 
 
 def test_data_without_a_full_grid_vary_no_factor_alone():
