@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -72,11 +73,18 @@ def _budget(table: pd.DataFrame) -> str:
         if len(budgets) == 1 and {"steps", "batch"} <= budgets[0].keys():
             b = budgets[0]
             rate = f", learning rate {b['lr']:g}" if isinstance(b.get("lr"), int | float) else ""
-            return f"{b['steps']} training steps of {b['batch']} examples a point{rate}"
-        steps = sorted({int(b["steps"]) for b in budgets})
-        return f"{counted(len(budgets), 'budget')}, of {listed(map(str, steps))} training steps" if budgets else ""
+            return f"{_steps(b)} of {b['batch']} examples a point{rate}"
+        budgets.sort(key=lambda b: int(b["steps"]))
+        each = dict.fromkeys(map(_steps, budgets))
+        return f"{counted(len(budgets), 'budget')}: {listed(each)}" if budgets else ""
     except (ValueError, LookupError, TypeError):
         return counted(len(texts), "budget") if texts else ""
+
+
+def _steps(budget: Mapping[str, Any]) -> str:
+    """Of training: all of a budget, or the most where validation ends it."""
+    steps = f"{int(budget['steps']):,} training steps"
+    return f"until validation gains no more, at most {steps}" if budget.get("patience") else steps
 
 
 def left_out(context: Context) -> list[str]:

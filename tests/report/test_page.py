@@ -56,6 +56,20 @@ def test_a_run_in_which_all_failed_still_has_a_page(tmp_path):
     assert "no good" in text
 
 
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({}, "<dd>6,400 training steps of 128 examples a point, learning rate 0.002</dd>"),
+        ({"patience": 0.4, "warm": 800}, "<dd>until validation gains no more, at most 6,400 training steps of 128"),
+    ],
+)
+def test_a_cap_is_not_shown_as_what_was_trained(more, said, tmp_path):
+    records = [fake_records.record("vae", sigma=s) for s in (1.0, 4.0)]
+    for record in records:
+        record["spec"] = {**record["spec"], "budget": {"steps": 6400, "batch": 128, "lr": 0.002, **more}}
+    assert said in render(records, tmp_path, formats=()).read_text("utf-8")
+
+
 PARTS = ("useful", "scores", "codes", "learning", "structure")
 
 
