@@ -101,7 +101,10 @@ def _names(kind: str, curve: Curve) -> tuple[str, str]:
 
 
 def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite) -> list[Curve]:
-    """The curves whose model or data set matches one of the globs, if there are any globs."""
+    """The curves whose model or data set matches one of the globs, if there are any globs.
+
+    The label of a data set means that one alone, and no other label of the same data.
+    """
     for glob in globs:
         if not any(matches(name, glob) for curve in found for name in _names(kind, curve)):
             there = sorted({_names(kind, curve)[1] for curve in found})
@@ -111,7 +114,12 @@ def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite)
             )
     if not globs:
         return found
-    return [c for c in found if any(matches(name, glob) for name in _names(kind, c) for glob in globs)]
+    labels = {c.data_label for c in found} if kind == "dataset" else set()
+
+    def meant(curve: Curve, glob: str) -> bool:
+        return curve.data_label == glob if glob in labels else any(matches(n, glob) for n in _names(kind, curve))
+
+    return [c for c in found if any(meant(c, glob) for glob in globs)]
 
 
 def _with(suite: Suite, models: Sequence[str]) -> Suite:

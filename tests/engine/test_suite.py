@@ -64,6 +64,14 @@ def test_globs_narrow_and_name_what_they_miss():
         curves(read, Selection(sigmas=[-3.0]))
 
 
+def test_a_label_means_its_data_set_alone_and_a_glob_every_one_that_it_fits():
+    read = suite.read("fashion")
+    chosen = {
+        glob: {c.data_label for c in curves(read, Selection(datasets=[glob]))} for glob in ("fashion_mnist", "f*")
+    }
+    assert chosen == {"fashion_mnist": {"fashion_mnist"}, "f*": {"fashion_mnist", "fashion-conv"}}
+
+
 def test_models_go_only_where_the_data_has_what_they_need(tmp_path):
     text = "models = ['*']\n[[datasets]]\nname = 'linear_gaussian'\nsigmas = [1]\n"
     chosen = {c.model for c in curves(suite.read(write(tmp_path, text)))}
