@@ -53,6 +53,19 @@ def _one_seed():
         torch.manual_seed(0)
 
 
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """A folder of plug-ins, which is named to the package for the time of the test."""
+    from rdu_bench import _paths
+
+    (tmp_path / "models").mkdir()
+    monkeypatch.setenv(_paths.PLUGINS, "")
+    _paths.add_plugins(tmp_path)
+    yield tmp_path
+    monkeypatch.undo()
+    _paths.add_plugins()
+
+
 @pytest.fixture(scope="session")
 def corners():
     """Four equally likely patterns with noise, named by their label."""

@@ -30,14 +30,9 @@ class Mine(Dataset):
 
 
 @pytest.fixture
-def plug(tmp_path, monkeypatch):
-    """A function that writes a file of a plug-in folder, which is named to the package for the time of the test."""
-    (tmp_path / "models").mkdir()
-    monkeypatch.setenv(_paths.PLUGINS, "")
-    _paths.add_plugins(tmp_path)
-    yield writer(tmp_path)
-    monkeypatch.undo()
-    _paths.add_plugins()
+def plug(plugins):
+    """A function that writes a file of a plug-in folder."""
+    return writer(plugins)
 
 
 def writer(root):

@@ -50,11 +50,10 @@ class GroundTruth(Dataset):
         unknown = torch.full((groups * GROUP,), -1)
         held = self._held_out(part)
         own = None if part == "train" else np.flatnonzero(self._in_pool(part))
-        pool = self._lookup[2]
         for step in range(steps):
             k = int(draw.integers(self.num_factors))
             first = None if own is None else own[draw.integers(len(own), size=groups)]
-            x = pool.take(self._groups(groups, k, held, draw, first))
+            x = self._drawn_from.take(self._groups(groups, k, held, draw, first))
             yield Batch(x, unknown, unknown, torch.tensor(step / steps), torch.tensor(k)).to(device)
 
     def _groups(
@@ -64,7 +63,10 @@ class GroundTruth(Dataset):
 
         A group starts with the example that `first` (groups,) says, which also stands where no other is found.
         """
-        fixed = self.sample_factors(groups, draw) if first is None else self._combinations[first]
+        if first is None:
+            fixed = self.sample_factors(groups, draw)
+        else:
+            fixed = np.stack(np.unravel_index(self._numbers[first], self.factors_num_values), 1)
         found = np.zeros((groups, GROUP), dtype=np.int64)
         wanted = np.ones((groups, GROUP), dtype=bool)
         if first is not None:
@@ -87,14 +89,12 @@ class GroundTruth(Dataset):
 
     def _in_pool(self, part: str) -> np.ndarray:
         """(N,) whether an example of the pool is one of a split: the same row, or in another store the same factors."""
-        pool, split = self._lookup[2], self.splits[part]
+        pool, split = self._drawn_from, self.splits[part]
         if split.source is pool.source and pool.rows is None and split.rows is not None:
             found = np.zeros(len(pool), dtype=bool)
             found[split.rows] = True
             return found
-        columns = tuple(split.factors[name].numpy() for name in self.factor_names)
-        theirs = np.ravel_multi_index(columns, tuple(self.factors_num_values))
-        return np.isin(np.ravel_multi_index(tuple(self._combinations.T), tuple(self.factors_num_values)), theirs)
+        return np.isin(self._numbers, self._numbered(split))
 
     def _held_out(self, part: str) -> np.ndarray:
         """(N,) whether an example of the pool judges what is trained, or chosen, on `part`, and is not in it."""
@@ -134,7 +134,7 @@ class GroundTruth(Dataset):
 
         Raises `DataError` for values out of range and for a combination that no example has.
         """
-        return self._lookup[2].take(self._drawn(np.asarray(factors), random_state)).numpy()
+        return self._drawn_from.take(self._drawn(np.asarray(factors), random_state)).numpy()
 
     def _drawn(self, wanted: np.ndarray, random_state: np.random.RandomState | np.random.Generator) -> np.ndarray:
         """(num,) of an example of the pool with each row of factors, drawn among all that have them."""
@@ -142,7 +142,7 @@ class GroundTruth(Dataset):
         if wanted.ndim != 2 or wanted.shape[1] != len(sizes) or not np.issubdtype(wanted.dtype, np.integer):
             raise DataError(f"{self.name}: factors must be integers of shape (num, {len(sizes)}), not {wanted.shape}")
         bad = ((wanted < 0) | (wanted >= sizes)).any(1)
-        keys, order, _ = self._lookup
+        keys, order = self._lookup
         row = np.zeros(len(wanted), dtype=np.int64)
         if not bad.any():
             flat = np.ravel_multi_index(tuple(wanted.T), tuple(sizes))
@@ -170,16 +170,22 @@ class GroundTruth(Dataset):
     def _classes(self) -> list[Factor]:
         return [f for f in self.factors if f.kind == "class"]
 
-    @cached_property
-    def _lookup(self) -> tuple[np.ndarray, np.ndarray, Examples]:
-        """Combinations as sorted numbers, where each is in the pool, and the pool."""
-        pool = self.splits["test"] if self.pool is None else self.pool
-        flat = np.ravel_multi_index(tuple(self._combinations.T), tuple(self.factors_num_values))
-        order = np.argsort(flat, kind="stable")
-        return flat[order], order, pool
+    @property
+    def _drawn_from(self) -> Examples:
+        return self.splits["test"] if self.pool is None else self.pool
+
+    def _numbered(self, examples: Examples) -> np.ndarray:
+        """(N,) the combination of class factors of each example, as one number."""
+        columns = tuple(examples.factors[name].numpy() for name in self.factor_names)
+        return np.ravel_multi_index(columns, tuple(self.factors_num_values))
 
     @cached_property
-    def _combinations(self) -> np.ndarray:
-        """(N, num_factors) of the pool."""
-        pool = self.splits["test"] if self.pool is None else self.pool
-        return np.stack([pool.factors[name].numpy() for name in self.factor_names], 1)
+    def _numbers(self) -> np.ndarray:
+        """(N,) combinations of what observations are drawn from."""
+        return self._numbered(self._drawn_from)
+
+    @cached_property
+    def _lookup(self) -> tuple[np.ndarray, np.ndarray]:
+        """These numbers sorted, and where each is."""
+        order = np.argsort(self._numbers, kind="stable")
+        return self._numbers[order], order

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from rdu_bench import _paths, registry
+from rdu_bench import registry
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import Selection, curves
 from rdu_bench.engine.selection import matches
@@ -158,18 +158,13 @@ class Mine(Dataset):
 @pytest.mark.parametrize(
     "shape, fits", [("1×64×64", True), ("1x64x64", True), ("3 x 64 x 64", True), ("1×640×64", False)]
 )
-def test_networks_for_64_by_64_are_refused_where_the_card_says_another_size(shape, fits, tmp_path, monkeypatch):
-    (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets" / "mine.py").write_text(CARD.format(shape=shape))
+def test_networks_for_64_by_64_are_refused_where_the_card_says_another_size(shape, fits, plugins):
+    (plugins / "datasets").mkdir()
+    (plugins / "datasets" / "mine.py").write_text(CARD.format(shape=shape))
     text = 'models = ["vae"]\n[[datasets]]\nname = "mine"\nfamily = "study"\nsigmas = [1]\n'
-    monkeypatch.setenv(_paths.PLUGINS, "")
-    _paths.add_plugins(tmp_path)
-    try:
-        if fits:
-            assert len(curves(suite.read(write(tmp_path, text)))) == 1
-        else:
-            with pytest.raises(SuiteError, match="its networks are for images of 64×64"):
-                curves(suite.read(write(tmp_path, text)))
-    finally:
-        monkeypatch.undo()
-        _paths.add_plugins()
+    read = suite.read(write(plugins, text))
+    if fits:
+        assert len(curves(read)) == 1
+    else:
+        with pytest.raises(SuiteError, match="its networks are for images of 64×64"):
+            curves(read)

@@ -11,8 +11,6 @@ from rdu_bench.scores import mutual_information
 from rdu_bench.training import Training, fit
 
 SPEC = Spec((1, 8, 8), examples=1000, factors=3, hidden=(32,), latent=6)
-
-
 SMALL = {"size": 8, "scales": 2, "orientations": 4, "positions": 4}  # 384 combinations
 
 

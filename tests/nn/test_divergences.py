@@ -47,6 +47,15 @@ def test_mmd_is_its_closed_form_without_bias(kernel, shift):
         assert closed(shift, d) == 0 and (found < 0).any()  # unbiased, so below zero at times
 
 
+def test_distances_are_those_between_points_wherever_they_lie():
+    a, b = torch.randn(7, 3) + 1000, torch.randn(5, 3) + 1000
+    moved = a.clone().requires_grad_()
+    found = gram(moved, b, lambda squared: squared)
+    close(found, (a[:, None] - b).double().square().sum(-1).float(), atol=1e-4)
+    found.sum().backward()
+    close(moved.grad, 2 * (a[:, None] - b).sum(1), atol=1e-3)
+
+
 def test_a_biased_mmd_would_be_seen():
     """The V-statistic of equal distributions, which pairs a draw with itself, is above 0 by ten standard errors."""
     n, d = 24, 4
