@@ -137,7 +137,10 @@ function learning(box, set) {
     layout.xaxis = { ...axis, title: { text: "training step" } };
     layout.yaxis = { ...axis, title: { text: "nats" }, rangemode: "tozero" };
     const flat = positive.length && Math.max(...positive) < 1.2 * Math.min(...positive);
-    layout.yaxis2 = { ...axis, title: { text: "β" }, overlaying: "y", side: "right", showgrid: false, ...(positive.length === p.beta.length && !flat ? { type: "log" } : { rangemode: "tozero" }) };
+    const steps = Math.max(...positive) < 8 * Math.min(...positive) ? [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9] : [1, 2, 5];
+    const ticks = [-4, -3, -2, -1, 0, 1, 2].flatMap((k) => steps.map((n) => Number(`${n}e${k}`)));  // whole: digits alone do not say which power
+    const scale = positive.length === p.beta.length && !flat ? { type: "log", tickvals: ticks, ticktext: ticks.map(String) } : { rangemode: "tozero" };
+    layout.yaxis2 = { ...axis, title: { text: "β" }, overlaying: "y", side: "right", showgrid: false, ...scale };
     layout.shapes = p.sigma === null ? [] : [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: p.sigma, y1: p.sigma, line: { color: "#888888", width: 1, dash: "dot" } }];
     layout.annotations = p.sigma === null ? [] : [{ text: "σ", xref: "paper", x: 1, y: p.sigma, xanchor: "right", yanchor: "bottom", showarrow: false }];
     layout.margin.t = 20;

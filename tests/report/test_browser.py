@@ -188,6 +188,10 @@ def test_traversals_move_with_the_slider_and_play(rich):
 def test_learning_curves_follow_their_model(rich):
     before = traces(rich, "learning")
     assert [name for name, *_ in before] == ["D (nats)", "R (nats)", "β (right axis)"]
+    ticks = rich.find_elements("css selector", f"{at('learning', 'plot')} .y2tick text")
+    beta = before[2][2]
+    shown = [float(tick.get_attribute("textContent")) for tick in ticks]
+    assert shown and 0.9 * min(beta) < min(shown) and max(shown) < 1.1 * max(beta)  # an axis ends a little further out
     chosen(rich, "learning", "model").select_by_visible_text("M2 †")
     assert traces(rich, "learning") != before
 
