@@ -27,8 +27,8 @@ def say(text: str, file: TextIO | None = None) -> None:
 
 
 def library(paper: str) -> str:
-    """Where a paper of this id is: arXiv, or OpenReview."""
-    return "arXiv" if paper[:4].isdigit() else "OpenReview"
+    """Where a paper of this id is: arXiv, OpenReview, or behind its DOI."""
+    return "doi" if paper.startswith("10.") else "arXiv" if paper[:4].isdigit() else "OpenReview"
 
 
 def called(name: str, params: Mapping[str, Any]) -> str:

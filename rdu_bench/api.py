@@ -25,6 +25,8 @@ from .data import (
     NpzArray,
     Original,
     Redrawn,
+    SequenceGrid,
+    Sequences,
     Source,
     assign_splits,
     binarise,
@@ -33,6 +35,7 @@ from .data import (
     data_folder,
     dsprites_npz,
     made_folders,
+    made_sequences,
     population_entropy,
     read_idx,
     regular,
@@ -41,7 +44,7 @@ from .data import (
 )
 from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
 from .nn.critics import Adversary, Average, Critic
-from .nn.densities import bernoulli, gaussian, one_hot, product, sphere
+from .nn.densities import bernoulli, gaussian, one_hot, product, sphere, standard_normal
 from .nn.divergences import (
     covariance,
     gaussian_kernel,
@@ -54,6 +57,7 @@ from .nn.divergences import (
     permute_dims,
     total_correlation,
 )
+from .nn.frames import Each, Past
 from .nn.gated import GatedDecoder, GatedGaussian
 from .nn.labels import class_weights, enumerate_classes, labelled_cross_entropy
 from .nn.masked import WindowedDecoder, made
@@ -80,15 +84,16 @@ from .registry import dataset, missing_files
 __all__ = [
     "GROUP", "MLP", "STAND_IN", "About", "Adversary", "Arrived", "Autoencoder", "Autoregression",
     "AutoregressiveFlow", "Average", "Batch", "Beside", "Block", "Budget", "Card", "Channel", "Code", "Critic",
-    "DataError", "Dataset", "Decoder", "Dequantised", "Entropy", "Examples", "Factor", "FactorGrid", "GatedDecoder",
-    "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model",
-    "NorbMatrix", "NpzArray", "Observation", "Original", "PatchTrunk", "Probe", "ProbeCard", "Redrawn", "Row", "Seen",
-    "Source", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
-    "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance",
-    "data_file", "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes",
-    "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy",
-    "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric",
-    "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "read_idx", "regular", "replacing",
-    "select_component", "shapes3d_file", "sphere", "total_correlation", "total_rate", "transmit", "uniforms",
-    "write_file",
+    "DataError", "Dataset", "Decoder", "Dequantised", "Each", "Entropy", "Examples", "Factor", "FactorGrid",
+    "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message",
+    "Mixture", "Model", "NorbMatrix", "NpzArray", "Observation", "Original", "Past", "PatchTrunk", "Probe",
+    "ProbeCard", "Redrawn", "Row", "Seen", "SequenceGrid", "Sequences", "Source", "Spec", "Target", "Terms", "Trunk",
+    "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli", "binarise",
+    "check_counts", "class_weights", "concatenate", "covariance", "data_file", "data_folder", "dataset",
+    "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "file_digest", "flatten", "gaussian",
+    "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made",
+    "made_folders", "made_sequences", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed",
+    "one_hot", "permute_dims", "population_entropy", "product", "read_idx", "regular", "replacing",
+    "select_component", "shapes3d_file", "sphere", "standard_normal", "total_correlation", "total_rate", "transmit",
+    "uniforms", "write_file",
 ]

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 SUITES = Path(__file__).parent / "suites"
 MOST = 1_000_000_000  # of anything that is counted
+STEEPEST = 100.0  # slope that is paid unless a budget says more: more than any frontier of one small image has
 Count = Annotated[int, Field(gt=0, le=MOST)]
 
 
@@ -31,6 +32,9 @@ class Budget(BaseModel):
     warm: int = Field(default=800, ge=0, le=MOST, description="steps before which validation does not end training")
     batch: int = Field(default=128, gt=1, le=MOST, description="training examples a step")
     lr: float = Field(default=2e-3, gt=0, allow_inf_nan=False, description="learning rate of Adam")
+    w: float = Field(
+        default=STEEPEST, gt=0, le=1e6, description="of w|σ − R|: the largest slope −dD/dR of a frontier that is paid"
+    )
     continuation: float = Field(default=0.35, gt=0, le=1, description="fraction of steps for a warm-started point")
     codes: int = Field(default=4000, gt=10, le=MOST, description="training codes used to fit the marginal")
     draws_fit: int = Field(default=2, ge=1, le=MOST, description="draws z of each training code")
@@ -46,7 +50,8 @@ class Budget(BaseModel):
 
     def spec(self) -> dict[str, Any]:
         """The budget as JSON can say it, part of the key of every record."""
-        return self.model_dump(mode="json", exclude=set() if self.patience else {"patience", "warm"})
+        plain = set() if self.patience else {"patience", "warm"}
+        return self.model_dump(mode="json", exclude=plain | ({"w"} if self.w == STEEPEST else set()))
 
 
 @cache

@@ -21,7 +21,7 @@ GROUP = 16  # examples that differ in one factor only, where a model asks for su
 class Row(NamedTuple):
     """A model's line in the tables of Tschannen, Bachem & Lucic (2018), arXiv:1812.05069.  Literals only."""
 
-    paper: str  # arXiv id, or OpenReview id
+    paper: str  # arXiv id, OpenReview id, or DOI
     title: str = ""  # the model's name as the field writes it
     objective: str = ""  # what it minimises, in D, R and its own terms
     base: str = "VAE"  # the loss it starts from: VAE, AE, or what else it predicts
@@ -34,7 +34,7 @@ class Row(NamedTuple):
     rate: str = "closed-form KL"  # how R_own is computed
     side: str = ""  # "s" where encoder and decoder are told the sensitive label, which is then sent too
     batches: str = ""  # "one-factor" where training examples come in `GROUP`s that differ in one factor only
-    needs: tuple[str, ...] = ()  # of the data: "labels", "groups", "factors", "image", "binary"
+    needs: tuple[str, ...] = ()  # of the data: "labels", "groups", "factors", "image", "sequence", "binary"
 
 
 class Batch(NamedTuple):
@@ -167,6 +167,7 @@ class Model(nn.Module):
     rate_is_set = False  # whether its construction fixes R, whatever its weights
     limit = ""  # in words, what kept that construction from the rate it was asked for
     size: Mapping[str, int] = {}
+    foretells = 0  # the last frames of x, which decode is of and encode does not see; 0: decode is of x
     labelled: int | None = None  # how many training examples show it their label; None: all
 
     def encode(self, batch: Batch) -> Code:
@@ -174,7 +175,10 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def decode(self, code: Message) -> Distribution:
-        """p(x|z) over (B, *shape) from what was sent and nothing else; models without a decoder leave this out."""
+        """p(x|z) over (B, *shape) from what was sent and nothing else; models without a decoder leave this out.
+
+        Of a model that `foretells`, p of those frames.
+        """
         raise NotImplementedError
 
     def receive(self, code: Code) -> Distribution:
@@ -187,8 +191,12 @@ class Model(nn.Module):
         return type(self).decode is not Model.decode
 
     def distortion(self, batch: Batch, code: Code) -> Tensor:
-        """(B,) nats."""
-        return -self.receive(code).log_prob(batch.x)
+        """(B,) nats, −log p of what decode is of."""
+        return -self.receive(code).log_prob(self.target(batch.x))
+
+    def target(self, x: Tensor) -> Tensor:
+        """What decode is of: x (B, *shape), or of a predictor the last frames, (B, foretells, *frame)."""
+        return x[:, -self.foretells :] if self.foretells else x
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         """() nats, added to the loss."""

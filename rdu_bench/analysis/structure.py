@@ -1,4 +1,4 @@
-"""What is known of the structure of codes, as tables: clusters, levels, leakage, data efficiency, noise.
+"""What is known of the structure of codes, as tables: clusters, levels, blocks, leakage, data efficiency, noise.
 
 Each is a mean over seeds for every (data set, model, variant, target).
 """
@@ -18,7 +18,7 @@ CELL = [*ROW, "name", "labels", "sigma", "params"]
 
 
 def structure(results: Results, *, every: bool = False) -> dict[str, pd.DataFrame]:
-    """Tables by name, each only where a record has it: clusters, levels, leakage, efficiency, codelength, noise.
+    """Tables by name, each only where a record has it: clusters, levels, blocks, leakage, efficiency, codelength, …
 
     Losses and rates are nats; `Dy_se` is the error of a mean over seeds, or over test points with one seed.
     """
@@ -76,6 +76,26 @@ def _levels(found: Mapping[str, Any]) -> Iterator[Row]:
             yield {"depth": depth, "level": " + ".join(sent), "factor": factor, **rate, **said}
 
 
+def _blocks(found: Mapping[str, Any]) -> Iterator[Row]:
+    """One row a block and factor, with what a head on this block alone gets.
+
+    `gap` is how much more of the factor the best block tells than the second, as a share of H_V(y): what MIG is for
+    latents.
+    """
+    given = found.get("blocks") or {}
+    told: dict[str, list[float]] = {}
+    for values in given.values():
+        for factor, scores in (values.get("factors") or {}).items():
+            told.setdefault(factor, []).append(max(0.0, (scores.get("IV") or 0.0) / (scores.get("Hy_V") or 1.0)))
+    for place, (block, values) in enumerate(given.items()):
+        rate = {k: values.get(k) for k in ("R", "R_se")}
+        for factor, scores in (values.get("factors") or {"": {}}).items():
+            most = sorted(told.get(factor, []))[-2:]
+            gap = most[-1] - most[0] if len(most) == 2 else None
+            said = {k: scores.get(k) for k in ("Dy", "Dy_se", "Hy_V", "IV", "IV_se")}
+            yield {"place": place, "block": block, "factor": factor, **rate, **said, "gap": gap}
+
+
 def _leakage(found: Mapping[str, Any]) -> Iterator[Row]:
     """One row; the strongest head against s."""
     given = found.get("leakage") or {}
@@ -111,6 +131,7 @@ def _noise(found: Mapping[str, Any]) -> Iterator[Row]:
 _PARTS: dict[str, tuple[Callable[[Mapping[str, Any]], Iterator[Row]], list[str]]] = {
     "clusters": (_clusters, ["method"]),
     "levels": (_levels, ["depth", "level", "factor"]),
+    "blocks": (_blocks, ["place", "block", "factor"]),
     "leakage": (_leakage, ["s"]),
     "efficiency": (_efficiency, ["factor", "n"]),
     "codelength": (_codelength, ["factor"]),

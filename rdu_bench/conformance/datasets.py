@@ -197,9 +197,9 @@ def entropies(subject: DataSubject) -> Problems:
         yield f"H(x) = {nats} of kind {kind!r}: it is a finite number of nats, or None of kind 'none'"
     train = data.splits["train"]
     for f in data.factors:
-        if f.kind == "class" and f.entropy is not None:
+        if f.kind == "class" and not f.frames and f.entropy is not None:
             yield from _entropy_of(f, train.factors[f.name])
-    classes = [f for f in data.factors if f.kind == "class"]
+    classes = [f for f in data.factors if f.kind == "class" and not f.frames]
     for i, a in enumerate(classes):
         for b in classes[i + 1 :]:
             if (a.independent or b.independent) and _dependent(a, b, train):

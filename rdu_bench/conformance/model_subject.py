@@ -32,9 +32,15 @@ class ModelSubject(Subject):
         except Exception:  # that it cannot be built is a finding of its own
             return getattr(self.kind, "row", Row(""))
 
+    @property
+    def sequence(self) -> bool:
+        """Whether it is a model of sequences; read from the class, since an instance is not there yet."""
+        return "sequence" in getattr(self.kind, "row", Row("")).needs
+
     def spec(self, **changes: Any) -> Spec:
-        """What a data set might ask for: 8×8 images, small networks."""
-        small = Spec((1, 8, 8), examples=1000, classes=4, groups=2, factors=2, hidden=(32, 32), latent=4)
+        """What a data set might ask for: 8×8 images, three of them where it needs a sequence, and small networks."""
+        shape = (3, 1, 8, 8) if self.sequence else (1, 8, 8)
+        small = Spec(shape, examples=1000, classes=4, groups=2, factors=2, hidden=(32, 32), latent=4)
         return small._replace(**changes)
 
     def new(self, spec: Spec | None = None, seed: int = 0) -> Model:

@@ -22,10 +22,11 @@ from . import model_rates, model_receiver, model_terms
 from .model_subject import CHANNELS, ModelSubject, specs
 from .plugin import NEEDS, Law, Problems, card_cells, file_name, imports, law_name, one_class, parameters_of
 
-PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}")  # arXiv id, or OpenReview id
-CITED = re.compile(r"(?:arXiv:|openreview )([\w.-]*\w)", re.IGNORECASE)
+PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}|10\.\d{4,9}/\S+")  # arXiv id, OpenReview id, or DOI
+CITED = re.compile(r"(?:arXiv:|openreview |doi:)([\w./-]*\w)", re.IGNORECASE)
 LABELS = {"", "optional", "required"}
 TRAINING = Training(steps=300, batch=100)
+BALL = {"frames": 4, "places": 6, "directions": 8, "n_train": 600, "n_val": 100, "n_test": 100}
 TWINS = replace(TRAINING, steps=5)
 
 
@@ -39,7 +40,7 @@ def row(subject: ModelSubject) -> Problems:
         return
     paper = cells.get("paper") or ""
     if not PAPER.fullmatch(paper):
-        yield f"paper = {paper!r}: give the arXiv id (1312.6114) or OpenReview id (Sy2fzU9gl) that defines the loss"
+        yield f"paper = {paper!r}: give the arXiv id (1312.6114), OpenReview id (Sy2fzU9gl) or DOI that defines it"
     for cell in ("title", "objective"):
         if not cells.get(cell):
             yield f"row lacks {cell}: it is what the table of models shows"
@@ -79,14 +80,17 @@ def parameters(subject: ModelSubject) -> Problems:
 # ---- training ------------------------------------------------------------------------------------------------------
 
 
-def _practice(row: Row) -> str:
-    """The smallest data set that has what a model needs."""
-    return "sprites" if "factors" in row.needs else "coloured" if "groups" in row.needs else "digits"
+def _practice(row: Row) -> tuple[str, dict[str, int]]:
+    """The smallest data set that has what a model needs, with its parameters."""
+    if "sequence" in row.needs:
+        return "bouncing_ball", BALL
+    return "sprites" if "factors" in row.needs else "coloured" if "groups" in row.needs else "digits", {}
 
 
 def learns(subject: ModelSubject) -> Problems:
     """Training on digits lowers its loss, the same way every time, and a rate target is met."""
-    data = registry.dataset(_practice(subject.row))
+    name, params = _practice(subject.row)
+    data = registry.dataset(name, **params)
     spec = data.spec(hidden=(64,), latent=10)
     model = subject.new(spec)
     before = _score(model, data)
@@ -96,7 +100,7 @@ def learns(subject: ModelSubject) -> Problems:
         return
     after = _score(model, data)
     if not after < before - 1e-3 * abs(before):
-        yield f"the loss does not fall in {TRAINING.steps} steps on digits: {before:.4g} nats before, {after:.4g} after"
+        yield f"the loss does not fall in {TRAINING.steps} steps on {name}: {before:.4g} nats before, {after:.4g} after"
     twins = [fit(subject.new(spec), data, None, TWINS).model for _ in range(2)]
     if not all(torch.equal(a, b) for a, b in zip(*(t.parameters() for t in twins), strict=True)):
         yield "two trainings with one seed give different weights: draw noise from torch.rand* alone"
@@ -154,6 +158,7 @@ STAGES: tuple[tuple[Law, ...], ...] = (
         model_rates.decoder_is_normalised,
         model_rates.labels_are_declared,
         model_rates.measured_without_labels,
+        model_rates.predictor_sees_the_past,
         model_receiver.receiver_has_the_draw_alone,
         model_receiver.draws_are_those_of_q,
         model_receiver.density_is_that_of_the_draws,

@@ -26,9 +26,10 @@ BASES = {  # names a class may be made from, and what it then is
     "Autoencoder": "models",
     "Dataset": "datasets",
     "GroundTruth": "datasets",
+    "SequenceGrid": "datasets",
     "Probe": "probes",
 }
-NEEDS = ("labels", "groups", "factors", "image", "binary")  # what a data set can have and a model can need
+NEEDS = ("labels", "groups", "factors", "image", "sequence", "binary")  # what a data set can have and a model can need
 
 
 class CheckError(ValueError):

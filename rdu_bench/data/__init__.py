@@ -15,6 +15,7 @@ from .idx import read_idx
 from .idx_images import IDXImages
 from .norb_matrix import NorbMatrix
 from .npz import NpzArray
+from .sequences import SequenceGrid, Sequences, made_sequences
 from .splits import assign_splits, binarise, check_counts
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "NpzArray",
     "Original",
     "Redrawn",
+    "SequenceGrid",
+    "Sequences",
     "Source",
     "View",
     "assign_splits",
@@ -49,6 +52,7 @@ __all__ = [
     "data_folder",
     "dsprites_npz",
     "made_folders",
+    "made_sequences",
     "population_entropy",
     "read_idx",
     "regular",

@@ -33,7 +33,7 @@ class Card(NamedTuple):
     entropy: str = "none"  # exact, differential, or none: what is known of H(x)
     provides: tuple[
         str, ...
-    ] = ()  # of "labels", "groups", "factors", "image", "binary": what a model's `Row.needs` may ask for
+    ] = ()  # of "labels", "groups", "factors", "image", "sequence", "binary": what a model's `Row.needs` may ask for
     files: str = ""  # what it needs in the data folder; empty when it brings or makes its own
 
 
@@ -52,6 +52,12 @@ class Factor(NamedTuple):
     kind: Literal["class", "real"] = "class"
     independent: bool = False  # of all other factors in the population
     entropy: float | None = None  # H(y) in nats in the population where known (differential for real factors)
+    frames: int = 0  # how many values an example has, one a frame; 0: one for the whole example
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its values for one example: () of a class, (size,) of a real factor, behind an axis of frames if any."""
+        return (*([self.frames] if self.frames else []), *([self.size] if self.kind == "real" else []))
 
 
 @dataclass
@@ -71,6 +77,7 @@ class Dataset(ABC):
     factors: tuple[Factor, ...] = ()
     task: tuple[str, ...] = ()  # factors whose D_y make the headline; the first, if a class, trains label models
     sensitive: str | None = None
+    of_last: tuple[float, ...] = ()  # H of the last frame, of the last two, …, nats, where they are known
     entropy: Entropy = field(default_factory=lambda: Entropy(None, "none"))
     population: Examples | None = None  # every equally likely x, when there are finitely many and they are known
     splits: dict[str, Examples] = field(default_factory=dict)
@@ -113,7 +120,13 @@ class Dataset(ABC):
         for part, split in self.splits.items():
             wrong += [f"{part}: {what}" for what in self._faults(split)]
         known = [f.name for f in self.factors]
-        wrong += [f"{name} is no factor" for name in filter(None, [*self.task, self.sensitive]) if name not in known]
+        used = [name for name in (*self.task, self.sensitive) if name]
+        wrong += [f"{name} is no factor" for name in used if name not in known]
+        for f in self.factors:
+            if f.frames and f.name in used:
+                wrong.append(f"{f.name} has a value for every frame: task and sensitive are factors of the example")
+            if f.frames and self.shape[:1] != (f.frames,):
+                wrong.append(f"{f.name} has {f.frames} frames, and x has the shape {self.shape}")
         return wrong
 
     def require_sound(self) -> None:
@@ -131,10 +144,12 @@ class Dataset(ABC):
             return
         for f in self.factors:
             y = split.factors[f.name]
-            if f.kind == "class" and not (y.dtype == torch.int64 and y.dim() == 1 and _within(y, f.size)):
-                yield f"{f.name} must be a whole number from 0 to {f.size - 1} for each example"
-            elif f.kind == "real" and tuple(y.shape[1:]) != (f.size,):
-                yield f"{f.name} must be {f.size} numbers an example"
+            each = f"each of {f.frames} frames of each example" if f.frames else "each example"
+            there = tuple(y.shape[1:]) == f.shape
+            if f.kind == "class" and not (y.dtype == torch.int64 and there and _within(y, f.size)):
+                yield f"{f.name} must be a whole number from 0 to {f.size - 1} for {each}"
+            elif f.kind == "real" and not there:
+                yield f"{f.name} must be {f.size} numbers for {each}"
 
     def _misread(self, split: Examples) -> Iterator[str]:
         finite, bits = True, True
@@ -177,9 +192,18 @@ class Dataset(ABC):
     @property
     def provides(self) -> frozenset[str]:
         """What a model's `Row.needs` may ask for and this data set has."""
-        image, binary = len(self.shape) == 3, self.likelihood == "bernoulli"
-        has = {"labels": self.label is not None, "groups": self.sensitive is not None, "image": image, "binary": binary}
+        has = {
+            "labels": self.label is not None,
+            "groups": self.sensitive is not None,
+            "image": len(self.shape) == 3,
+            "sequence": len(self.shape) == 4,
+            "binary": self.likelihood == "bernoulli",
+        }
         return frozenset(name for name, there in has.items() if there)
+
+    def entropy_of_last(self, frames: int) -> float | None:
+        """H of the last frames of x, in nats; None where it is not known."""
+        return self.of_last[frames - 1] if frames <= len(self.of_last) else None
 
     def view(self, part: str, row: Row, at: Rows = slice(None)) -> View:
         """Examples `at` of a split as a model of `row` is given them when it is measured, a chunk at a time."""
@@ -196,7 +220,7 @@ class Dataset(ABC):
             examples=len(self.splits["train"]),
             classes=self.label.size if self.label else 0,
             groups=self.factor(self.sensitive).size if self.sensitive else 0,
-            factors=sum(f.kind == "class" for f in self.factors),
+            factors=sum(f.kind == "class" and not f.frames for f in self.factors),
             likelihood=self.likelihood,
             noise=self.noise,
             centre=float(self.pixels.mean.mean()) if real else 0.0,

@@ -168,7 +168,7 @@ class GroundTruth(Dataset):
 
     @property
     def _classes(self) -> list[Factor]:
-        return [f for f in self.factors if f.kind == "class"]
+        return [f for f in self.factors if f.kind == "class" and not f.frames]
 
     @property
     def _drawn_from(self) -> Examples:

@@ -149,10 +149,10 @@ def planned(suite: Suite) -> Plan:
         models += _meant(entry, suite) if entry.name == "*" else [checked("models", entry, ("models", i))]
     plan = Plan(suite, models, data, heads, found)
     for i, at in enumerate(data):
-        if at.family != "mlp" and "image" not in plan.provides(at):
+        if at.family != "mlp" and not {"image", "sequence"} & plan.provides(at):
             raise SuiteError(
-                f"datasets[{i}].family = {at.family!r}: {at.name} does not provide \"image\"; take family = 'mlp', "
-                "or name it in the card of the data set"
+                f"datasets[{i}].family = {at.family!r}: {at.name} provides neither 'image' nor 'sequence'; take "
+                "family = 'mlp', or name it in the card of the data set"
             )
         shape = registry.card("datasets", at.name).get("shape", "")
         if at.family == "study" and not at.params and not re.search(r"(?<!\d)64\s*[x×]\s*64(?!\d)", shape):

@@ -107,6 +107,7 @@ def describe_data(data: Dataset) -> dict[str, Any]:
         "sensitive": data.sensitive,
         "factors": {
             f.name: {"size": f.size, "kind": f.kind, "independent": f.independent, "H_y": f.entropy}
+            | ({"frames": f.frames} if f.frames else {})
             for f in data.factors
         },
         **({"notes": list(data.notes)} if data.notes else {}),

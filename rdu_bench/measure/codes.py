@@ -39,6 +39,7 @@ class Codes:
     distortion: Tensor | None  # (S, N) −log p(x|z) of the model's own decoder
     undecoded: str  # why there is no distortion
     sent_blocks: tuple[Sent, ...] = ()  # what else is known of each block
+    owners: tuple[str, ...] = ()  # (c + own,) the block of each latent
 
     def __len__(self) -> int:
         return self.z.shape[1]
@@ -118,6 +119,7 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
     ]
     distortion, undecoded = _decoded(model, code, x) if decode and model.decodes else (None, NO_DECODER)
     expected = {name: log_density(block.p, block.drawn) for name, block in code.items()}
+    named = [*_names(code, False), *_names(code, True)]
     return Codes(
         z=flatten(code),
         side=torch.cat(side, -1) if side else x.new_zeros(n, 0),
@@ -132,7 +134,8 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
         drawn=tuple(block.drawn for block in blocks),
         mean=torch.cat(means, -1),
         centre=torch.cat([m for m, block in zip(means, own, strict=True) if not is_one_hot(block)] + likeliest, -1),
-        names=tuple(_names(code, False)) + tuple(_names(code, True)),
+        names=tuple(latent for _, latent in named),
+        owners=tuple(block for block, _ in named),
         distortion=distortion,
         undecoded=undecoded,
     )
@@ -140,17 +143,17 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
 
 def _decoded(model: Model, code: Code, x: Tensor) -> tuple[Tensor | None, str]:
     try:
-        return -model.receive(code).log_prob(x), ""
+        return -model.receive(code).log_prob(model.target(x)), ""
     except Exception as error:  # a decoder that fails costs D of its own, not the code's other numbers
         return None, f"the model's own decoder failed with {type(error).__name__}: {error}"
 
 
-def _names(code: Code, discrete: bool) -> Iterator[str]:
-    """Latents of one kind: `z[0]`, or `y` where a block has only one."""
+def _names(code: Code, discrete: bool) -> Iterator[tuple[str, str]]:
+    """The block and the name of all latents of one kind: `z[0]`, or `y` where a block has only one."""
     for name, block in code.items():
         if is_one_hot(block) == discrete and not block.side:
             size = math.prod(block.drawn.shape[1:-1]) if discrete else block.drawn[0].numel()
-            yield from (name if size == 1 else f"{name}[{i}]" for i in range(size))
+            yield from ((name, name if size == 1 else f"{name}[{i}]") for i in range(size))
 
 
 def _side_by_side(parts: list[Codes]) -> Codes:
@@ -182,6 +185,7 @@ def _merge(parts: list[Codes], join: Callable[[list[Tensor]], Tensor]) -> Codes:
         mean=joined("mean"),
         centre=joined("centre"),
         names=first.names,
+        owners=first.owners,
         distortion=None if undecoded else joined("distortion"),
         undecoded=undecoded,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,29 +13,15 @@ from torch.distributions import Distribution
 
 from ..data import View
 from ..model import Arrived, Batch, Message, Model
-from ..nn.densities import bernoulli, gaussian
 from ..nn.networks import Decoder
 from .codes import CHUNK, Codes
+from .decoded import Decoded, null
 from .found import Found, averaged, folds, per_point, stored
 from .streams import random_state, seed_all, set_random_state
 from .study import Study
 
 LOOKS = 6  # times a probe is looked at on validation
 BATCH = 128  # examples of a step
-
-
-class Decoded(NamedTuple):
-    """One way to decode: what it loses on validation and on test, (S, N) nats."""
-
-    val: Tensor
-    test: Tensor
-
-    @property
-    def trouble(self) -> str:
-        """Why it cannot be compared with others; empty where it can."""
-        bad = {part: int((~nats.isfinite()).any(0).sum()) for part, nats in self._asdict().items()}
-        counts = [f"{n} of {getattr(self, part).shape[1]} examples of {part}" for part, n in bad.items() if n]
-        return f"−log p(x|z) is not finite on {' and '.join(counts)}" if counts else ""
 
 
 def distortion(study: Study) -> Found:
@@ -58,7 +44,7 @@ def distortion(study: Study) -> Found:
         candidates["own"] = own
         values |= averaged("D_own", own.test)
         vectors["D_own_i"] = stored(per_point(own.test))
-    if study.codes.train.distortion is not None:
+    if study.codes.train.distortion is not None and not study.model.foretells:
         values["D_train"] = float(study.codes.train.distortion.double().mean())
     if own is not None:
         values["elbo_gen_D"] = values["D_own"] - values["D_train"]
@@ -83,6 +69,9 @@ def distortion(study: Study) -> Found:
 
 def _own(study: Study) -> tuple[Decoded | None, dict[str, str]]:
     """The model's own decoder, or why it is none."""
+    if study.model.foretells:
+        reason = "the model's own decoder is of frames to come, whose D is D_pred, and not of x"
+        return None, dict.fromkeys(("D_own", "D_train"), reason)
     train, val, test = study.codes
     for codes in (train, val, test):
         if codes.distortion is None:
@@ -140,23 +129,6 @@ def entropy(study: Study) -> Found:
     return Found({"H_x": nats, "H_x_kind": kind})
 
 
-def null(study: Study) -> Decoded:
-    """The best constant of the decoder's family, from training data: D at a rate of zero.  (1, N)."""
-    about, data = study.pixels, study.data
-    density: Distribution
-    if data.likelihood == "bernoulli":
-        p = ((about.mean * about.n + 0.5) / (about.n + 1)).float()
-        density = bernoulli(p.logit()[None])
-    else:
-        mean = about.mean.float()
-        variance = about.variance.mean().float() if data.noise is None else torch.tensor(data.noise)
-        density = gaussian(mean[None], variance.sqrt().expand_as(mean)[None])
-    parts = (
-        torch.cat([-density.log_prob(batch.x) for batch in study.view(part).chunks(CHUNK)]) for part in ("val", "test")
-    )
-    return Decoded(*(nats[None] for nats in parts))
-
-
 def probe(study: Study) -> Decoded:
     """A standard decoder of the suite's family on frozen draws, from scratch."""
     seed, steps, device = study.seeded("probe") % 2**62, study.budget.probe_steps, study.device
@@ -202,7 +174,7 @@ def tuned(study: Study) -> Decoded:
             batch = train.rows(pick).batch().to(device)
             with torch.no_grad():
                 code = model.encode(batch)
-            yield -copied.receive(code).log_prob(batch.x).mean()
+            yield -copied.receive(code).log_prob(copied.target(batch.x)).mean()
 
     def sent(part: str) -> list[Message]:
         """Of every draw, what arrives of a split's examples; afterwards torch draws on from there."""
@@ -217,6 +189,7 @@ def tuned(study: Study) -> Decoded:
             len(codes),
             study.view(part),
             device,
+            copied.target,
         )
 
     held = sent("val")
@@ -249,13 +222,19 @@ def _order(draws: int, n: int, steps: int) -> Iterator[tuple[int, Tensor]]:
         yield epoch % draws, pick
 
 
-def _in_chunks(decode: Callable[[int, slice, Batch], Distribution], draws: int, view: View, device: str) -> Tensor:
-    """(S, N) −log p(x|z) of a view, a chunk at a time."""
+def _in_chunks(
+    decode: Callable[[int, slice, Batch], Distribution],
+    draws: int,
+    view: View,
+    device: str,
+    target: Callable[[Tensor], Tensor] = lambda x: x,
+) -> Tensor:
+    """(S, N) −log p of what is decoded of a view, x unless `target` says otherwise, a chunk at a time."""
     out, done = [], 0
     for batch in view.chunks(CHUNK):
         rows, given = slice(done, done + len(batch.x)), batch.to(device)
         done = rows.stop
-        out.append(torch.stack([-decode(s, rows, given).log_prob(given.x) for s in range(draws)]).cpu())
+        out.append(torch.stack([-decode(s, rows, given).log_prob(target(given.x)) for s in range(draws)]).cpu())
     return torch.cat(out, 1)
 
 

@@ -1,4 +1,4 @@
-"""What heads are asked for: factors of a data set, and real ones cut into bins."""
+"""What heads are asked for: factors of a data set, those of frames at a few of them, and real ones cut into bins."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ class Labels(NamedTuple):
     def target(self) -> Target:
         """All that a probe may see."""
         return Target(self.factor, self.train, self.val)
+
+
+def looked_at(frames: int) -> list[int]:
+    """The first, the middle and the last of T frames: those at which a factor of frames is read."""
+    return sorted({0, frames // 2, frames - 1})
+
+
+def frame_by_frame(labels: Labels) -> list[Labels]:
+    """A factor of frames, values (N, T, …), as a factor of the example at each frame looked at; any other as it is."""
+    factor = labels.factor
+    if not factor.frames:
+        return [labels]
+    return [
+        Labels(factor._replace(name=f"{factor.name}@{t}", frames=0, entropy=None), *(y[:, t] for y in labels.values))
+        for t in looked_at(factor.frames)
+    ]
 
 
 def binned(labels: Labels) -> list[Labels]:

@@ -12,6 +12,7 @@ import torch
 from .._hash import named_seed
 from .._lean import lean
 from ..scores import Undefined
+from .blocks import blocks
 from .clusters import clusters
 from .distortion import distortion, entropy
 from .efficiency import efficiency
@@ -21,6 +22,7 @@ from .latents import latents
 from .leakage import leakage
 from .levels import levels
 from .pictures import pictures
+from .prediction import prediction
 from .rate import rate
 from .receiver import NAMES, receiver
 from .robustness import robustness
@@ -42,7 +44,7 @@ class Measured(NamedTuple):
     scores: dict[str, float | None]  # by score, protocol and representation
     mi: dict[str, Any]  # I(z_j; y_k), nats
     pictures: dict[str, Any]  # what the arrays under pictures/ show
-    structure: dict[str, Any]  # clusters, levels, leakage, efficiency, noise: those that mean something
+    structure: dict[str, Any]  # clusters, levels, blocks, leakage, efficiency, noise: those that mean something
 
 
 class Measurement(NamedTuple):
@@ -84,6 +86,7 @@ MEASUREMENTS: dict[str, Measurement] = {
             ),
         ),
     ),
+    "prediction": Measurement(prediction, _absent("D_pred")),
     "entropy": Measurement(entropy, _fields("H_x", "H_x_kind")),
     "usefulness": Measurement(usefulness, useless),
     "controls": Measurement(controls, uncontrolled),
@@ -91,6 +94,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "latents": Measurement(latents, _absent("latents")),
     "clusters": Measurement(clusters, _absent("structure.clusters")),
     "levels": Measurement(levels, _absent("structure.levels")),
+    "blocks": Measurement(blocks, _absent("structure.blocks")),
     "leakage": Measurement(leakage, _absent("structure.leakage")),
     "efficiency": Measurement(efficiency, _absent("structure.efficiency")),
     "noise": Measurement(robustness, _absent("structure.noise")),

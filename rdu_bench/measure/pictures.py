@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..data import Dataset
 from ..model import Block, Code
 from ..scores import Undefined
 from .found import Found
+from .prefixes import DEEPEST
 from .prior_draws import from_own_marginal
 from .spaces import is_one_hot
 from .streams import seeded
@@ -41,24 +43,28 @@ def pictures(study: Study) -> Found:
     traversals  (6, 9, …) from the first image's code one latent at a time set to −2 … 2 standard deviations
     prior  (8, …) of codes that the receiver expects: of the model's own marginal, else of a refitted Gaussian
     interpolations  (2, 7, …) between the sampled codes of two test images, linear in z; symbols change halfway
+    swaps/BLOCK  (8, …) the reconstructions, with that block of the code of the example before it
 
+    Of a sequence all frames are shown, (…, T, C, H, W), but of traversals and interpolations the frame that changes
+    most; of a model that foretells, the frames to come.
     A part that fails is absent, its reason in `nulls` under `pictures.<part>`.  Raises `Undefined` for data that are no
     images and decoders without a mean.
     """
     model, data = study.model, study.data
     if not model.decodes:
         raise Undefined("the model has no decoder of x")
-    if len(data.shape) != 3:
+    if len(data.shape) not in (3, 4):
         raise Undefined("x is no image")
     batch = study.view("test").rows(slice(SHOWN)).batch().to(study.device)
     with study.drawing:
         code = model.encode(batch)
     parts: dict[str, Callable[[], Part]] = {
-        "originals": lambda: Part(batch.x, {}),
+        "originals": lambda: Part(model.target(batch.x), {}),
         "reconstructions": lambda: Part(_mean(study, code), {}),
         "traversals": lambda: _traversals(study, code),
         "prior": lambda: _prior(study, code),
         "interpolations": lambda: _interpolations(study, code),
+        **{f"swaps/{name}": partial(_swapped, study, code, name) for name in swappable(code)},
     }
     low, high = _range(study, data)
     vectors: dict[str, np.ndarray] = {}
@@ -95,7 +101,27 @@ def _traversals(study: Study, code: Code) -> Part:
     chosen = [j for j in share.argsort(descending=True).tolist() if movable[j]][:LATENTS]
     values = [(mean[j] + spread[j] * torch.tensor(STEPS)).to(study.device) for j in chosen]
     rows = [_mean(study, moved(code, j, v)) for j, v in zip(chosen, values, strict=True)]
-    return Part(torch.stack(rows), {"latents": [test.names[j] for j in chosen]})
+    return Part(_changing(study, rows), {"latents": [test.names[j] for j in chosen]})
+
+
+def _changing(study: Study, rows: list[Tensor]) -> Tensor:
+    """Rows of images (…, C, H, W) as they are; of rows of sequences the frame of each that changes most."""
+    if len(study.data.shape) == 4:
+        rows = [row[:, int(row.var(0).flatten(1).sum(1).argmax())] for row in rows]
+    return torch.stack(rows)
+
+
+def swappable(code: Code) -> list[str]:
+    """Blocks that another example may lend: of a code of 2 to 6, side information aside."""
+    own = [name for name, block in code.items() if not block.side]
+    return own if 2 <= len(own) <= DEEPEST else []
+
+
+def _swapped(study: Study, code: Code, name: str) -> Part:
+    """Every example's code, but this block is that of the example before it."""
+    block = code[name]
+    lent = block._replace(sample=block.sample.roll(1, 0), drawn=block.drawn.roll(1, 0))
+    return Part(_mean(study, {**code, name: lent}), {})
 
 
 def _movable(code: Code) -> list[bool]:
@@ -160,7 +186,7 @@ def _interpolations(study: Study, code: Code) -> Part:
     if not pairs:
         raise Undefined("there is only one test image")
     rows = [_mean(study, {name: _between(block, a, b) for name, block in code.items()}) for a, b in pairs]
-    return Part(torch.stack(rows), {})
+    return Part(_changing(study, rows), {})
 
 
 def _between(block: Block, a: int, b: int) -> Block:

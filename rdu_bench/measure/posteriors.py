@@ -18,6 +18,7 @@ from .spaces import is_one_hot
 from .streams import seed_all
 
 HALF_LOG_2PI = 0.9189385332046727
+MOST = 10_000  # examples of a population whose posteriors are averaged
 PAIRS = 2_000_000  # numbers held at once by all-pairs densities
 TILE = 200_000  # of those that have a closed form, so that they stay near the processor
 
@@ -111,12 +112,15 @@ class Posteriors:
 
 
 def aggregates(model: Model, view: View, population: Examples | None, device: str) -> dict[str, Posteriors]:
-    """The posteriors of training examples, and of a known population, where no block depends on another's draw."""
+    """The posteriors of training examples, and of a known population, where no block depends on another's draw.
+
+    Of a population of more than `MOST` examples there are none: they would cost more than all else that is measured.
+    """
     posteriors = Posteriors(model, view, device)
     if not posteriors.flat:
         return {}
     found = {"train aggregate": posteriors}
-    if population is not None and not model.row.side:
+    if population is not None and len(population) <= MOST and not model.row.side:
         found["population"] = Posteriors(model, View(population), device)
     return found
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from .codes import Codes
 from .found import Found, averaged, folds, parts, per_point, stored
+from .posteriors import MOST
 from .study import Study
 
 
@@ -39,8 +40,11 @@ def rate(study: Study) -> Found:
     }
     values["elbo_gen_R"] = values["R_own"] - values["R_own_train"]
     nulls = {f"R_star_parts.{name}": reason for name, reason in marginal.left_out.items()}
-    if information is None and study.data.population is None:
+    population = study.data.population
+    if information is None and population is None:
         nulls["I_exact"] = "the population is not finite and known"
+    elif information is None and population is not None and len(population) > MOST:
+        nulls["I_exact"] = f"the population has {len(population):,} examples; it is computed for {MOST:,} at most"
     elif information is None:
         nulls["I_exact"] = "blocks depend on each other's draws: the aggregate has no closed form"
     each = per_point(marginal.rate)

@@ -38,16 +38,17 @@ def scores(study: Study) -> Found:
 
     A score that fails or is undefined is None, its reason in `nulls` under its own name.
     """
-    train, val, test = study.codes
+    at, train = study.scored, study.codes.train
+    discrete = max(at) >= train.continuous.shape[-1]
     factors = _factors(study.data)
     fit, *held = (_columns(study, factors, part) for part in ("train", "val", "test"))
-    both = {"mean": [c.centre for c in study.codes], "sample": [c.latents[0] for c in (train, val, test)]}
+    both = {"mean": [c.centre[:, at] for c in study.codes], "sample": [c.latents[0][:, at] for c in study.codes]}
     found: dict[str, float | None] = {}
     nulls: dict[str, str] = {}
     mi: dict[str, Any] = {}
     for name, parts in both.items():
         first, second, third = (part.double().numpy() for part in parts)
-        seen = _Seen(first, np.concatenate([second, third]), fit, np.concatenate(held), train.own > 0)
+        seen = _Seen(first, np.concatenate([second, third]), fit, np.concatenate(held), discrete)
         for protocol in PROTOCOLS:
             for score, call in _calls(seen, protocol, study.budget, study.seeded("scores")).items():
                 column = f"{score}_{protocol}_{name}"
@@ -59,10 +60,10 @@ def scores(study: Study) -> Found:
                     reason = str(error) if isinstance(error, Undefined) else f"{type(error).__name__}: {error}"
                     found |= (lost := _spread(column, score, None))
                     nulls |= dict.fromkeys(lost, reason)
-        if factors and len(train.names) <= MOST and np.ptp(seen.held, axis=0).any():
+        if factors and len(at) <= MOST and np.ptp(seen.held, axis=0).any():
             mi[name] = library.mutual_information(seen.held, seen.y_held).clip(min=0).round(5).tolist()
     if mi:
-        mi |= {"latents": list(train.names), "factors": [f.name for f in factors]}
+        mi |= {"latents": [train.names[i] for i in at], "factors": [f.name for f in factors]}
         mi["H"] = [round(float(h), 5) for h in library.entropies(seen.y_held)]
     return Found(tables={"scores": found, "mi": mi}, nulls=nulls)
 
@@ -78,9 +79,9 @@ def unscored(study: Study) -> Found:
 
 
 def _factors(data: Dataset) -> list[Factor]:
-    """Classes that take more than one value."""
+    """Classes of the example that take more than one value."""
     test = data.splits["test"].factors
-    return [f for f in data.factors if f.kind == "class" and len(test[f.name].unique()) > 1]
+    return [f for f in data.factors if f.kind == "class" and not f.frames and len(test[f.name].unique()) > 1]
 
 
 def _columns(study: Study, factors: Sequence[Factor], part: Literal["train", "val", "test"]) -> np.ndarray:

@@ -34,6 +34,8 @@ class Sent(NamedTuple):
     space: Space
     side: bool
     mixing: str  # why its own marginal is no density beside q; empty where it is
+    width: int  # numbers of its sample
+    drawn: tuple[int, ...]  # shape of its draw for one example
 
 
 def space_of(density: Distribution, drawn: Tensor) -> Space:
@@ -67,7 +69,15 @@ def sent_blocks(model: Model, few: Batch) -> tuple[Sent, ...]:
     with torch.random.fork_rng(devices=devices):
         code = model.encode(few)
         return tuple(
-            Sent(name, space_of(block.q, block.drawn), block.side, _mixing(name, block)) for name, block in code.items()
+            Sent(
+                name,
+                space_of(block.q, block.drawn),
+                block.side,
+                _mixing(name, block),
+                block.sample.shape[1],
+                tuple(block.drawn.shape[1:]),
+            )
+            for name, block in code.items()
         )
 
 

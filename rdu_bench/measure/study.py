@@ -19,7 +19,7 @@ from ..nn.networks import Spec
 from ..scores import Undefined
 from .codes import Splits, draw
 from .heads import Drawn, Fitted, Readers, Reading, constant, log_prob, read
-from .labels import Labels, binned
+from .labels import Labels, binned, frame_by_frame
 from .marginals import Marginal, refit
 from .posteriors import Posteriors, aggregates
 from .prefixes import Level, block_names, levels_below
@@ -100,14 +100,23 @@ class Study:
         return refit(self.codes, self.budget.mixtures, self.seed, self.aggregates)
 
     @cached_property
-    def labels(self) -> dict[str, Labels]:
-        """Every factor on the examples that have codes, by its name."""
+    def asked(self) -> dict[str, list[Labels]]:
+        """What heads are asked for of every factor by its name, on the examples that have codes.
+
+        One thing of a factor of the example; of a factor of frames its value at each frame looked at.
+        """
         parts = [self.data.splits[part] for part in ("train", "val", "test")]
         found = {}
         for f in self.data.factors:
             train, val, test = (split.factors[f.name] for split in parts)
-            found[f.name] = Labels(f, train[self.at], val[: self.budget.test], test[: self.budget.test])
+            whole = Labels(f, train[self.at], val[: self.budget.test], test[: self.budget.test])
+            found[f.name] = frame_by_frame(whole)
         return found
+
+    @cached_property
+    def labels(self) -> dict[str, Labels]:
+        """Every factor of the example, on the examples that have codes, by its name."""
+        return {f.name: self.asked[f.name][0] for f in self.data.factors if not f.frames}
 
     @property
     def task(self) -> list[Factor]:
@@ -120,12 +129,12 @@ class Study:
 
     @cached_property
     def readings(self) -> dict[str, Reading]:
-        """Every factor read from the whole code by the study's heads, and the bins of real ones under names of theirs.
+        """All that is `asked`, read from the whole code by the study's heads, and the bins of what is real, by name.
 
         Bins come after all else, whose places a head may draw its first weights by.
         """
-        labels = [*self.labels.values(), *(b for one in self.labels.values() for b in binned(one))]
-        return self._read(labels, self.readers())
+        labels = [one for parts in self.asked.values() for one in parts]
+        return self._read([*labels, *(b for one in labels for b in binned(one))], self.readers())
 
     @cached_property
     def linear(self) -> dict[str, Fitted]:
@@ -149,6 +158,25 @@ class Study:
     def pixels(self) -> Pixels:
         """What the training examples are on average."""
         return self.data.pixels
+
+    @cached_property
+    def framed(self) -> frozenset[str]:
+        """Blocks with an axis of frames: where x is a sequence, those of which every frame has latents of its own."""
+        frames = self.spec.frames
+        sent = self.codes.test.sent_blocks
+        return frozenset(b.name for b in sent if frames > 1 and len(b.drawn) > 1 and b.drawn[0] == frames)
+
+    @cached_property
+    def scored(self) -> list[int]:
+        """Which latents are scored: those of blocks without an axis of frames.  Raises `Undefined` where none is.
+
+        One object's latents at T frames move together, which is no entanglement, and share what they tell, which makes
+        every score that compares the best latents 0.
+        """
+        found = [i for i, block in enumerate(self.codes.test.owners) if block not in self.framed]
+        if not found:
+            raise Undefined("every latent is of one frame, and factors of the sequence are in none alone")
+        return found
 
     @cached_property
     def blocks(self) -> list[str]:

@@ -22,6 +22,7 @@ SHUFFLES = 8
 
 def total_correlation(study: Study) -> Found:
     """TC where the population is known; raises `Undefined` elsewhere."""
+    _of_one_example(study)
     population = study.aggregates.get("population")
     if population is None:
         raise Undefined("the population is not finite and known, or blocks depend on each other's draws")
@@ -32,11 +33,18 @@ def total_correlation(study: Study) -> Found:
 
 def total_correlation_low(study: Study) -> Found:
     """A lower bound on TC; raises `Undefined` for codes that no Gaussian mixture was fitted to."""
+    _of_one_example(study)
     test, mixture = study.codes.test, study.marginal.mixture
     if test.own or mixture is None or test.continuous.shape[-1] < 2:
         raise Undefined("it needs two continuous latents, no symbols, and codes enough for a mixture")
     together, apart = low(test, mixture, study.seeded("shuffled"))
     return Found(averaged("TC_low", together - apart))
+
+
+def _of_one_example(study: Study) -> None:
+    """Raises `Undefined` where latents of several frames are in the code."""
+    if study.framed:
+        raise Undefined("latents of the frames of one sequence depend on each other as its frames do")
 
 
 def exact(test: Codes, population: Posteriors) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
@@ -26,16 +27,38 @@ def usefulness(study: Study) -> Found:
     """D_y and I_V of every factor, and of the task together, in nats."""
     factors: dict[str, dict[str, Any]] = {}
     nulls: dict[str, str] = {}
-    for name, labels in study.labels.items():
-        reading = study.readings[name]
-        bins = [study.readings[b.factor.name] for b in binned(labels)]
-        factors[name] = _fields(reading, labels) | _bin_fields(bins)
-        for head, reason in reading.failed.items():
+    vectors: dict[str, np.ndarray] = {}
+    for factor in study.data.factors:
+        name, readings = factor.name, [study.readings[one.factor.name] for one in study.asked[factor.name]]
+        bins = [[study.readings[b.factor.name] for b in binned(one)] for one in study.asked[name]]
+        each = [
+            _fields(reading, one) | _bin_fields(cut)
+            for reading, one, cut in zip(readings, study.asked[name], bins, strict=True)
+        ]
+        factors[name] = averaged_over_frames(each) | {"H_y": factor.entropy}
+        vectors[f"Dy_i/{name}"] = stored(torch.stack([reading.loss.double() for reading in readings]).mean(0))
+        for head, reason in (failure for reading in readings for failure in reading.failed.items()):
             factors[name] |= {f"Dy_{head}": None, f"Dy_{head}_se": None}
             nulls[f"Dy_{head}[{name}]"] = reason
     values, missing = _summary(study, factors)
-    vectors = {f"Dy_i/{name}": stored(study.readings[name].loss) for name in study.labels}
     return Found(values, factors, vectors, {"folds": _folds(study)}, nulls | missing)
+
+
+def averaged_over_frames(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Fields of a factor at each frame looked at → their means, nats a frame; whatever is no number as at the first.
+
+    The mean over frames of what a code tells of y_t is bounded by its rate, for I(y_t; z) is at each of them; their sum
+    is not, for frames say much the same.  Errors are averaged too, as if all frames erred together: the most there can
+    be.
+    """
+    first = each[0]
+    if len(each) == 1:
+        return first
+    known = {name: [fields.get(name) for fields in each] for name in first}
+    return {
+        name: sum(values) / len(values) if all(isinstance(v, float) for v in values) else first[name]  # type: ignore[arg-type]
+        for name, values in known.items()
+    }
 
 
 def _folds(study: Study) -> dict[str, list[float]]:
@@ -59,7 +82,7 @@ def useless(study: Study) -> Found:
 
 def controls(study: Study) -> Found:
     """What a linear head gets from shuffled labels, which is nothing, and from posterior means, which have no rate."""
-    labels, means = list(study.labels.values()), study.codes
+    labels, means = [one for parts in study.asked.values() for one in parts], study.codes
     if not labels:
         return Found()
     generator = torch.Generator().manual_seed(study.seeded("shuffled"))
@@ -72,7 +95,7 @@ def controls(study: Study) -> Found:
     linear = study.readers("linear")
     [shuffled] = read([Drawn.of(study.codes)], false, linear)
     [noiseless] = read([Drawn(*(part.mean[None] for part in means))], labels, linear, most=MEAN_DIRECTIONS)
-    factors = {
+    found = {
         one.factor.name: {
             "IV_shuffled": float(nothing.gained.mean()),
             "IV_shuffled_se": standard_error(nothing.gained),
@@ -80,7 +103,11 @@ def controls(study: Study) -> Found:
         }
         for one, nothing, mean in zip(labels, shuffled, noiseless, strict=True)
     }
-    return Found(factors=factors)
+    return Found(
+        factors={
+            name: averaged_over_frames([found[one.factor.name] for one in parts]) for name, parts in study.asked.items()
+        }
+    )
 
 
 def uncontrolled(study: Study) -> Found:
@@ -115,11 +142,11 @@ def _summary(study: Study, factors: dict[str, dict[str, Any]]) -> tuple[dict[str
         "H_y": None if None in known else sum(known),
         "IV": sum(f["Hy_V"] for f in task) - dy,
         "IV_se": math.sqrt(sum(f["IV_se"] ** 2 for f in task)),
-        "Dy_sum": sum(f["Dy"] for f in factors.values()),
+        "Dy_sum": sum(factors[f.name]["Dy"] for f in data.factors if not f.frames),
     }
     if values["H_y"] is None:
         nulls["H_y"] = "H(y) is not known"
-    classes = [factors[f.name] for f in data.factors if f.kind == "class"]
+    classes = [factors[f.name] for f in data.factors if f.kind == "class" and not f.frames]
     values["U"] = sum(f["IV"] / f["Hy_V"] for f in classes) / len(classes) if classes else None
     if not classes:
         nulls["U"] = "no factor is a class"

@@ -15,6 +15,11 @@ def gaussian(mean: Tensor, scale: Tensor) -> Distribution:
     return Independent(Normal(mean, scale, validate_args=False), events, validate_args=False)
 
 
+def standard_normal(like: Tensor) -> Distribution:
+    """N(0, I) over the shape of `like` (B, …): for codes with an axis of frames, one event an example."""
+    return gaussian(torch.zeros_like(like), torch.ones_like(like))
+
+
 def bernoulli(logits: Tensor) -> Distribution:
     """Independent pixels over (B, *shape)."""
     return Independent(Bernoulli(logits=logits, validate_args=False), logits.dim() - 1, validate_args=False)

@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from . import study
 from .densities import bernoulli, gaussian
+from .frames import Each
 
 
 class Spec(NamedTuple):
@@ -34,6 +35,21 @@ class Spec(NamedTuple):
     def size(self) -> int:
         """Numbers in one example."""
         return torch.Size(self.shape).numel()
+
+    @property
+    def sequence(self) -> bool:
+        """Whether an example is (T, C, H, W): the frames of a sequence, images of a group, or views of a scene."""
+        return len(self.shape) == 4
+
+    @property
+    def frames(self) -> int:
+        """T; 1 where an example is no sequence."""
+        return self.shape[0] if self.sequence else 1
+
+    @property
+    def frame(self) -> Spec:
+        """The same for one frame alone."""
+        return self._replace(shape=self.shape[1:]) if self.sequence else self
 
 
 def concatenate(*tensors: Tensor) -> Tensor:
@@ -86,9 +102,10 @@ class Trunk(nn.Module):
         *channels, width = data.hidden
         layers: list[nn.Module] = []
         kernels = study.KERNELS if _of_the_study(data) else (4,) * len(channels)
-        for n, m, k in zip([data.shape[0], *channels], channels, kernels, strict=False):
+        for n, m, k in zip([data.shape[-3], *channels], channels, kernels, strict=False):
             layers += [nn.Conv2d(n, m, k, stride=2, padding=k // 2 - 1), nn.ReLU()]
-        self.features = nn.Sequential(*layers, nn.Flatten())
+        one = nn.Sequential(*layers)
+        self.features = nn.Sequential(*([Each(one)] if data.sequence else one), nn.Flatten())
         with torch.no_grad():
             flat = self.features(torch.zeros(1, *data.shape)).shape[1]
         self.head = mlp(flat + given, width, out)
@@ -102,7 +119,7 @@ def _of_the_study(data: Spec) -> bool:
     """Whether the family is that of the study.  Raises `ValueError` where it cannot be."""
     if data.family != "study":
         return False
-    if tuple(data.shape[1:]) != (study.SIDE, study.SIDE) or tuple(data.hidden) != study.HIDDEN:
+    if tuple(data.shape[-2:]) != (study.SIDE, study.SIDE) or tuple(data.hidden) != study.HIDDEN:
         raise ValueError(
             f"family = 'study' is for images of {study.SIDE}×{study.SIDE}, with hidden = {list(study.HIDDEN)}; here x "
             f"is {'×'.join(map(str, data.shape))} and hidden = {list(data.hidden)}: take 'conv' or 'mlp'"
@@ -111,32 +128,34 @@ def _of_the_study(data: Spec) -> bool:
 
 
 class Untrunk(nn.Module):
-    """z (B, dim) → (B, channels, *shape[1:]): the trunk turned around; `channels` defaults to the data's."""
+    """z (B, dim) → (B, *shape): the trunk turned around, with as many `channels` as the data or as are given."""
 
     def __init__(self, data: Spec, dim: int, channels: int | None = None):
         super().__init__()
-        self.shape = data.shape if channels is None else (channels, *data.shape[1:])
+        self.shape = data.shape if channels is None else (*data.shape[:-3], channels, *data.shape[-2:])
         if data.family == "mlp":
             self.net: nn.Module = mlp(dim, *data.hidden, torch.Size(self.shape).numel())
             return
         _of_the_study(data)  # whose decoder is that of conv
         *widths, dense = data.hidden
-        maps = [data.shape[1:]]  # of the trunk's layers, halved and rounded down; the same come here, in reverse
+        maps = [data.shape[-2:]]  # of the trunk's layers, halved and rounded down; the same come here, in reverse
         for _ in widths:
             maps.append(tuple(max(1, n // 2) for n in maps[-1]))
         layers: list[nn.Module] = [nn.Unflatten(1, (widths[-1], *maps[-1]))]
-        channel_pairs = pairwise([*reversed(widths), self.shape[0]])
+        channel_pairs = pairwise([*reversed(widths), self.shape[-3]])
         for (n, m), (small, large) in zip(channel_pairs, pairwise(reversed(maps)), strict=True):
             odd = [max(0, b - 2 * a) for a, b in zip(small, large, strict=True)]
             layers += [nn.ReLU(), nn.ConvTranspose2d(n, m, 4, stride=2, padding=1, output_padding=(odd[0], odd[1]))]
-        self.net = MLP(mlp(dim, dense, widths[-1] * maps[-1][0] * maps[-1][1]), *layers)
+        if data.sequence:
+            layers = [nn.Unflatten(1, (data.frames, -1)), Each(nn.Sequential(*layers))]
+        self.net = MLP(mlp(dim, dense, data.frames * widths[-1] * maps[-1][0] * maps[-1][1]), *layers)
 
     def forward(self, *given: Tensor) -> Tensor:
-        """(B, channels, *shape[1:])."""
+        """(B, *shape), of `channels` channels."""
         out = self.net(*given)
         if out.dim() == 2:
             return out.unflatten(-1, self.shape)
-        return out[:, :, : self.shape[1], : self.shape[2]]
+        return out[..., : self.shape[-2], : self.shape[-1]]
 
 
 class Gaussian(nn.Module):

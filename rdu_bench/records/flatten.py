@@ -27,8 +27,8 @@ IGNORED = 100  # files that are no records, told of by name
 _ABOUT = ("title", "paper", "labels", "decoder", "objective", "channel", "side")
 _TEXT = {
     *("key", "status", "reason", "suite", "dataset", "model", "variant", "params", "strategy", "path", "nulls"),
-    *("folds", "structure", "title", "labels", "decoder", "D_source", "D_star_kind", "likelihood", "H_x_kind", "swept"),
-    *("recipe", "differs", "data_differs"),
+    *("folds", "structure", "title", "labels", "decoder", "D_source", "D_star_kind", "D_pred_source", "likelihood"),
+    *("H_x_kind", "swept", "recipe", "differs", "data_differs"),
     *(f"model.{name}" for name in _ABOUT),
     *("data.hash", "data.likelihood", "data.sensitive", "data.H_x_kind", "data.task"),
     *(f"spec.{name}" for name in ("suite", "variant", "dataset_label", "dataset", "dataset_params", "network")),
@@ -43,6 +43,7 @@ _NUMBERS = {
     *("train_s", "train_cpu_s", "measure_s", "measure_cpu_s"),
     *("R_own", "R_own_se", "R_star", "R_star_se", "I_low", "log_N", "D", "D_se", "D_null", "D_null_se", "D_own"),
     *("D_star", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se", "Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "D_bits"),
+    *("D_pred", "D_pred_se", "D_pred_null", "H_pred"),
     *("D_bits_per_dim", "spec.protocol", "spec.suite_version", "provenance.finished"),
 }
 _EXACT = ("key", "data.hash")  # digits of these that are taken for a number are lost

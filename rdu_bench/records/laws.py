@@ -135,6 +135,10 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"the model's own decoder gives no finite number for {v['D_own_lost']} examples"
     if d > v["D_null"] + SLACK * _se(d_se, v["D_null_se"]):
         yield f"D = {d:.3f} is worse than D_null = {v['D_null']:.3f} nats, which needs no code"
+    if v["D_pred"] + rate < v["H_pred"] - SLACK * _se(v["D_pred_se"], rate_se):
+        yield f"D_pred + R* = {v['D_pred'] + rate:.3f} nats is below H of the frames to come = {v['H_pred']:.3f}"
+    if v["D_pred"] > v["D_pred_null"] + SLACK * _se(v["D_pred_se"], v["D_pred_null_se"]):
+        yield f"D_pred = {v['D_pred']:.3f} is worse than {v['D_pred_null']:.3f} nats, which needs no code"
     sigma, error = record["control"].get("sigma"), record["control"].get("rate_err")
     if record["status"] == "ok" and sigma is not None and error is not None and abs(error) > 0.02 + 1e-9:
         yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
@@ -200,6 +204,13 @@ def _structure(record: Mapping[str, Any]) -> Iterator[str]:
             told = f["IV"] if known is None else min(f["IV"], known - f["Dy"])
             if told > level["R_star"] + SLACK * _se(f["IV_se"], level["R_star_se"]):
                 yield f"{told:.3f} nats about {factor} came out of {level['R_star']:.3f}, of blocks up to {name}"
+    for name, given in (parts.get("blocks") or {}).items():
+        for factor, scores in (given or {}).get("factors", {}).items():
+            f = Numbers(scores or {})
+            known = factors.get(factor, Numbers({})).get("H_y")
+            told = f["IV"] if known is None else min(f["IV"], known - f["Dy"])
+            if told > v["R_star"] + SLACK * _se(f["IV_se"], v["R_star_se"]):
+                yield f"{told:.3f} nats about {factor} came out of block {name}, and the code has {v['R_star']:.3f}"
     leak = Numbers(parts.get("leakage") or {})
     if leak["IV"] > v["R_star"] + SLACK * _se(leak["IV_se"], v["R_star_se"]):
         yield f"{leak['IV']:.3f} nats about {leak['s']} leak from a code of R* = {v['R_star']:.3f}"

@@ -99,6 +99,7 @@ _VALUES = (
         "D_own",
         "D_own_se",
     ),
+    *("D_pred", "D_pred_se", "D_pred_null", "D_pred_null_se", "H_pred"),
     *("D_train", "D_star", "D_star_se", "D_per_dim", "D_bits_per_dim", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se"),
     *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R", "D_own_lost"),
     *("Dy_linear", "Dy_linear_se", "Dy_mlp", "Dy_mlp_se"),
@@ -124,6 +125,7 @@ _STRUCTURE: Form = {
         ),
     },
     "levels": {"*": {"R_star": NUMBER, "R_star_se": NUMBER, "factors": {"*": _OF_HEAD}}},
+    "blocks": {"*": {"R": NUMBER, "R_se": NUMBER, "factors": {"*": _OF_HEAD}}},
     "leakage": {"s": TEXT, "head": TEXT_OR_NULL, **dict.fromkeys(("Ds", "Ds_se", "IV", "IV_se"), NUMBER)},
     "efficiency": {
         "*": {
@@ -134,7 +136,7 @@ _STRUCTURE: Form = {
     },
     "noise": {"kind": TEXT_OR_NULL, "levels": NUMBERS, "Dy": {"*": NUMBERS}, "Dy_se": {"*": NUMBERS}},
 }
-_ABOUT = {"size": NUMBER, "kind": TEXT_OR_NULL, "independent": FLAG, "H_y": NUMBER}
+_ABOUT = {"size": NUMBER, "kind": TEXT_OR_NULL, "independent": FLAG, "H_y": NUMBER, "frames": NUMBER}
 FORM: Mapping[str, Any] = {
     **{"schema": VERSION, "key": KEY, "status": STATUS, "reason": TEXT_OR_NULL, "traceback": TEXT_OR_NULL},
     "spec": _SPEC,
@@ -154,7 +156,7 @@ FORM: Mapping[str, Any] = {
     },
     "values": {
         **dict.fromkeys(_VALUES, NUMBER),
-        **dict.fromkeys(("D_source", "D_star_kind", "likelihood", "H_x_kind"), TEXT_OR_NULL),
+        **dict.fromkeys(("D_source", "D_star_kind", "D_pred_source", "likelihood", "H_x_kind"), TEXT_OR_NULL),
         **{"saturated": FLAG, **{name: {"*": NUMBER} for name in ("R_parts", "R_star_parts", "R_star_w")}},
     },
     "factors": {"*": {**dict.fromkeys(_FACTOR, NUMBER), "Dy_head": TEXT_OR_NULL}},

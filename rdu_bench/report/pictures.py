@@ -15,6 +15,7 @@ Vectors = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 
 BUDGET = 4_500_000  # characters of pictures on a page
 NAMES = ("originals", "reconstructions", "prior", "interpolations", "traversals")
+SWAPS = "swaps/"  # and the name of a block
 
 
 class Point(NamedTuple):
@@ -51,11 +52,12 @@ def sheet(pictures: np.ndarray) -> bytes:
 def page(record: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, str]] | None:
     """The sheets of a point, by name, and each as a data URI by its hash; None where it has no pictures."""
     about, sheets, images = record["pictures"], {}, {}
-    for name in NAMES:
+    swaps = sorted(key.removeprefix("pictures/") for key in arrays if key.startswith(f"pictures/{SWAPS}"))
+    for name in (*NAMES, *swaps):
         array = arrays.get(f"pictures/{name}")
         if array is None or not array.size:
             continue
-        grid = array if array.ndim == 5 else array[None] if name != "prior" else _rows(array)
+        grid = array if array.ndim == 5 else array[None] if name != "prior" else _rows(array)  # a row a sequence
         uri = "data:image/png;base64," + base64.b64encode(sheet(grid)).decode()
         key = hashlib.blake2b(uri.encode(), digest_size=6).hexdigest()
         images[key] = uri  # originals are often the same for all models, and are kept once

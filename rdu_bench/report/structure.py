@@ -165,6 +165,32 @@ def _levels(frame: pd.DataFrame, lineup: Lineup) -> Any:
     return _table("Levels", note, flat, ["level"], columns, lineup)
 
 
+def _blocks(frame: pd.DataFrame, lineup: Lineup) -> Any:
+    factors = [f for f in dict.fromkeys(frame["factor"]) if f]
+    keys = [c for c in ("dataset", "model", "variant", "name", "labels", "sigma", "params", "place", "block")]
+    flat = frame.drop_duplicates(keys)[[*keys, "R", "R_se"]]
+    for factor in factors:
+        mine = frame[frame["factor"] == factor][[*keys, "IV", "IV_se"]]
+        flat = flat.merge(mine.rename(columns={"IV": f"IV {factor}", "IV_se": f"IV {factor}_se"}), on=keys, how="left")
+    columns: list[Column] = [
+        ("R (nats)", "charged for this block given those before it: an upper bound on what it adds", "R", 2)
+    ]
+    columns += [
+        (
+            f"I_V {f} ≤ I(y; z)",
+            f"what a linear head on this block alone gets about {f}, nats: a lower bound",
+            f"IV {f}",
+            3,
+        )
+        for f in factors
+    ]
+    note = (
+        "Every block of a code by itself: what was charged for it, and what it tells. A factor of frames is a mean "
+        "over the first, the middle and the last frame. Nats; rates are upper bounds, I_V lower ones."
+    )
+    return _table("Blocks", note, flat, ["block"], columns, lineup)
+
+
 def _codelength(frame: pd.DataFrame, lineup: Lineup) -> Any:
     columns: list[Column] = [
         ("MDL (nats) ↓", "to send all labels one after the other, given the codes: an upper bound", "mdl", 1),
@@ -202,6 +228,7 @@ def _noise(frame: pd.DataFrame, lineup: Lineup) -> Any:
 _TABLES: dict[str, Callable[[pd.DataFrame, Lineup], Any]] = {
     "clusters": _clusters,
     "levels": _levels,
+    "blocks": _blocks,
     "leakage": _leakage,
     "codelength": _codelength,
     "noise": _noise,

@@ -131,7 +131,7 @@ def keep(path: Path, model: Model, recipe: Recipe, about: Mapping[str, Any]) -> 
 
     channel: dict[str, Any] = {"limit": model.limit, "rate_is_set": model.rate_is_set}
     if isinstance(model, Whitened):
-        channel["sigma"] = model.sigma
+        channel |= {"sigma": model.sigma, "blocks": model.blocks}
     made = {**vars(recipe), "spec": recipe.spec._asdict(), "params": {**recipe.params, **model.size}}
     given = {"format": FORMAT, "recipe": made, "channel": channel}
     try:
@@ -172,7 +172,8 @@ def rebuilt(kept: Kept, model: Chosen | None = None) -> Model:
         if "sigma" in kept.channel:
             inner = {n.removeprefix("model."): v for n, v in kept.weights.items() if n.startswith("model.")}
             made.load_state_dict(inner)
-            made = Whitened.restored(made, kept.weights, kept.channel["sigma"])
+            blocks = {name: (width, sent) for name, (width, sent) in kept.channel.get("blocks", {}).items()}
+            made = Whitened.restored(made, kept.weights, kept.channel["sigma"], blocks)
         elif comes_after(made):
             made.rate_is_set = bool(kept.channel["rate_is_set"])
         made.load_state_dict(kept.weights)

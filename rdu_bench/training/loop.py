@@ -10,7 +10,7 @@ import torch
 
 from .._hash import named_seed
 from .._lean import lean
-from ..budget import Budget
+from ..budget import STEEPEST, Budget
 from ..data import Dataset, Examples, GroundTruth, batches
 from ..model import Batch, Model, Terms
 from .control import Control, RateTarget
@@ -42,7 +42,7 @@ class Training:
     warm: int = 0  # steps of warming up, before which validation does not look
     seed: int = 0
     stage: int = 0  # which stretch of a training it is: each has batches and noise of its own, and the same labels
-    w: float = 100.0  # of w|σ − R|: the largest slope of the frontier that is paid
+    w: float = STEEPEST  # of w|σ − R|: the largest slope of the frontier that is paid
     device: str = "cpu"
     continuation: float = 0.35  # fraction of the steps for what starts from a model that is trained already
 
@@ -56,6 +56,7 @@ class Training:
             patience=budget.patience or None,
             warm=budget.warm if budget.patience else 0,
             seed=seed,
+            w=budget.w,
             device=device,
             continuation=budget.continuation,
         )

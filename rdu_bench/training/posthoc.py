@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from ..model import Batch, Code, Message, Model, Seen, flatten, transmit
+from ..model import Arrived, Batch, Code, Message, Model, Seen, flatten, transmit
 from ..nn.densities import gaussian
 from ..nn.whitening import whitening
 
@@ -38,14 +38,17 @@ def at_rate(model: Model, seen: Seen, sigma: float | None) -> Model:
     return made.to(next(model.parameters()).device).eval()
 
 
-class Whitened(Model):
-    """A model trained without noise, behind a Gaussian channel on its whitened code; one block `z` (B, d).
+Blocks = Mapping[str, tuple[int, int]]  # of every block that needs noise its width, and the dimensions that are sent
 
-    Dimension j carries r_j nats, which is noise of τ_j = (e^{2 r_j} − 1)^{−½}, and the r_j add up to σ, or to what
-    side information, which passes as it is, leaves of it.  With channel `posthoc-iso` they are equal; with
-    `posthoc-learned` training moves their shares and the decoder, never f.  For the ELBO, where σ is None, training
-    moves their sum as well.  The decoder is the model's own, fed the mean of the code given what arrived,
-    z̃/(1 + τ²), turned back.
+
+class Whitened(Model):
+    """A model trained without noise, behind a Gaussian channel on its whitened code, block by block.
+
+    Every block is whitened by itself and keeps its name; one that is constant is not sent.  Dimension j carries r_j
+    nats, which is noise of τ_j = (e^{2 r_j} − 1)^{−½}, and the r_j add up to σ, or to what side information, which
+    passes as it is, leaves of it.  With channel `posthoc-iso` they are equal; with `posthoc-learned` training moves
+    their shares and the decoder, never f.  For the ELBO, where σ is None, training moves their sum as well.  The
+    decoder is the model's own, fed the mean of the code given what arrived, z̃/(1 + τ²), turned back.
     """
 
     def __init__(self, model: Model, seen: Seen, sigma: float | None):
@@ -55,20 +58,25 @@ class Whitened(Model):
         sent = [self._f(part.to(device)) for part in seen.chunks(1024)]
         f = torch.cat([part for part, _ in sent]).double()
         side = sum(float(block.rate.sum()) for _, blocks in sent for block in blocks.values()) / len(f)
-        white = whitening(f)
-        size = white.matrix.shape[1]
+        sizes = self._sizes(next(iter(seen.chunks(1))).to(device))
+        each = [whitening(part) for part in f.split([*sizes.values()], 1)]
+        self.blocks = {n: (width, w.matrix.shape[1]) for (n, width), w in zip(sizes.items(), each, strict=True)}
+        size = sum(kept for _, kept in self.blocks.values())
         if not size:
             raise ValueError("the encoder maps every training example to one code: no noise gives it a rate")
-        self._channel(white.mean.float(), white.matrix.float(), white.back.float())
+        mean = torch.cat([white.mean for white in each])
+        whiten, colour = (torch.block_diag(*parts) for parts in zip(*((w.matrix, w.back) for w in each), strict=True))
+        self._channel(mean.float(), whiten.float(), colour.float())
         self.sigma = float(size) if sigma is None else max(sigma - side, LEAST)
         if sigma is not None and sigma - side < LEAST:
             self.limit = f"side information alone costs {side:.2f} nats"
 
     @classmethod
-    def restored(cls, model: Model, kept: Mapping[str, Tensor], sigma: float) -> Whitened:
-        """Behind a channel that was kept: its buffers by name, and its `sigma`, in nats."""
+    def restored(cls, model: Model, kept: Mapping[str, Tensor], sigma: float, blocks: Blocks | None) -> Whitened:
+        """Behind a channel that was kept: its buffers by name, its `sigma`, in nats, and its blocks; else one, `z`."""
         made = cls.__new__(cls)
         Model.__init__(made)
+        made.blocks = dict(blocks or {"z": (len(kept["mean"]), len(kept["colour"]))})
         made._wrap(model, True)
         made._channel(kept["mean"], kept["whiten"], kept["colour"])
         made.sigma = sigma
@@ -77,6 +85,7 @@ class Whitened(Model):
     def _wrap(self, model: Model, rate_is_set: bool) -> None:
         self.model = model.eval()
         self.row, self.channel, self.rate_is_set = model.row, model.channel, rate_is_set
+        self.foretells = model.foretells
         if model.channel != "posthoc-learned":
             self.model.requires_grad_(False)
 
@@ -99,6 +108,16 @@ class Whitened(Model):
         code = self.model.encode(batch)
         return flatten(code), {name: block for name, block in code.items() if block.side}
 
+    @torch.no_grad()
+    def _sizes(self, batch: Batch) -> dict[str, int]:
+        """The width of every block that needs noise."""
+        return {n: block.sample.shape[1] for n, block in self.model.encode(batch).items() if not block.side}
+
+    @property
+    def _sent(self) -> dict[str, int]:
+        """The dimensions of every block that is sent."""
+        return {name: kept for name, (_, kept) in self.blocks.items() if kept}
+
     @property
     def tau(self) -> Tensor:
         """(d,) standard deviation of the noise, in units of the whitened code."""
@@ -107,14 +126,18 @@ class Whitened(Model):
 
     def encode(self, batch: Batch) -> Code:
         f, side = self._f(batch)
-        u, tau = (f - self.mean) @ self.whiten, self.tau
-        z = transmit(gaussian(u, tau.expand_as(u)), gaussian(torch.zeros_like(tau), (1 + tau**2).sqrt()))
-        return {**side, "z": z}
+        sizes = [*self._sent.values()]
+        parts = zip(((f - self.mean) @ self.whiten).split(sizes, 1), self.tau.split(sizes), strict=True)
+        sent = [
+            transmit(gaussian(u, tau.expand_as(u)), gaussian(torch.zeros_like(tau), (1 + tau**2).sqrt()))
+            for u, tau in parts
+        ]
+        return {**side, **dict(zip(self._sent, sent, strict=True))}
 
     def decode(self, code: Message) -> Distribution:
-        block = code["z"]
-        arrived = block.sample / (1 + self.tau**2)
-        return self.model.decode({**code, "z": block._replace(sample=self.mean + arrived @ self.colour)})
+        arrived = torch.cat([code[name].sample for name in self._sent], 1) / (1 + self.tau**2)
+        f = (self.mean + arrived @ self.colour).split([width for width, _ in self.blocks.values()], 1)
+        return self.model.decode({**code, **{name: Arrived(part) for name, part in zip(self.blocks, f, strict=True)}})
 
     @property
     def decodes(self) -> bool:

@@ -105,7 +105,7 @@ BAD = {
     # networks that cannot be built
     data("family = 'conv'\nhidden = []"): "hidden = [] is too short for family = 'conv'",
     data("family = 'conv'\nhidden = [8]"): "hidden = [8] is too short for family = 'conv'",
-    data("family = 'conv'", name="'linear_gaussian'"): 'linear_gaussian does not provide "image"',
+    data("family = 'conv'", name="'linear_gaussian'"): "linear_gaussian provides neither 'image' nor",
     # names, which become names of files
     f"name = '../../escaped'{DATA}": "name = '../../escaped': becomes part of a file's name",
     f"name = '/tmp/escaped'{DATA}": "becomes part of a file's name",

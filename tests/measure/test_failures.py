@@ -78,7 +78,7 @@ def plant(monkeypatch, name, error):
 
 
 def test_all_is_well_before_something_is_planted(whole):
-    assert set(whole.structure) == {"clusters", "levels", "leakage", "efficiency", "noise"}
+    assert set(whole.structure) == {"clusters", "levels", "blocks", "leakage", "efficiency", "noise"}
     assert without_a_reason(whole) == []
 
 

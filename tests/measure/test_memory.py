@@ -9,7 +9,7 @@ from rdu_bench.api import Examples
 from rdu_bench.data.examples import Source, View, at_once
 from rdu_bench.data.pixels import pixels
 from rdu_bench.measure import measure
-from rdu_bench.measure.distortion import null
+from rdu_bench.measure.decoded import null
 
 
 class Watched(Source):
