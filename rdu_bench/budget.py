@@ -56,7 +56,7 @@ class Budget(BaseModel):
 
 @cache
 def named() -> Mapping[str, Budget]:
-    """The budgets that come with the package: `smoke`, `laptop`, `trained`, `paper` and `analytic`."""
+    """The budgets that come with the package: `smoke`, `laptop`, `trained`, `paper`, `sequence` and `analytic`."""
     known = tomllib.loads((SUITES / "budgets.toml").read_text("utf-8"))
     return {name: Budget.model_validate(fields) for name, fields in known.items()}
 

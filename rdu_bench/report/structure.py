@@ -191,6 +191,20 @@ def _blocks(frame: pd.DataFrame, lineup: Lineup) -> Any:
     return _table("Blocks", note, flat, ["block"], columns, lineup)
 
 
+def _prediction(frame: pd.DataFrame, lineup: Lineup) -> Any:
+    columns: list[Column] = [
+        ("R* ≥ I(x; z)", "rate of the code of the frames seen, nats: an upper bound", "R_star", 2),
+        ("D_pred ≥ H(x_f|z)", "loss for the frames to come, nats: an upper bound; less is better", "D_pred", 2),
+        ("no code", "D_pred of the best constant, nats", "D_pred_null", 2),
+        ("H(x_f)", "nats of the frames to come: D_pred + R* is never below it", "H_pred", 2),
+    ]
+    note = (
+        "Models that foretell: the code is of the first frames, and D_pred of those that follow. The past, its code "
+        "and the future are a Markov chain, so that D_pred + R* ≥ H of the frames to come."
+    )
+    return _table("Frames to come", note, frame, [], columns, lineup)
+
+
 def _codelength(frame: pd.DataFrame, lineup: Lineup) -> Any:
     columns: list[Column] = [
         ("MDL (nats) ↓", "to send all labels one after the other, given the codes: an upper bound", "mdl", 1),
@@ -229,6 +243,7 @@ _TABLES: dict[str, Callable[[pd.DataFrame, Lineup], Any]] = {
     "clusters": _clusters,
     "levels": _levels,
     "blocks": _blocks,
+    "prediction": _prediction,
     "leakage": _leakage,
     "codelength": _codelength,
     "noise": _noise,

@@ -39,17 +39,33 @@ function matrix(mi, values) {
 
 function pictures(images, page) {
   const made = [];
-  if (page.originals || page.reconstructions)
+  if (page.originals?.rows > 1) made.push(sequences(images, page));
+  else if (page.originals || page.reconstructions)
     made.push(strips("Originals over reconstructions", [["x", "originals", "test image"], ["x̂", "reconstructions", "reconstruction"]]
       .filter(([, name]) => page[name]).map(([label, name, what]) => [label, page[name], 0, (i) => `${what} ${i + 1}`]), images, null));
   if (page.prior)
     made.push(strips(`Drawn from the ${page.marginal === "refitted" ? "marginal that was refitted after training" : page.marginal ? "model's own prior" : "prior"}: what the decoder makes of codes that nobody sent`,
       rowsOf(page.prior).map((row) => ["", page.prior, row, (i) => `sample ${row * page.prior.columns + i + 1}`]), images, null));
   if (page.interpolations)
-    made.push(strips("From one test image to another, in even steps between their codes",
+    made.push(strips(`From one test ${page.originals?.rows > 1 ? "sequence to another, the frame that changes most" : "image to another"}, in even steps between their codes`,
       rowsOf(page.interpolations).map((row) => [String(row + 1), page.interpolations, row, (i) => `pair ${row + 1}, step ${i + 1} of ${page.interpolations.columns}`]), images, null));
   if (page.traversals) made.push(traversals(images, page));
   return made;
+}
+
+// a row a sequence, a column a frame: what was sent over what arrived, and with one block lent by the sequence above
+function sequences(images, page) {
+  const swaps = Object.keys(page).filter((name) => name.startsWith("swaps/"));
+  const shown = rowsOf(page.originals).slice(0, 4);
+  const rows = (given, what, label) => (page[given] ? [[label, page[given], what[0], (i) => `${what[1]}, frame ${i + 1}`]] : []);
+  const parts = [strips("Sequences over their reconstructions, frame by frame", shown.flatMap((row) => [
+    ...rows("originals", [row, `sequence ${row + 1}`], `x ${row + 1}`),
+    ...rows("reconstructions", [row, `reconstruction of ${row + 1}`], "x̂"),
+  ]), images, null)];
+  for (const name of swaps)
+    parts.push(strips(`With “${name.slice(6)}” lent by the sequence before it`, shown.flatMap((row) =>
+      rows(name, [row, `sequence ${row + 1} with ${name.slice(6)} of the one before`], `x̂ ${row + 1}`)), images, null));
+  return el("div", {}, ...parts);
 }
 
 const rowsOf = (sheet) => Array.from({ length: sheet.rows }, (_, i) => i);
@@ -85,7 +101,7 @@ function traversals(images, page) {
   show(Math.floor(last / 2));
   const all = strips("", latents.map((latent, row) => [latent, sheet, row, (i) => `${latent} at ${at ? at[i] : i + 1}`]), images, at);
   return el("div", { className: "player" },
-    el("p", { className: "facts" }, "One latent moved at a time, in standard deviations around its mean over test codes"),
+    el("p", { className: "facts" }, `One latent moved at a time, in standard deviations around its mean over test codes${page.originals?.rows > 1 ? "; the frame that changes most" : ""}`),
     el("p", { className: "tools" }, play, slider, where),
     el("div", { className: "tiles" }, ...tiles.map((one, i) => el("figure", {}, one.element, el("figcaption", {}, latents[i])))),
     el("details", { open: last < 6 }, el("summary", {}, "all steps side by side"), all));

@@ -17,6 +17,7 @@ from ...analysis.scores import by_target
 from ..context import Context
 from .chart import chart
 from .planes import plane
+from .prediction import prediction
 from .scores import scores, shown_scores
 from .sheet import STYLE
 
@@ -26,7 +27,7 @@ FORMATS = ("png", "svg", "pdf")
 
 
 def draw(context: Context, folder: Path, formats: Sequence[str]) -> dict[tuple[str, str], str]:
-    """Write every figure; returns its stem for each (data set, "D", "Dy", "scores" or "map").
+    """Write every figure; returns its stem for each (data set, "D", "Dy", "prediction", "scores" or "map").
 
     A figure that fails costs itself: a sentence in `context.troubles`.  Raises `WriteError` where `folder` cannot be
     written.
@@ -51,6 +52,7 @@ def _wanted(context: Context) -> Iterator[tuple[str, str, str, Make]]:
         yield dataset, "map", f"map-{stem}", partial(chart, context, dataset)
         for name in context.planes:
             yield dataset, name, f"{stem}-R-{name}", partial(plane, context, dataset, name)
+        yield dataset, "prediction", f"{stem}-prediction", partial(prediction, context, dataset)
         yield dataset, "scores", f"{stem}-scores", partial(scores, context, dataset, means[means["dataset"] == dataset])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,11 +34,14 @@ def plane(context: Context, dataset: str, name: str) -> Figure | None:
     single = [*handles(rows, palette, [n for _, names in parts for n in names]), *others]
     beside = 0.0 if crowded else width_of(single)
     figure, axes = sheet(len(parts), 3, SIZE, beside)
+    frames = frames_of(context, dataset)
     for ax, (title, names) in zip(axes, parts, strict=True):
         mine = rows[rows["autoregressive"] == rows.loc[rows["name"].isin(names), "autoregressive"].iloc[0]]
         _panel(ax, mine, bound, palette, names)
         ax.set_xlabel(RATE)
         ax.set_ylabel(AXIS[name])
+        if frames > 1:
+            _a_frame(ax, frames)
         ax.set_title(drawn(f"{dataset}, {title}" if title else dataset, 60), loc="left", fontsize=10)
         if crowded:
             keys = [*handles(rows, palette, names), *_extra(rows[rows["name"].isin(names)], bound, dagger=False)]
@@ -45,6 +49,28 @@ def plane(context: Context, dataset: str, name: str) -> Figure | None:
     if not crowded:
         legend(figure, single, beside)
     return figure
+
+
+def frames_of(context: Context, dataset: str) -> int:
+    """Frames of an example of a data set of sequences; 1 of any other."""
+    measured = context.of(dataset)
+    for key in measured.loc[measured["measured"], "key"].head(1):
+        shape = context.whole(key)["data"].get("shape") or []
+        return int(shape[0]) if len(shape) == 4 else 1
+    return 1
+
+
+def _a_frame(ax: Axes, frames: int) -> None:
+    """A second axis, of rates a frame."""
+
+    def fewer(rate: Any) -> Any:
+        return np.asarray(rate, dtype=float) / frames
+
+    def all_of(rate: Any) -> Any:
+        return np.asarray(rate, dtype=float) * frames
+
+    above = ax.secondary_xaxis("top", functions=(fewer, all_of))
+    above.set_xlabel(f"R* / {frames} (nats a frame)", fontsize=8)
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette, names: Sequence[str]) -> None:
