@@ -167,7 +167,7 @@ class Model(nn.Module):
     rate_is_set = False  # whether its construction fixes R, whatever its weights
     limit = ""  # in words, what kept that construction from the rate it was asked for
     size: Mapping[str, int] = {}
-    foretells = 0  # the last frames of x, which decode is of and encode does not see; 0: decode is of x
+    predicts = 0  # the last frames of x, which decode is of and encode does not see; 0: decode is of x
     labelled: int | None = None  # how many training examples show it their label; None: all
 
     def encode(self, batch: Batch) -> Code:
@@ -177,7 +177,7 @@ class Model(nn.Module):
     def decode(self, code: Message) -> Distribution:
         """p(x|z) over (B, *shape) from what was sent and nothing else; models without a decoder leave this out.
 
-        Of a model that `foretells`, p of those frames.
+        Of a model that `predicts`, p of those frames.
         """
         raise NotImplementedError
 
@@ -192,11 +192,11 @@ class Model(nn.Module):
 
     def distortion(self, batch: Batch, code: Code) -> Tensor:
         """(B,) nats, −log p of what decode is of."""
-        return -self.receive(code).log_prob(self.target(batch.x))
+        return -self.receive(code).log_prob(self.predicted(batch.x))
 
-    def target(self, x: Tensor) -> Tensor:
-        """What decode is of: x (B, *shape), or of a predictor the last frames, (B, foretells, *frame)."""
-        return x[:, -self.foretells :] if self.foretells else x
+    def predicted(self, x: Tensor) -> Tensor:
+        """What decode is of: x (B, *shape), or of a predictor the last frames, (B, predicts, *frame)."""
+        return x[:, -self.predicts :] if self.predicts else x
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         """() nats, added to the loss."""

@@ -24,7 +24,7 @@ def structure(results: Results, *, every: bool = False) -> dict[str, pd.DataFram
     Losses and rates are nats; `Dy_se` is the error of a mean over seeds, or over test points with one seed.
     """
     found = points(results, every=every)
-    foretold = _prediction(found)
+    predicted = _prediction(found)
     held = [(key, json.loads(text)) for key, text in zip(found["key"], found["structure"], strict=True) if text]
     found = found.set_index("key")
     out = {}
@@ -33,12 +33,12 @@ def structure(results: Results, *, every: bool = False) -> dict[str, pd.DataFram
         if rows:
             frame = pd.DataFrame(rows).join(found[[*CELL, "seed"]], on="key")
             out[name] = _over_seeds(frame, [*CELL, *keys])
-    if not foretold.empty:
-        out["prediction"] = _over_seeds(foretold, CELL)
+    if not predicted.empty:
+        out["prediction"] = _over_seeds(predicted, CELL)
     return out
 
 
-FORETOLD = ["R_star", "R_star_se", "D_pred", "D_pred_se", "D_pred_null", "H_pred"]
+PREDICTED = ["R_star", "R_star_se", "D_pred", "D_pred_se", "D_pred_null", "H_pred"]
 
 
 def _prediction(found: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def _prediction(found: pd.DataFrame) -> pd.DataFrame:
     if "D_pred" not in found:
         return pd.DataFrame()
     mine = found[found["measured"] & found["D_pred"].notna()]
-    return mine[[*CELL, "seed", "key", *(c for c in FORETOLD if c in mine)]].copy()
+    return mine[[*CELL, "seed", "key", *(c for c in PREDICTED if c in mine)]].copy()
 
 
 def _over_seeds(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

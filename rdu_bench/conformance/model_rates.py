@@ -85,7 +85,7 @@ def terms_are_the_codes(subject: ModelSubject) -> Problems:
             code = model.encode(batch)
             gaps["rate"].append(terms.rate - total_rate(code))
             if model.decodes:
-                gaps["distortion"].append(terms.distortion + model.receive(code).log_prob(model.target(batch.x)))
+                gaps["distortion"].append(terms.distortion + model.receive(code).log_prob(model.predicted(batch.x)))
     said = {"rate": "the sum of what its blocks pay", "distortion": "−log p(x|z) of what decode returns"}
     for name, gap in gaps.items():
         if gap and (z := _off(torch.cat(gap))) > LIMIT:
@@ -112,15 +112,15 @@ def _mass(subject: ModelSubject, training: bool, size: int) -> Problems:
     tiny = subject.spec(shape=(4, 1, 1, 1) if subject.sequence else (1, 2, 2))
     model, x = subject.new(tiny).train(training), subject.batch(tiny).x[:size]
     p = model.receive(model.encode(subject.measured(x)))
-    bits = model.target(x[:1]).numel()
-    every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * bits).view(2**bits, *model.target(x[:1]).shape[1:])
+    bits = model.predicted(x[:1]).numel()
+    every = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * bits).view(2**bits, *model.predicted(x[:1]).shape[1:])
     mass = torch.stack([p.log_prob(image.expand(size, *image.shape)) for image in every])
     if mass.shape != (len(every), size):
         yield f"log_prob of decode is {tuple(mass.shape[1:])}, not (B,): make all axes but the first one event"
     elif not float(mass.logsumexp(0).abs().max()) <= 1e-3:
         total = float(mass.logsumexp(0).exp().mean())
         yield f"over all binary images p(x|z) sums to {total:.4g}, not 1, {where}: {HINT}"
-    if "binary" in subject.row.needs or model.foretells:
+    if "binary" in subject.row.needs or model.predicts:
         return
     line = subject.spec(shape=(1, 1, 1, 1) if subject.sequence else (1, 1, 1), likelihood="gaussian")
     model, x = subject.new(line).train(training), subject.batch(line).x[:size]
@@ -134,19 +134,19 @@ def _mass(subject: ModelSubject, training: bool, size: int) -> Problems:
 
 
 def predictor_sees_the_past(subject: ModelSubject) -> Problems:
-    """What is foretold is not encoded: changing those frames changes no code and no loss but D."""
+    """What is predicted is not encoded: changing those frames changes no code and no loss but D."""
     model, batch = subject.used(), subject.measured(subject.batch().x)
-    if not model.foretells:
+    if not model.predicts:
         return
     other = subject.batch(seed=2).x
-    changed = batch._replace(x=torch.cat([batch.x[:, : -model.foretells], model.target(other)], 1))
+    changed = batch._replace(x=torch.cat([batch.x[:, : -model.predicts], model.predicted(other)], 1))
     codes = []
     for given in (batch, changed):
         torch.manual_seed(3)
         with torch.no_grad():
             codes.append(flatten(model.encode(given)))
     if not torch.equal(*codes):
-        yield f"the code depends on the last {model.foretells} frames, which it foretells: encode those before them"
+        yield f"the code depends on the last {model.predicts} frames, which it predicts: encode those before them"
 
 
 def labels_are_declared(subject: ModelSubject) -> Problems:

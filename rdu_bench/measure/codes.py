@@ -143,7 +143,7 @@ def _one(model: Model, batch: Batch, decode: bool) -> Codes:
 
 def _decoded(model: Model, code: Code, x: Tensor) -> tuple[Tensor | None, str]:
     try:
-        return -model.receive(code).log_prob(model.target(x)), ""
+        return -model.receive(code).log_prob(model.predicted(x)), ""
     except Exception as error:  # a decoder that fails costs D of its own, not the code's other numbers
         return None, f"the model's own decoder failed with {type(error).__name__}: {error}"
 

@@ -44,7 +44,7 @@ def distortion(study: Study) -> Found:
         candidates["own"] = own
         values |= averaged("D_own", own.test)
         vectors["D_own_i"] = stored(per_point(own.test))
-    if study.codes.train.distortion is not None and not study.model.foretells:
+    if study.codes.train.distortion is not None and not study.model.predicts:
         values["D_train"] = float(study.codes.train.distortion.double().mean())
     if own is not None:
         values["elbo_gen_D"] = values["D_own"] - values["D_train"]
@@ -69,7 +69,7 @@ def distortion(study: Study) -> Found:
 
 def _own(study: Study) -> tuple[Decoded | None, dict[str, str]]:
     """The model's own decoder, or why it is none."""
-    if study.model.foretells:
+    if study.model.predicts:
         reason = "the model's own decoder is of frames to come, whose D is D_pred, and not of x"
         return None, dict.fromkeys(("D_own", "D_train"), reason)
     train, val, test = study.codes
@@ -174,7 +174,7 @@ def tuned(study: Study) -> Decoded:
             batch = train.rows(pick).batch().to(device)
             with torch.no_grad():
                 code = model.encode(batch)
-            yield -copied.receive(code).log_prob(copied.target(batch.x)).mean()
+            yield -copied.receive(code).log_prob(copied.predicted(batch.x)).mean()
 
     def sent(part: str) -> list[Message]:
         """Of every draw, what arrives of a split's examples; afterwards torch draws on from there."""
@@ -189,7 +189,7 @@ def tuned(study: Study) -> Decoded:
             len(codes),
             study.view(part),
             device,
-            copied.target,
+            copied.predicted,
         )
 
     held = sent("val")

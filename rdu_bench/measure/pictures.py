@@ -46,7 +46,7 @@ def pictures(study: Study) -> Found:
     swaps/BLOCK  (8, …) the reconstructions, with that block of the code of the example before it
 
     Of a sequence all frames are shown, (…, T, C, H, W), but of traversals and interpolations the frame that changes
-    most; of a model that foretells, the frames to come.
+    most; of a model that predicts, the frames to come.
     A part that fails is absent, its reason in `nulls` under `pictures.<part>`.  Raises `Undefined` for data that are no
     images and decoders without a mean.
     """
@@ -59,7 +59,7 @@ def pictures(study: Study) -> Found:
     with study.drawing:
         code = model.encode(batch)
     parts: dict[str, Callable[[], Part]] = {
-        "originals": lambda: Part(model.target(batch.x), {}),
+        "originals": lambda: Part(model.predicted(batch.x), {}),
         "reconstructions": lambda: Part(_mean(study, code), {}),
         "traversals": lambda: _traversals(study, code),
         "prior": lambda: _prior(study, code),

@@ -19,9 +19,9 @@ from .study import Study
 def prediction(study: Study) -> Found:
     """D_pred, the better on validation of the model's own decoder and of the same one trained on, and D_pred_null.
 
-    D_pred_null is of the best constant for those frames.  Nats a sequence; nothing for a model that foretells nothing.
+    D_pred_null is of the best constant for those frames.  Nats a sequence; nothing for a model that predicts nothing.
     """
-    frames = study.model.foretells
+    frames = study.model.predicts
     if not frames:
         return Found()
     nothing = null(study, frames)

@@ -91,7 +91,7 @@ def entangled(model: Model, batch: Batch) -> Off:
     """The largest gap, in nats, by which changing two pixels is not changing the one and the other, given the code."""
     with noise(1):
         code = model.encode(batch)
-    x = model.target(batch.x)
+    x = model.predicted(batch.x)
     binary = bool(((x == 0) | (x == 1)).all())
     changed = 1 - x if binary else x + 0.25 * x.std().clamp(min=1e-3)
     size, width = x[0].numel(), x.shape[-1]
@@ -142,7 +142,7 @@ def _pairs(size: int, width: int) -> Iterator[tuple[int, int]]:
 def _decoded(model: Model, code: Code, x: Tensor) -> Tensor:
     """(B,) nats, log p(x|z), with the same noise in every call."""
     with noise(6):
-        return model.receive(code).log_prob(model.target(x))
+        return model.receive(code).log_prob(model.predicted(x))
 
 
 def _largest(a: Tensor, b: Tensor) -> float:

@@ -199,7 +199,7 @@ def _prediction(frame: pd.DataFrame, lineup: Lineup) -> Any:
         ("H(x_f)", "nats of the frames to come: D_pred + R* is never below it", "H_pred", 2),
     ]
     note = (
-        "Models that foretell: the code is of the first frames, and D_pred of those that follow. The past, its code "
+        "Models that predict: the code is of the first frames, and D_pred of those that follow. The past, its code "
         "and the future are a Markov chain, so that D_pred + R* ≥ H of the frames to come."
     )
     return _table("Frames to come", note, frame, [], columns, lineup)

@@ -85,7 +85,7 @@ class Whitened(Model):
     def _wrap(self, model: Model, rate_is_set: bool) -> None:
         self.model = model.eval()
         self.row, self.channel, self.rate_is_set = model.row, model.channel, rate_is_set
-        self.foretells = model.foretells
+        self.predicts = model.predicts
         if model.channel != "posthoc-learned":
             self.model.requires_grad_(False)
 

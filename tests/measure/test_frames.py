@@ -1,4 +1,4 @@
-"""Sequences are measured as wholes: means over frames, blocks by themselves, and frames that were foretold."""
+"""Sequences are measured as wholes: means over frames, blocks by themselves, and frames that were predicted."""
 
 import math
 
@@ -38,9 +38,9 @@ class Told(Model):
 
     row = Row(paper="0000.00000", needs=("sequence",))
 
-    def __init__(self, frames=1, e=E, foretells=0):
+    def __init__(self, frames=1, e=E, predicts=0):
         super().__init__()
-        self.frames, self.e, self.foretells = frames, e, foretells
+        self.frames, self.e, self.predicts = frames, e, predicts
         self.still = torch.nn.Parameter(torch.zeros(()))
 
     def said(self, bits):
@@ -55,7 +55,7 @@ class Told(Model):
     def decode(self, code):
         a, b = code["static"].sample[:, 1], code["dynamic"].sample[:, 1]
         surely = math.log((1 - self.e) / self.e) * (2 * torch.stack([a, b], 1) - 1) + self.still
-        frames = self.foretells or T
+        frames = self.predicts or T
         return bernoulli(surely[:, None, None, None].expand(-1, frames, 1, 1, 2))
 
 
@@ -137,7 +137,7 @@ def test_positions_of_an_image_are_no_frames():
 
 
 def test_frames_to_come_have_a_distortion_of_their_own(film):
-    model = Told(1, e=1e-3, foretells=2)
+    model = Told(1, e=1e-3, predicts=2)
     about = look(model, film)
     found = MEASUREMENTS["prediction"].run(about).values
     rate = MEASUREMENTS["rate"].run(about).values
@@ -151,13 +151,13 @@ def test_frames_to_come_have_a_distortion_of_their_own(film):
     assert MEASUREMENTS["prediction"].run(look(Told(), film)).values == {}
 
 
-def test_what_is_foretold_is_the_last_frames():
+def test_what_is_predicted_is_the_last_frames():
     x = torch.arange(6.0).reshape(1, 3, 2)
-    assert torch.equal(Told(foretells=1).target(x), x[:, 2:]) and torch.equal(Told().target(x), x)
+    assert torch.equal(Told(predicts=1).predicted(x), x[:, 2:]) and torch.equal(Told().predicted(x), x)
 
 
 def test_a_predictor_is_measured_whole_and_shown(film):
-    found = measure(look(Told(1, foretells=2), film))
+    found = measure(look(Told(1, predicts=2), film))
     assert found.vectors["pictures/originals"].shape == (8, 2, 1, 1, 2)
     assert found.vectors["pictures/swaps/static"].shape == (8, 2, 1, 1, 2)
     x = film.splits["test"].take(slice(8))
@@ -193,3 +193,11 @@ def test_a_traversed_sequence_shows_the_frame_that_changes_most(film):
 def test_batches_of_sequences_are_encoded_as_they_come(film):
     code = Told(T).encode(Batch.unlabelled(film.splits["test"].take(slice(3))))
     assert code["dynamic"].drawn.shape == (3, T, 2) and code["dynamic"].sample.shape == (3, 2 * T)
+
+
+def test_a_prediction_that_fails_costs_itself_alone(film, monkeypatch):
+    about = look(Told(1, predicts=2), film)
+    monkeypatch.setattr("rdu_bench.measure.prediction.null", lambda *_: 1 / 0)
+    found = measure(about)
+    assert found.nulls["D_pred"] == "ZeroDivisionError: division by zero" and "D_pred" not in found.values
+    assert found.values["D"] is not None

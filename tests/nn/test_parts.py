@@ -426,7 +426,7 @@ def test_the_row_of_an_instance_is_the_one_laws_read(tmp_path):
     assert (wide.row.labels, narrow.row.labels) == ("optional", "")
     assert narrow.row.paper == wide.row.paper == "2001.00001"
     assert wide.kind.row == wide.row and narrow.kind.row == wide.row  # the class shows what it may need
-    assert (_practice(wide.row), _practice(narrow.row)) == ("coloured", "digits")
+    assert (_practice(wide.row), _practice(narrow.row)) == (("coloured", {}), ("digits", {}))
     assert {spec.likelihood for spec in specs(wide)} == {"bernoulli"}
     assert {spec.likelihood for spec in specs(narrow)} == {"bernoulli", "gaussian"}
 

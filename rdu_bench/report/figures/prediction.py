@@ -13,7 +13,7 @@ SIZE = (3.6, 2.75)  # inches of the axes
 
 
 def prediction(context: Context, dataset: str) -> Figure | None:
-    """All models that foretell; None where there is none.  (0, D of no code) and (H(x_f), 0) are marked."""
+    """All models that predict; None where there is none.  (0, D of no code) and (H(x_f), 0) are marked."""
     frame = context.structure.get("prediction")
     rows = None if frame is None else frame[frame["dataset"] == dataset]
     if rows is None or rows.empty:
