@@ -40,7 +40,7 @@ from .data import (
     uniforms,
 )
 from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
-from .nn.critics import Adversary, Average, Critic
+from .nn.critics import Adversary, Average, Critic, PairCritic
 from .nn.densities import bernoulli, gaussian, one_hot, product, sphere
 from .nn.divergences import (
     covariance,
@@ -82,7 +82,7 @@ __all__ = [
     "AutoregressiveFlow", "Average", "Batch", "Beside", "Block", "Budget", "Card", "Channel", "Code", "Critic",
     "DataError", "Dataset", "Decoder", "Dequantised", "Entropy", "Examples", "Factor", "FactorGrid", "GatedDecoder",
     "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model",
-    "NorbMatrix", "NpzArray", "Observation", "Original", "PatchTrunk", "Probe", "ProbeCard", "Redrawn", "Row", "Seen",
+    "NorbMatrix", "NpzArray", "Observation", "Original", "PairCritic", "PatchTrunk", "Probe", "ProbeCard", "Redrawn", "Row", "Seen",
     "Source", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
     "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance",
     "data_file", "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes",
