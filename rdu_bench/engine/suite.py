@@ -213,7 +213,7 @@ class Suite(Strict):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Suite:
-        targeted = any(not model.sweep for model in self.models)
+        targeted = any(not (model.sweep or model.elbo) for model in self.models)
         for i, data in enumerate(self.datasets):
             if targeted and not (self.elbo or data.sigmas):
                 raise ValueError(
