@@ -78,17 +78,16 @@ from .registry import dataset, missing_files
 
 # fmt: off
 __all__ = [
-    "GROUP", "MLP", "STAND_IN", "About", "Adversary", "Arrived", "Autoencoder", "Autoregression",
-    "AutoregressiveFlow", "Average", "Batch", "Beside", "Block", "Budget", "Card", "Channel", "Code", "Critic",
-    "DataError", "Dataset", "Decoder", "Dequantised", "Entropy", "Examples", "Factor", "FactorGrid", "GatedDecoder",
-    "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model",
-    "NorbMatrix", "NpzArray", "Observation", "Original", "PairCritic", "PatchTrunk", "Probe", "ProbeCard", "Redrawn", "Row", "Seen",
+    "GROUP", "MLP", "STAND_IN", "About", "Adversary", "Arrived", "Autoencoder", "Autoregression", "AutoregressiveFlow",
+    "Average", "Batch", "Beside", "Block", "Budget", "Card", "Channel", "Code", "Critic", "DataError", "Dataset",
+    "Decoder", "Dequantised", "Entropy", "Examples", "Factor", "FactorGrid", "GatedDecoder", "GatedGaussian",
+    "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message", "Mixture", "Model", "NorbMatrix",
+    "NpzArray", "Observation", "Original", "PairCritic", "PatchTrunk", "Probe", "ProbeCard", "Redrawn", "Row", "Seen",
     "Source", "Spec", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
-    "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance",
-    "data_file", "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes",
-    "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy",
-    "log_aggregates", "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric",
-    "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "read_idx", "regular", "replacing",
-    "select_component", "shapes3d_file", "sphere", "total_correlation", "total_rate", "transmit", "uniforms",
-    "write_file",
+    "assign_splits", "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_file",
+    "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "file_digest",
+    "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates",
+    "made", "made_folders", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot",
+    "permute_dims", "population_entropy", "product", "read_idx", "regular", "replacing", "select_component",
+    "shapes3d_file", "sphere", "total_correlation", "total_rate", "transmit", "uniforms", "write_file",
 ]

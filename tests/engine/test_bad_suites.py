@@ -229,7 +229,7 @@ BAD = {
     models("'*', '*'"): "* is there twice",
     DATA + DATA: "digits is there twice; give one another label",
     f"elbo = false\n{data(sigmas='[]')}": "leave nothing to do",
-    f"models = [{{ name = 'vae', elbo = false }}]\n{data(sigmas='[]')}": "digits has sigmas = [] and vae has elbo = false",
+    f"models = [{{ name = 'vae', elbo = false }}]\n{data(sigmas='[]')}": "sigmas = [] and vae has elbo = false",
     models("'m2'").replace("digits", "linear_gaussian"): "m2 needs data with labels",
     models("'m2', 'vae'").replace("digits", "linear_gaussian"): "m2 needs data with labels",
     # texts that are no TOML

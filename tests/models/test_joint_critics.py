@@ -5,13 +5,12 @@ import math
 import pytest
 import torch
 from effects import measured, trained
-from small import close, gaussian_kl, gradient, labelled, maker, reaches, same_noise, sent, twin
+from small import close, gaussian_kl, gradient, labelled, maker, reaches, same_noise, sent
 
 from rdu_bench import registry
 from rdu_bench.api import PairCritic, Spec, gaussian, mlp, transmit
-from rdu_bench.training import Training, fit, train_at
+from rdu_bench.training import Training, fit
 from rdu_bench.training.control import own_price
-from rdu_bench.training.posthoc import Whitened
 
 SPEC = Spec((1, 4, 4), examples=500, hidden=(32,), latent=3)
 REAL = SPEC._replace(likelihood="gaussian", centre=3.0, scale=2.0)
@@ -40,7 +39,7 @@ def seen_pairs(model, given, code):
 
 @pytest.mark.parametrize("name", BOTH)
 def test_pairs_are_x_with_its_code_and_a_draw_of_the_prior_with_what_it_decodes_to(name):
-    model, given = new(name, blur=0.0), labelled(20_000)
+    model, given = new(name, blur=0.0), labelled(4_000)
     code = model.encode(given)
     (x, z), (made, drawn) = seen_pairs(model, given, code)
     assert torch.equal(x, given.x) and torch.equal(z, code["z"].sample)
@@ -52,14 +51,14 @@ def test_pairs_are_x_with_its_code_and_a_draw_of_the_prior_with_what_it_decodes_
 
 @pytest.mark.parametrize("name", BOTH)
 def test_noise_is_on_both_sides_and_on_x_alone_in_units_of_the_data(name):
-    model, given = new(name, REAL, blur=0.5), labelled(20_000)
+    model, given = new(name, REAL, blur=0.5), labelled(4_000)
     given = given._replace(x=3 + 2 * torch.randn_like(given.x))
     code = model.encode(given)
     (x, z), (made, drawn) = seen_pairs(model, given, code)
     off = x - given.x, made - model.decoder(drawn).mean.detach()
     for noise in off:  # half of the 2 that is the unit of these data
-        assert float(noise.std()) == pytest.approx(1.0, rel=0.01) and abs(float(noise.mean())) < 0.01
-    assert abs(float((off[0] * off[1]).mean())) < 0.01 and torch.equal(z, code["z"].sample)
+        assert float(noise.std()) == pytest.approx(1.0, rel=0.02) and abs(float(noise.mean())) < 0.02
+    assert abs(float((off[0] * off[1]).mean())) < 0.02 and torch.equal(z, code["z"].sample)
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -70,7 +69,7 @@ def test_the_critic_sees_who_sent_what(name):
     dealt = {"z": code["z"]._replace(sample=code["z"].sample.roll(1, 0))}
     for loss in (model.regularizer, model.critic_loss):
         same, here, other = (same_noise(loss, given, sent) for sent in (code, code, dealt))
-        assert torch.equal(same, here) and abs(float(here - other)) > 1e-4
+        assert torch.equal(same, here) and abs(float((here - other).detach())) > 1e-4
 
 
 def test_ali_shows_its_critic_the_draw_and_not_the_mean():
@@ -193,3 +192,61 @@ def twin_of(ali):
     bigan = new("bigan")
     bigan.load_state_dict(shared, strict=False)
     return bigan
+
+
+# ---- what comes of it -----------------------------------------------------------------------------------------------
+
+
+def along_the_first_component(name, sigma, steps):
+    """|correlation| of a code of one latent, in its mean, with the strongest component of a linear-Gaussian x."""
+    line = registry.dataset("linear_gaussian")
+    torch.manual_seed(0)
+    model = registry.model(name, line.spec(hidden=(32,), latent=1))
+    fit(model, line, sigma, Training(steps=steps, batch=128))
+    x = line.splits["test"].take()
+    with torch.no_grad():
+        out = model.encoder(x)
+    mean = out if isinstance(out, torch.Tensor) else out.mean
+    return abs(float(torch.corrcoef(torch.stack([mean[:, 0], x @ line.basis[:, 0].float()]))[0, 1]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "sigma"), [("ali", 1.0), ("bigan", None)])
+def test_a_code_of_one_number_follows_the_posterior_mean(name, sigma):
+    """With one latent E(z|x) is the first principal component, up to a factor."""
+    assert along_the_first_component(name, sigma, 1500) > 0.9
+
+
+def strangers(critic, x, z):
+    """What a critic sees of x, with the z of another pair."""
+    return x + critic.blur * torch.randn_like(x), z.roll(1, 0)
+
+
+@pytest.mark.effect
+def test_codes_tell_x_because_the_critic_sees_pairs(monkeypatch):
+    """Nothing rewards rebuilding x.  Of a critic that is shown the z of another example codes learn nothing of x."""
+    digits, saved = registry.dataset("digits"), {}
+    for shown in ("its own", "another's"):
+        if shown == "another's":
+            monkeypatch.setattr(PairCritic, "_seen", strangers)
+        model, _ = trained("ali", digits, 6.0, steps=3000)
+        values = measured(model, digits).values
+        saved[shown] = values["D_null"] - values["D"]
+    assert saved["its own"] > 2 and saved["another's"] < 0.5
+
+
+@pytest.mark.effect
+def test_each_of_the_encoder_and_the_decoder_of_bigan_learns_to_invert_the_other(monkeypatch):
+    """E(G(z)) follows z, though neither is given what the other made; under a critic shown another's z it does not."""
+    digits, follows = registry.dataset("digits"), {}
+    for shown in ("its own", "another's"):
+        if shown == "another's":
+            monkeypatch.setattr(PairCritic, "_seen", strangers)
+        torch.manual_seed(0)
+        model = registry.model("bigan", digits.spec(hidden=(128, 128), latent=2))
+        fit(model, digits, None, Training(steps=1500))
+        z = torch.randn(1000, 2)
+        with torch.no_grad():
+            back = model.encoder(model.decoder(z).mean)
+        follows[shown] = [float(torch.corrcoef(torch.stack([z[:, j], back[:, j]]))[0, 1]) for j in range(2)]
+    assert min(follows["its own"]) > 0.6 and max(map(abs, follows["another's"])) < 0.3
