@@ -32,7 +32,7 @@ class BiGAN(Autoencoder):
         data: Spec,
         *,
         latent: int | None = None,
-        blur: float = 0.5,
+        blur: float = 0.25,
         lr: float = 3e-3,
         noise: str = "posthoc-learned",
     ):

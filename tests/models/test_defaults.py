@@ -20,7 +20,7 @@ DEFAULTS = {
     "ali": {"latent": None, "blur": 0.5, "lr": 0.003},
     "beta_tcvae": {"latent": None, "beta": 1.5},
     "beta_vae": {"latent": None, "beta": 4.0},
-    "bigan": {"latent": None, "blur": 0.5, "lr": 0.003, "noise": "posthoc-learned"},
+    "bigan": {"latent": None, "blur": 0.25, "lr": 0.003, "noise": "posthoc-learned"},
     "dae": {"latent": None, "corruption": "salt-and-pepper", "level": 0.25, "noise": "posthoc-learned"},
     "dc_ign": {"latent": None, "width": 2, "pull": 0.01},
     "dip_vae": {"latent": None, "variant": "II", "lambda_od": None, "lambda_d": None},
