@@ -1,6 +1,6 @@
 from torch import Tensor
 
-from rdu_bench.api import Autoencoder, Batch, Code, PairCritic, Row, Spec
+from rdu_bench.api import Autoencoder, Batch, Code, Decoder, PairCritic, Row, Spec
 
 
 class ALI(Autoencoder):
@@ -29,6 +29,7 @@ class ALI(Autoencoder):
         R2="D_JS(q(x, z) ‖ p(x, z))",
     )
     learns_distortion = False
+    decoder: Decoder
 
     def __init__(self, data: Spec, *, latent: int | None = None, blur: float = 0.5, lr: float = 3e-3):
         super().__init__(data, latent=latent)
@@ -42,4 +43,4 @@ class ALI(Autoencoder):
         return self.critic.confusion(*self.critic.pairs(batch.x, code["z"].sample, self.decoder))
 
     def critic_loss(self, batch: Batch, code: Code) -> Tensor:
-        return self.critic.loss(*self.critic.pairs(batch.x, code["z"].sample, self.decoder))
+        return self.critic.discrimination(*self.critic.pairs(batch.x, code["z"].sample, self.decoder))

@@ -121,8 +121,8 @@ def players_apart(subject: ModelSubject) -> Problems:
             break
     if not model.learns_distortion:
         found = reached(terms.distortion.mean(), weights)
-        if moved := [name for name, one in zip(names, found, strict=True) if one]:
-            yield f"D trains {moved[0]}, and learns_distortion is False: detach what is decoded, or leave that out"
+        if taught := [name for name, one in zip(names, found, strict=True) if one]:
+            yield f"D trains {taught[0]}, and learns_distortion is False: detach what is decoded, or leave that out"
     if not terms.critic_loss.requires_grad:
         if critics:
             yield "there is a Critic that nothing trains: return `self.critic.loss(p, q)` from critic_loss"
