@@ -43,7 +43,7 @@ from .data import (
     uniforms,
 )
 from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
-from .nn.critics import Adversary, Average, Critic
+from .nn.critics import Adversary, Average, Critic, PairCritic
 from .nn.densities import bernoulli, gaussian, one_hot, product, sphere, standard_normal
 from .nn.divergences import (
     covariance,
@@ -86,10 +86,10 @@ __all__ = [
     "AutoregressiveFlow", "Average", "Batch", "Beside", "Block", "Budget", "Card", "Channel", "Code", "Critic",
     "DataError", "Dataset", "Decoder", "Dequantised", "Each", "Entropy", "Examples", "Factor", "FactorGrid",
     "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message",
-    "Mixture", "Model", "NorbMatrix", "NpzArray", "Observation", "Original", "Past", "PatchTrunk", "Probe",
-    "ProbeCard", "Redrawn", "Row", "Seen", "SequenceGrid", "Sequences", "Source", "Spec", "Target", "Terms", "Trunk",
-    "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli", "binarise",
-    "check_counts", "class_weights", "concatenate", "covariance", "data_file", "data_folder", "dataset",
+    "Mixture", "Model", "NorbMatrix", "NpzArray", "Observation", "Original", "PairCritic", "Past", "PatchTrunk",
+    "Probe", "ProbeCard", "Redrawn", "Row", "Seen", "SequenceGrid", "Sequences", "Source", "Spec", "Target", "Terms",
+    "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli",
+    "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_file", "data_folder", "dataset",
     "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "file_digest", "flatten", "gaussian",
     "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made",
     "made_folders", "made_sequences", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed",

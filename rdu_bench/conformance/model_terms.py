@@ -106,7 +106,7 @@ def examples_apart(subject: ModelSubject) -> Problems:
 
 
 def players_apart(subject: ModelSubject) -> Problems:
-    """The gradient of the loss reaches no critic, and that of critic_loss nothing else."""
+    """The gradient of the loss reaches no critic, that of critic_loss nothing else, and D's what it is to teach."""
     model, batch = subject.new(), subject.batch()
     terms: Terms = model(batch)
     names, weights = zip(*model.named_parameters(), strict=True)
@@ -119,6 +119,10 @@ def players_apart(subject: ModelSubject) -> Problems:
         if moved and id(weight) in critics:
             yield f"the loss trains the critic ({name}): read it with `Critic.ratio`, which freezes its weights"
             break
+    if not model.learns_distortion:
+        found = reached(terms.distortion.mean(), weights)
+        if taught := [name for name, one in zip(names, found, strict=True) if one]:
+            yield f"D trains {taught[0]}, and learns_distortion is False: detach what is decoded, or leave that out"
     if not terms.critic_loss.requires_grad:
         if critics:
             yield "there is a Critic that nothing trains: return `self.critic.loss(p, q)` from critic_loss"

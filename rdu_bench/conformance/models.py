@@ -88,7 +88,7 @@ def _practice(row: Row) -> tuple[str, dict[str, int]]:
 
 
 def learns(subject: ModelSubject) -> Problems:
-    """Training on digits lowers its loss, the same way every time, and a rate target is met."""
+    """Training on few data lowers its loss, if that is no game, the same way every time, and a rate target is met."""
     name, params = _practice(subject.row)
     data = registry.dataset(name, **params)
     spec = data.spec(hidden=(64,), latent=10)
@@ -99,7 +99,7 @@ def learns(subject: ModelSubject) -> Problems:
         yield f"training diverged: {free.control.reason}"
         return
     after = _score(model, data)
-    if not after < before - 1e-3 * abs(before):
+    if model.learns_distortion and not after < before - 1e-3 * abs(before):
         yield f"the loss does not fall in {TRAINING.steps} steps on {name}: {before:.4g} nats before, {after:.4g} after"
     twins = [fit(subject.new(spec), data, None, TWINS).model for _ in range(2)]
     if not all(torch.equal(a, b) for a, b in zip(*(t.parameters() for t in twins), strict=True)):

@@ -207,7 +207,7 @@ def _expanded(plan: Plan, asked: Selection) -> Iterator[Curve]:
                     dataset_params=at.params,
                     network={"family": at.family, "hidden": list(at.hidden), "latent": at.latent},
                     seed=seed,
-                    sigmas=(None,) if entry.sweep else (*([None] if suite.elbo else []), *dict.fromkeys(at.sigmas)),
+                    sigmas=_targets(entry, at, suite),
                     budget=spent,
                     strategy=STRATEGY[asked.device.split(":")[0]] if strategy == "auto" else strategy,
                     heads=plan.heads,
@@ -221,6 +221,18 @@ def _swept(entry: ModelEntry) -> list[dict[str, Any]]:
     for name, values in entry.sweep.items():
         return [{**entry.params, name: value} for value in dict.fromkeys(values)]
     return [entry.params]
+
+
+def _targets(entry: ModelEntry, at: DataEntry, suite: Suite) -> tuple[float | None, ...]:
+    """Target rates of a model on a data set, in nats; None is the ELBO, the one point of each value of a sweep."""
+    free = suite.elbo if entry.elbo is None else entry.elbo
+    found = (None,) if entry.sweep else (*([None] if free else []), *dict.fromkeys(at.sigmas))
+    if not found:
+        raise SuiteError(
+            f"{at.label or at.name} has sigmas = [] and {entry.name} has elbo = false, which leaves nothing to do: "
+            "give target rates, or leave elbo out"
+        )
+    return found
 
 
 def on(model: ModelEntry, data: DataEntry) -> bool:

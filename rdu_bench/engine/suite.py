@@ -117,10 +117,17 @@ class ModelEntry(Entry):
     sweep: dict[str, Annotated[tuple[Finite, ...], Listed, Field(min_length=1, max_length=SEEDS)]] = Field(
         default={}, max_length=1, description="one parameter and its values, each an ELBO point, in place of targets"
     )
+    elbo: bool | None = Field(
+        default=None, description="as the suite's, for this model alone: whether it has a point without a target"
+    )
 
     @model_validator(mode="after")
     def _once(self) -> ModelEntry:
         for name in self.sweep:
+            if self.elbo is False:
+                raise ValueError(
+                    f"elbo = false and a sweep of {name}, each value of which is an ELBO point: leave one out"
+                )
             if name in self.params:
                 raise ValueError(f"{name} is in both params and sweep; leave it out of params")
         return self
@@ -206,7 +213,7 @@ class Suite(Strict):
 
     @model_validator(mode="after")
     def _something_to_do(self) -> Suite:
-        targeted = any(not model.sweep for model in self.models)
+        targeted = any(not (model.sweep or model.elbo) for model in self.models)
         for i, data in enumerate(self.datasets):
             if targeted and not (self.elbo or data.sigmas):
                 raise ValueError(

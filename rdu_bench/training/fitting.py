@@ -95,6 +95,7 @@ def fit(
     began = time.perf_counter()
     strategy = "independent" if start is None else "continuation"
     model.to(training.device).eval()
+    training = training.watching(model)
     learning = Learning()
     if any(p.requires_grad for p in model.parameters()):
         aim = None if model.rate_is_set else sigma
@@ -126,6 +127,7 @@ def fit_stack(
     for sigma in sigmas:
         check_target(sigma)
     began = time.perf_counter()
+    training = training.watching(models[0])
     stack = Stack(models[0].to(training.device), len(sigmas), vectorise=vectorise)
     main, rounds = training.settling()
     found = run(stack, data, sigmas, main, progress=progress)

@@ -65,6 +65,10 @@ class Training:
         """For a model that starts from a trained one."""
         return replace(self, steps=max(1, round(self.steps * self.continuation)), warm=0)
 
+    def watching(self, model: Model) -> Training:
+        """With all its steps for a model that D does not teach: validation of D cannot say when that is trained."""
+        return self if model.learns_distortion else replace(self, patience=None, warm=0)
+
     def settling(self) -> tuple[Training, list[Training]]:
         """Divided: most of the steps, and short rounds at a lower learning rate in which a rate is met.
 

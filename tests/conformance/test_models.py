@@ -15,6 +15,7 @@ VARIANTS = [
     *((path.stem, ()) for path in OURS),
     ("aae", (("variant", "clustering"),)),
     ("aae", (("variant", "semi-supervised"),)),
+    ("bigan", (("noise", "posthoc-iso"),)),
     ("dip_vae", (("variant", "I"),)),
     ("hfvae", (("symbols", 10),)),
     ("hsic_vae", (("against", "s"),)),
@@ -141,6 +142,11 @@ BUGS = {
         changed(("return self.critic.loss(z, permute_dims(z))", "return z.new_zeros(())")),
         "players apart",
         "nothing trains",
+    ),
+    "D said to teach nothing": (
+        changed(("    row = Row(", "    learns_distortion = False\n    row = Row(")),
+        "players apart",
+        "learns_distortion is False",
     ),
     "batch normalisation": (
         built("self.encoder.net.head.insert(1, nn.BatchNorm1d(32, track_running_stats=False))"),

@@ -201,6 +201,8 @@ BAD = {
     models("{ name = 'beta_vae', sweep = { beta = [1], latent = [2] } }"): "must have at most 1 entry",
     models("{ name = 'beta_vae', params = { beta = 2 }, sweep = { beta = [1] } }"): "beta is in both params and sweep",
     models(f"{{ name = 'beta_vae', sweep = {{ beta = {[1] * 1001} }} }}"): "must have at most 1000 entries",
+    models("{ name = 'beta_vae', elbo = false, sweep = { beta = [1] } }"): "elbo = false and a sweep of beta",
+    models("{ name = 'vae', elbo = 'no' }"): "models[0].elbo = 'no': must be true or false",
     # budgets
     f"budget = 'smok'{DATA}": "budget = 'smok': there is no budget 'smok'. Did you mean 'smoke'?",
     f"budget = 3{DATA}": "budget = 3: must be the name of a budget or a table",
@@ -227,6 +229,7 @@ BAD = {
     models("'*', '*'"): "* is there twice",
     DATA + DATA: "digits is there twice; give one another label",
     f"elbo = false\n{data(sigmas='[]')}": "leave nothing to do",
+    f"models = [{{ name = 'vae', elbo = false }}]\n{data(sigmas='[]')}": "sigmas = [] and vae has elbo = false",
     models("'m2'").replace("digits", "linear_gaussian"): "m2 needs data with labels",
     models("'m2', 'vae'").replace("digits", "linear_gaussian"): "m2 needs data with labels",
     # texts that are no TOML
@@ -333,6 +336,8 @@ GOOD = [
     models("{ name = 'beta_vae', params = { beta = 2, latent = 3 } }"),
     models("{ name = 'beta_vae', sweep = { beta = [1, 1.0, 2] } }"),
     models("{ name = '*', datasets = ['dig*'] }, 'vae'"),
+    models("{ name = '*', elbo = false }, 'vae'"),
+    f"elbo = false\nmodels = [{{ name = 'vae', elbo = true }}]\n{data(sigmas='[]')}",
     models("{ name = 'wae', variant = 'a' }, { name = 'wae', variant = 'b' }"),
     f"elbo = false\nmodels = [{{ name = 'beta_vae', sweep = {{ beta = [1] }} }}]\n{data(sigmas='[]')}",
     f"budget = {{ steps = 20 }}{DATA}",

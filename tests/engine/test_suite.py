@@ -116,6 +116,19 @@ def test_a_sweep_is_one_row_of_elbo_points(tmp_path):
     assert swept[0].key(None) != swept[1].key(None)
 
 
+@pytest.mark.parametrize("whole", ["true", "false"])
+def test_a_model_has_an_elbo_point_where_it_says_so_and_else_where_the_suite_does(tmp_path, whole):
+    text = f"elbo = {whole}\nmodels = ['vae', {{ name = 'vib', elbo = false }}, {{ name = 'aae', elbo = true }}]" + DATA
+    found = {c.model: c.sigmas for c in curves(suite.read(write(tmp_path, text)))}
+    assert found == {"vae": (*[None] * (whole == "true"), 1, 2), "vib": (1, 2), "aae": (None, 1, 2)}
+
+
+def test_the_elbo_is_no_part_of_what_a_target_is_called(tmp_path):
+    both = [f"models = [{{ name = 'vae', elbo = {said} }}]" + DATA for said in ("true", "false")]
+    one, other = (curves(suite.read(write(tmp_path, text)))[0] for text in both)
+    assert one.key(2.0) == other.key(2.0)
+
+
 def test_a_model_asked_for_by_name_runs_in_any_suite():
     assert "m2" not in {c.model for c in curves(suite.read("smoke"))}
     [curve] = curves(suite.read("smoke"), Selection(models=["m2"]))

@@ -13,6 +13,7 @@ from rdu_bench._hash import named_seed
 from rdu_bench.api import Autoencoder, Batch, Critic, Row
 from rdu_bench.model import Terms
 from rdu_bench.training import fit, fit_stack, train_at
+from rdu_bench.training import fitting as training_fitting
 from rdu_bench.training import loop as training_loop
 from rdu_bench.training.converge import POWER, Watch, at_rate, validation
 from rdu_bench.training.stack import Single, Stack
@@ -50,6 +51,24 @@ def test_validation_ends_training_where_more_of_it_overfits(data):
 def test_who_is_cut_off_says_so(data):
     cut = train_at(new(data), data, 2.0, replace(OPEN, steps=400, lr=1e-3)).control
     assert cut.capped and cut.steps == 400 and cut.last_gain > 0.05
+
+
+@pytest.mark.parametrize(("name", "watched"), [("ali", [None]), ("bigan", [None, 0.4]), ("aae", [0.4])])
+def test_validation_of_d_ends_no_training_that_d_has_no_part_in(data, monkeypatch, name, watched):
+    """A channel that is learned afterwards, under D, is another training."""
+    seen, honest = [], training_fitting.run
+
+    def spied(runner, data, sigmas, training, **more):
+        seen.extend([training.patience] * (not training.stage))
+        return honest(runner, data, sigmas, training, **more)
+
+    monkeypatch.setattr(training_fitting, "run", spied)
+    training = replace(OPEN, steps=120, warm=100)
+    control = train_at(new(data, name), data, 2.0, training).control
+    assert seen == watched and (control.kept_at is None) == (watched[-1] is None)
+    if name == "ali":
+        [stacked] = fit_stack([new(data, name)], data, [2.0], training)
+        assert seen[1:] == [None] and control.steps == stacked.control.steps == 120
 
 
 def test_looks_leave_training_as_it_is(data, monkeypatch):
