@@ -180,12 +180,13 @@ def _hash(_):
     return load().hash
 
 
-def test_processes_that_ask_at_once_write_one_copy(place):
+def test_processes_that_ask_at_once_write_one_copy_and_one_says_so(place, capfd):
     put("a.h5", x=packed(GREY, 64), y=Y)
     registry.load("datasets", "hdf5")
     with multiprocessing.get_context("fork").Pool(3) as pool:
         assert len(set(pool.map(_hash, range(6)))) == 1
     assert len(copies(place)) == 1 and not list((place / "cache").rglob("*.part"))
+    assert capfd.readouterr().err.count("is copied once") == 1
 
 
 def test_the_copy_is_of_the_content_wherever_the_file_lies(place):
