@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from rdu_bench.api import DataError, regular
+from rdu_bench.api import Beside, DataError, cache_of, file_digest, in_order, regular
 
 NUMBERS = "biuf"  # kinds of numpy dtypes: bool, integers, unsigned integers, floats
 EXAMPLES = 2**26  # most of them in a file
@@ -17,19 +17,21 @@ NUMBERS_EACH = 2**24  # most numbers of one example
 UNPACKED = 2**28  # most bytes of a chunk, all of which is unpacked to read one row
 SHOWN = 12  # data sets that a sentence lists
 WALKED = 2000  # groups and data sets that are looked at
-PIECE = 2**24  # bytes looked at at once
 AGAIN = "get the file again, or write it anew"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
-    """The file, open for reading; inside, whatever h5py raises is a `DataError` in one sentence."""
+def opened(path: Path, cache: int = 2**20) -> Iterator[h5py.File]:
+    """The file, open for reading; inside, whatever h5py raises is a `DataError` in one sentence.
+
+    `cache` bytes of unpacked chunks of each data set are held.
+    """
     if not regular(path).stat().st_size:
         raise DataError(f"{path} is empty; {AGAIN}.")
     if not h5py.is_hdf5(path):
         raise DataError(f"{path} is no HDF5 file, or its beginning is damaged; {AGAIN}.")
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", rdcc_nbytes=cache) as file:
             yield file
     except DataError:
         raise
@@ -150,13 +152,11 @@ def pixels_of(stored: h5py.Dataset) -> tuple[float, float, bool]:
     Every number is read once, a piece at a time.  Raises `DataError` for NaN, infinity and what does not unpack.
     """
     name = f"{stored.file.filename}: {stored.name.lstrip('/')}"
-    row = max(1, math.prod(stored.shape[1:]) * stored.dtype.itemsize)
-    step = stored.chunks[0] if stored.chunks else 1
-    rows = max(1, PIECE // row // step) * step if step * row <= UNPACKED else max(1, PIECE // row)
     low, high, tops, two = math.inf, -math.inf, set[float](), True
-    for start in range(0, stored.shape[0], rows):
+    for rows in in_order(stored):
+        start = rows.start
         try:
-            piece = stored[start : start + rows]
+            piece = stored[rows]
         except (OSError, RuntimeError) as error:
             at = f"row {start:,} on"
             raise DataError(f"{name} cannot be read from {at}: it is damaged there; {AGAIN}.") from error
@@ -168,3 +168,33 @@ def pixels_of(stored: h5py.Dataset) -> tuple[float, float, bool]:
         tops |= {most} - {0.0}
         two = two and len(tops) < 2 and least >= 0 and bool(((piece == 0) | (piece == most)).all())
     return low, high, two
+
+
+class Known:
+    """What was worked out of every byte of a file, which is kept beside it once all of it is well."""
+
+    def __init__(self, path: Path):
+        self.path, self.beside = path, Beside(path)
+        self.new: dict[str, Any] = {}
+
+    def content(self) -> str:
+        """16 digits of its SHA-256."""
+        kept = self.beside.get("sha256")
+        if not isinstance(kept, str):
+            kept = self.new["sha256"] = file_digest(self.path)
+        return kept
+
+    def pixels(self, key: str) -> tuple[float, float, bool]:
+        """What `pixels_of` says of a data set in it."""
+        kept = self.beside.get(f"pixels of {key}")
+        if not (isinstance(kept, list) and len(kept) == 3):
+            with opened(self.path) as file:
+                cache = cache_of(file[key])
+            with opened(self.path, cache) as file:
+                kept = self.new[f"pixels of {key}"] = list(pixels_of(file[key]))
+        return float(kept[0]), float(kept[1]), bool(kept[2])
+
+    def keep(self) -> None:
+        """Write down what is new."""
+        for key, value in self.new.items():
+            self.beside.put(key, value)

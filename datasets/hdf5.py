@@ -8,7 +8,6 @@ import numpy as np
 
 from rdu_bench.api import (
     About,
-    Beside,
     Card,
     DataError,
     Dataset,
@@ -17,10 +16,10 @@ from rdu_bench.api import (
     HDF5Source,
     Source,
     data_file,
-    file_digest,
+    rechunked,
 )
 
-from ._hdf5_file import NUMBERS, check_size, dataset, opened, pixels_of
+from ._hdf5_file import NUMBERS, Known, check_size, dataset, opened
 from ._hdf5_layout import LABELS, PARTS, Column, Layout, column, groups, layout, parts_of, with_val
 from ._hdf5_params import check
 
@@ -36,7 +35,8 @@ class HDF5(Dataset):
     with a value for each row, and what is named as labels; `splits` are groups named train and test, or a data set
     `split` with the part of each row, or else 80, 10 and 10 percent by the named seed `seed`.  Images (N, H, W) have
     one channel, (N, H, W, C) are `channels` "last".  The likelihood is Bernoulli if x holds 0 and 1 only, or bytes that
-    are 0 and 255 only, which every pixel is asked once; else it is Gaussian.  x is multiplied by `scale`.
+    are 0 and 255 only, which every pixel is asked once; else it is Gaussian.  x is multiplied by `scale`.  A large file
+    whose chunks hold many examples is copied once into the user's cache, in small chunks; the notes say so.
 
     Classes are numbered from 0 in the order of their values, texts too; floats are real factors.  A column of a table
     is `latents/classes:1`.  `splits` may be a table of groups that hold x and the factors, or of row numbers.  Where
@@ -90,8 +90,14 @@ class HDF5(Dataset):
             self.notes += (
                 f"x holds {seen.dtype}, whose density has no bound; declare noise, or store bytes or floats",
             )
+        stored = {}
+        for key in dict.fromkeys(key for key, _, _ in seen.parts.values()):
+            plain = Rows(Path(found["file"]), key, seen.shape, last=found["channels"] == "last")
+            most = max(len(rows) for of, rows, _ in seen.parts.values() if of == key)
+            stored[key], copied = rechunked(plain, found["content"], most)
+            self.notes += (copied,) if copied and copied not in self.notes else ()
         for part, (key, rows, first) in seen.parts.items():
-            source: Source = Rows(Path(found["file"]), key, seen.shape, last=found["channels"] == "last")
+            source: Source = stored[key]
             if self.likelihood == "gaussian" and source.dtype == np.uint8:
                 source = Dequantised(source, f"hdf5 {seed} {key}")
             y = {column.factor.name: column.values[first + rows] for column in seen.columns}
@@ -132,7 +138,7 @@ class Rows(HDF5Source):
         found = super().__getitem__(rows)
         if not self.layout:
             return found
-        return np.ascontiguousarray(np.moveaxis(found.reshape(len(rows), *self._one), -1, 1))
+        return np.ascontiguousarray(np.moveaxis(found.reshape(len(rows), *self.stored_shape), -1, 1))
 
 
 class Seen(NamedTuple):
@@ -250,7 +256,7 @@ def check_roles(path: Path, seen: Seen, found: Mapping[str, Any]) -> None:
         raise DataError(f"{path}: sensitive is {sensitive!r}; it must be a class that is not in task.")
 
 
-def likelihood_of(known: "Known", seen: Seen, params: Mapping[str, Any]) -> dict[str, Any]:
+def likelihood_of(known: Known, seen: Seen, params: Mapping[str, Any]) -> dict[str, Any]:
     """Likelihood and scale, told or found by a look at every pixel, which is kept beside the file."""
     path, told = known.path, [known.pixels(key) for key in seen.keys]
     low, high = min(t[0] for t in told), max(t[1] for t in told)
@@ -270,31 +276,3 @@ def likelihood_of(known: "Known", seen: Seen, params: Mapping[str, Any]) -> dict
     if likelihood == "bernoulli" and params.get("noise") is not None:
         raise DataError(f"{path}: noise is {params['noise']}, but x is Bernoulli, which has none; leave it out.")
     return {"likelihood": likelihood, "scale": scale}
-
-
-class Known:
-    """What was worked out of every byte of a file, which is kept beside it once all of it is well."""
-
-    def __init__(self, path: Path):
-        self.path, self.beside = path, Beside(path)
-        self.new: dict[str, Any] = {}
-
-    def content(self) -> str:
-        """16 digits of its SHA-256."""
-        kept = self.beside.get("sha256")
-        if not isinstance(kept, str):
-            kept = self.new["sha256"] = file_digest(self.path)
-        return kept
-
-    def pixels(self, key: str) -> tuple[float, float, bool]:
-        """What `pixels_of` says of a data set in it."""
-        kept = self.beside.get(f"pixels of {key}")
-        if not (isinstance(kept, list) and len(kept) == 3):
-            with opened(self.path) as file:
-                kept = self.new[f"pixels of {key}"] = list(pixels_of(file[key]))
-        return float(kept[0]), float(kept[1]), bool(kept[2])
-
-    def keep(self) -> None:
-        """Write down what is new."""
-        for key, value in self.new.items():
-            self.beside.put(key, value)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .. import _paths
 from .._text import aligned, megabytes, one_line, say
-from .options import DataDir, Plugins, number
+from .options import DataDir, Plugins, Settings, number, setting
 
 if TYPE_CHECKING:
     from ..data.downloads import Entry, Wanted
@@ -83,13 +84,47 @@ def _bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def make(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
+NameOrFile = Annotated[str, typer.Argument(metavar="NAME", help="A data set, or a file of one: hdf5:FILE.")]
+
+
+def make(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Write the files of a generated data set into the data folder."""
     from .. import registry
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
-    print(registry.empty_dataset(name).make(_folder()))
+    name, params = _told(name, settings or (), making=True)
+    print(registry.empty_dataset(name).make(_folder(), **params))
+
+
+def _told(text: str, settings: Sequence[str], *, making: bool = False) -> tuple[str, dict[str, Any]]:
+    """The data set, and the parameters of `load`, or of `make`, that are told: as `hdf5:FILE`, and by `--set`.
+
+    They are held against the signature, as those of a suite are.  Raises `LookupError`, `PluginError`, `SuiteError`,
+    or `typer.BadParameter`.
+    """
+    from .. import registry
+    from ..engine.parameters import check_names, check_values
+
+    name, params = registry.named(text, {})
+    stem = registry.find("datasets", name).stem
+    known = registry.parameters("datasets", stem)
+    for key, value in map(setting, settings):
+        if key in params:
+            raise typer.BadParameter(f"--set {key} is given twice; leave one out")
+        plain = known and key in known and known[key].types == ("str",) and value.text[:1] not in ("'", '"')
+        params[key] = value.text if plain else value.read()
+    takes = (_keywords(registry.empty_dataset(stem).make) if making else []) or known
+    if takes is not None:
+        check_names(stem, "--set", params, takes)
+    if known is not None:
+        check_values(stem, lambda key: f"--set {key}", {k: v for k, v in params.items() if k in known}, known)
+    return stem, params
+
+
+def _keywords(function: Callable[..., object]) -> list[str]:
+    """Names of its parameters that are keywords only."""
+    return [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
 
 
 def _folder() -> Path:
@@ -100,13 +135,14 @@ def _folder() -> Path:
     return Path(named[1])
 
 
-def verify(name: str, data_dir: DataDir = None, plugins: Plugins = None) -> None:
+def verify(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Load a data set, say what it is, and what is wrong with it."""
     from .. import registry
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
-    made = registry.dataset(name)
+    name, params = _told(name, settings or ())
+    made = registry.dataset(name, **params)
     print(f"{made.name}: hash {made.hash}, shape {made.shape}, {made.likelihood}")
     for part, split in made.splits.items():
         print(f"  {part:6} {len(split)}")

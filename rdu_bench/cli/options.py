@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -54,6 +54,42 @@ def shard(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+class Setting(NamedTuple):
+    """The value of a parameter as it was typed."""
+
+    key: str
+    text: str
+
+    def read(self) -> Any:
+        """As TOML says it; a text needs no quotes.  Raises `typer.BadParameter` for a list or table that is none."""
+        import tomllib
+
+        try:
+            found = tomllib.loads(f"value = {self.text}")
+        except (ValueError, RecursionError):
+            found = {}
+        if [*found] == ["value"]:
+            return found["value"]
+        if self.text[:1] in ("[", "{", '"', "'"):
+            like = """ such as task='["shape"]' or factors='{ digit = "labels" }'"""
+            raise typer.BadParameter(f"--set {self.key}: {one_line(repr(self.text), 60)} is no value of TOML,{like}")
+        return self.text
+
+
+def setting(text: str) -> tuple[str, Setting]:
+    """`NAME=VALUE` → the name, and the value."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise typer.BadParameter(f"--set {one_line(repr(text), 60)}: give NAME=VALUE, such as limit=1000")
+    return key.strip(), Setting(key.strip(), value.strip())
+
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A parameter, its value as in a suite or plain text; may be given again."
+    ),
+]
 Plugins = Annotated[
     list[Path] | None,
     typer.Option("--plugins", parser=path, metavar="DIR", help="Folder with models/, probes/ or datasets/."),

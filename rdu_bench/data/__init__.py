@@ -10,11 +10,12 @@ from .examples import Examples, Source, View, at_once, batches
 from .factor_grid import FactorGrid, Redrawn
 from .files import Beside, data_file, data_folder, made_folders, regular
 from .ground_truth import GroundTruth
-from .hdf5 import HDF5Source
+from .hdf5 import HDF5Source, cache_of, in_order
 from .idx import read_idx
 from .idx_images import IDXImages
 from .norb_matrix import NorbMatrix
 from .npz import NpzArray
+from .rechunked import rechunked
 from .sequences import SequenceGrid, Sequences, made_sequences
 from .splits import assign_splits, binarise, check_counts
 
@@ -46,15 +47,18 @@ __all__ = [
     "at_once",
     "batches",
     "binarise",
+    "cache_of",
     "check_counts",
     "converted",
     "data_file",
     "data_folder",
     "dsprites_npz",
+    "in_order",
     "made_folders",
     "made_sequences",
     "population_entropy",
     "read_idx",
+    "rechunked",
     "regular",
     "shapes3d_file",
     "uniforms",

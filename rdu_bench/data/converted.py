@@ -16,12 +16,13 @@ from filelock import FileLock, Timeout
 
 from .. import _files
 from .._hash import digest
+from .entropy import image_hash, images_of
 from .error import DataError
 from .files import made_folders, stamp
 from .hdf5 import HDF5Source
 
-VERSION = 1  # raised when the same originals would be converted into another file
-KEY = "x"
+VERSION = 2  # raised when the same originals would be converted into another file
+KEY, IMAGES = "x", "images"  # the rows, and which of the distinct images each row is
 NOT_HERE = (errno.EACCES, errno.EPERM, errno.EROFS)  # a folder that may not be written: the next one is taken
 
 
@@ -35,6 +36,8 @@ class Original(NamedTuple):
     pieces: Callable[[], Iterator[np.ndarray]]  # (n, *shape) each, all images in order
     unlike: frozenset[str] = frozenset()  # SHA-256 of pixels that are of another set in this format
     name: str = ""  # of the data set that converts it, for the file's name and what is said of it
+    content: str = ""  # what tells these images from all others, in the place of the names and times of the files
+    counted: bool = True  # whether images that are there twice are looked for
 
     @property
     def n(self) -> int:
@@ -47,7 +50,7 @@ class Converted(NamedTuple):
 
     source: HDF5Source  # (n, *shape)
     sha256: str  # of the pixels
-    entropy: float  # of a draw of all images, nats: log n less what images that are there twice take
+    images: np.ndarray  # (n,) which of the distinct images each is; of none where they were not counted
 
 
 def converted(original: Original, folder: Path, chunk: int) -> Converted:
@@ -57,23 +60,14 @@ def converted(original: Original, folder: Path, chunk: int) -> Converted:
     `chunk` images are compressed together.  Processes that ask at the same time wait for the one that converts.
     Raises `DataError`.
     """
-    made = digest(
-        {
-            "version": VERSION,
-            "chunk": chunk,
-            "files": [[path.name, *stamp(path)] for path in original.files],
-            "sizes": original.sizes,
-            "shape": original.shape,
-        }
-    )
-    name = f"{original.name}-{made[:8]}.h5"
+    name, made = named(original, chunk)
     places = [folder / original.name, made_folders(original.name)[-1]]
     for place in places:
-        if found := _read(place / name, original, made):
+        if found := read(place / name, original, made):
             return found
     for place in places:
         try:
-            return _convert(place / name, original, made, chunk)
+            return convert(place / name, original, made, chunk)
         except OSError as error:
             if error.errno not in NOT_HERE or place == places[-1]:
                 fix = "" if isinstance(error, _files.WriteError) else "; name another with XDG_CACHE_HOME"
@@ -81,25 +75,42 @@ def converted(original: Original, folder: Path, chunk: int) -> Converted:
     raise AssertionError("there is always a place")
 
 
-def _read(path: Path, original: Original, made: str) -> Converted | None:
+def named(original: Original, chunk: int) -> tuple[str, str]:
+    """The name of the file that `original` is converted into, and the hash of all that decides what is in it."""
+    made = digest(
+        {
+            "version": VERSION,
+            "chunk": chunk,
+            "files": original.content or [[path.name, *stamp(path)] for path in original.files],
+            "sizes": original.sizes,
+            "shape": original.shape,
+        }
+    )
+    return f"{original.name}-{made[:8]}.h5", made
+
+
+def read(path: Path, original: Original, made: str) -> Converted | None:
     """What the file at `path` holds, if it is whole and of these originals."""
     try:
         with h5py.File(path, "r") as file:
             told = dict(file.attrs)
             x = file[KEY]
             right = told.get("made") == made and x.shape == (original.n, *original.shape) and x.dtype == original.dtype
-        return Converted(HDF5Source(path, KEY), str(told["sha256"]), float(told["entropy"])) if right else None
+            images = file[IMAGES][:] if right and original.counted else np.zeros(0, dtype=np.int64)
+            right = right and len(images) == original.n * original.counted
+        return Converted(HDF5Source(path, KEY), str(told["sha256"]), images) if right else None
     except (OSError, RuntimeError, KeyError, AttributeError, ValueError):  # not there, or not one of ours
         return None
 
 
-def _convert(path: Path, original: Original, made: str, chunk: int) -> Converted:
+def convert(path: Path, original: Original, made: str, chunk: int) -> Converted:
+    """Write the file at `path`, unless another process does meanwhile.  Raises `OSError` and `DataError`."""
     lock = path.with_name(f".{path.name}.lock")
     with _files.explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock):
-            if found := _read(path, original, made):  # by another, meanwhile
+            if found := read(path, original, made):  # by another, meanwhile
                 return found
             _write(path, original, made, chunk)
     except Timeout as error:  # pragma: no cover
@@ -107,7 +118,7 @@ def _convert(path: Path, original: Original, made: str, chunk: int) -> Converted
     finally:
         with suppress(OSError):
             lock.unlink()
-    found = _read(path, original, made)
+    found = read(path, original, made)
     if found is None:
         raise DataError(f"{path} was written but cannot be read again; is the disk whole?")
     return found
@@ -133,15 +144,16 @@ def _write(path: Path, original: Original, made: str, chunk: int) -> None:
                     block = np.ascontiguousarray(piece, original.dtype)
                     x[done : done + len(block)] = block
                     sha.update(block.data)
-                    rows += b"".join(hashlib.blake2b(row.data, digest_size=16).digest() for row in block)
+                    if original.counted:
+                        rows += b"".join(map(image_hash, block))
                     done += len(block)
                 if done != original.n:
                     raise DataError(f"{original.files[0]} has {done} images of {original.n}.")
                 if sha.hexdigest() in original.unlike:
                     raise DataError(f"{original.files[0]} is a stand-in, not {original.name}; load it by its own name.")
-                counts = np.unique(np.frombuffer(rows, np.uint64).reshape(-1, 2), axis=0, return_counts=True)[1]
-                entropy = math.log(done) - float((counts * np.log(counts)).sum()) / done
-                file.attrs.update({**told, "sha256": sha.hexdigest(), "entropy": entropy})
+                if original.counted:
+                    file.create_dataset(IMAGES, data=images_of(rows), compression="gzip", shuffle=True)
+                file.attrs.update({**told, "sha256": sha.hexdigest()})
         except (RuntimeError, ValueError) as error:  # of HDF5, in which trouble of the disk may be hidden
             if isinstance(error, DataError):
                 raise

@@ -24,6 +24,22 @@ def population_entropy(population: Examples) -> Entropy:
     """
     m = len(population)
     rows = (np.ascontiguousarray(row) for i in range(0, m, CHUNK) for row in population.stored(slice(i, i + CHUNK)))
-    hashes = b"".join(hashlib.blake2b(row.data, digest_size=16).digest() for row in rows)
-    counts = np.unique(np.frombuffer(hashes, np.uint64).reshape(m, 2), axis=0, return_counts=True)[1]
-    return Entropy(float(np.log(m) - (counts * np.log(counts)).sum() / m), "exact")
+    return Entropy(entropy_of(images_of(b"".join(map(image_hash, rows)))), "exact")
+
+
+def image_hash(row: np.ndarray) -> bytes:
+    """16 bytes that tell the numbers of a contiguous array from any others."""
+    return hashlib.blake2b(row.data, digest_size=16).digest()
+
+
+def images_of(hashes: bytes | bytearray) -> np.ndarray:
+    """(n,) int64, which image each of n hashes is of: the number of the first hash that is the same."""
+    pairs = np.frombuffer(hashes, np.uint64).reshape(-1, 2)
+    _, first, image = np.unique(pairs, axis=0, return_index=True, return_inverse=True)
+    return first[image.reshape(-1)]
+
+
+def entropy_of(images: np.ndarray) -> float:
+    """H(x) in nats of one of n equally likely examples, `images` (n,) which image each is: log n for distinct ones."""
+    counts = np.unique(images, return_counts=True)[1]
+    return float(np.log(len(images)) - (counts * np.log(counts)).sum() / len(images))

@@ -12,7 +12,7 @@ import numpy as np
 from .converted import Converted, Original, converted
 from .dataset import Factor
 from .dequantised import Dequantised
-from .entropy import Entropy
+from .entropy import Entropy, entropy_of
 from .error import DataError
 from .examples import Examples, Source
 from .files import data_folder
@@ -55,10 +55,12 @@ class FactorGrid(GroundTruth):
         self.shape, self.likelihood = tuple(source.shape[1:]), "bernoulli" if binary else "gaussian"
         self.factors = tuple(Factor(k, n, independent=True, entropy=math.log(n)) for k, n in known.items())
         self.task, self.sha256 = tuple(task), found.sha256
-        self.entropy = Entropy(found.entropy, "exact" if binary else "differential")
         self.pool = Examples(source, columns)
         parts = assign_splits(len(self.pool), self.name, FRACTIONS)
         self.splits = {part: self.pool.subset(rows[:limit]) for part, rows in parts.items()}
+        known_rows = np.concatenate([parts[part][:limit] for part in ("train", "val")])
+        others = np.delete(found.images, known_rows)
+        self.entropy = Entropy(entropy_of(others), "exact" if binary else "differential")
 
     def redraw(self, plain: FactorGrid, drawn: Callable[[Source], Source]) -> None:
         """The examples of `plain` as `drawn` draws them, in its splits; they are real, and their H(x) is unknown."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
+from typing import NamedTuple, Self
 
 import h5py
 import numpy as np
@@ -15,6 +18,50 @@ from .files import stamp
 NEAR = 2**16  # bytes that are rather read than skipped
 SMALL = 2**25  # bytes that are as well held in memory
 SPAN = 2**23  # bytes read in one piece at most
+PIECE = 2**24  # bytes read in one piece at most where all rows are read in their order
+HELD = 2**28  # most bytes of unpacked chunks that are held for the next piece then
+PLAIN = 8  # times as fast as unpacked bytes are those read that are not packed
+
+
+class Chunks(NamedTuple):
+    """How a data set of an HDF5 file is cut."""
+
+    rows: int  # that are read together; 1 where it is not cut
+    row_bytes: int  # of all chunks that hold a row, for each of these rows
+    packed: bool  # whether they are compressed, or filtered otherwise
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are unpacked where one row is read."""
+        return self.rows * self.row_bytes
+
+
+def chunks_of(stored: h5py.Dataset) -> Chunks:
+    """How `stored`, of one dimension or more, is cut."""
+    cut = stored.chunks
+    if not cut:
+        return Chunks(1, math.prod(stored.shape[1:]) * stored.dtype.itemsize, False)
+    padded = math.prod(math.ceil(n / step) * step for n, step in zip(stored.shape[1:], cut[1:], strict=True))
+    packed = stored.id.get_create_plist().get_nfilters() > 0
+    return Chunks(min(cut[0], stored.shape[0]), padded * stored.dtype.itemsize, packed)
+
+
+def in_order(stored: h5py.Dataset) -> Iterator[slice]:
+    """Rows of `stored` that are best read at once where all are read in their order, in `PIECE` bytes or little more.
+
+    Chunks that are larger are unpacked once if the file was opened with the cache that `cache_of` says.
+    """
+    cut = chunks_of(stored)
+    rows = max(1, (PIECE if cut.bytes <= HELD else HELD) // max(1, cut.row_bytes))
+    if cut.rows <= rows:
+        rows -= rows % cut.rows
+    return (slice(i, min(i + rows, stored.shape[0])) for i in range(0, stored.shape[0], rows))
+
+
+def cache_of(stored: h5py.Dataset) -> int:
+    """Bytes of a chunk cache, `rdcc_nbytes`, with which each chunk of `stored` is unpacked once by `in_order`."""
+    found = chunks_of(stored).bytes
+    return max(2**20, found if found <= HELD else 0)
 
 
 class HDF5Source(Source):
@@ -36,24 +83,58 @@ class HDF5Source(Source):
             if not isinstance(stored, h5py.Dataset) or stored.ndim < 1:
                 raise DataError(f"{path} has no data set {key} with rows.")
             self.dtype, n, one = np.dtype(stored.dtype), stored.shape[0], stored.shape[1:]
-            step = stored.chunks[0] if stored.chunks else 1
+            self.chunks = chunks_of(stored)
         self.shape = (n, *(one if shape is None else shape))
         if self.dtype.kind not in "biuf":
             raise DataError(f"{path}: {key} holds {self.dtype}; it must hold whole numbers or floats.")
         if np.prod(self.shape[1:]) != np.prod(one):
             raise DataError(f"{path}: {key} has examples of shape {one}, which cannot be taken for {shape}.")
-        self._one = one
-        self._bytes = max(1, int(np.prod(one)) * self.dtype.itemsize)
-        self._near = max(step, NEAR // self._bytes)
+        self.stored_shape = tuple(one)  # of an example as it lies in the file
+        self.row_bytes = max(1, int(np.prod(one)) * self.dtype.itemsize)
+        self._near = max(self.chunks.rows, NEAR // self.row_bytes)
         self.stamp = stamp(self.path)
 
     def held(self, most: int = SMALL) -> Source | np.ndarray:
         """Its rows as an array in memory where they take `most` bytes at most, else itself."""
-        return self[np.arange(self.shape[0])] if self.shape[0] * self._bytes <= most else self
+        return self[np.arange(self.shape[0])] if self.shape[0] * self.row_bytes <= most else self
+
+    def elsewhere(self, other: HDF5Source) -> Self:
+        """The same examples, read from a copy that holds them as they lie in this file."""
+        if (other.dtype, other.shape[0], other.stored_shape) != (self.dtype, self.shape[0], self.stored_shape):
+            raise ValueError(f"{other.path} holds other examples than {self.path}")
+        found = copy(self)
+        found.path, found.key, found.stamp = other.path, other.key, other.stamp
+        found.chunks, found._near = other.chunks, other._near
+        return found
+
+    def unpacked(self, wanted: int, together: int) -> float:
+        """Bytes unpacked for each that is wanted, where `wanted` of its rows are shuffled and trained on.
+
+        `together` bytes of them are read at once; a row that is asked for twice then is read once.
+        """
+        n, asked = self.shape[0], max(1, together // self.row_bytes)
+        rows = min(n, min(asked, wanted) * self.chunks.rows) / asked
+        again = 1 + self.chunks.bytes / SPAN  # pieces that have a chunk in common unpack it one by one
+        every = rows * again * self.chunks.row_bytes / self.row_bytes
+        return every if self.chunks.packed else every / PLAIN
+
+    def pieces(self) -> Iterator[np.ndarray]:
+        """All rows in the order of the file and as they lie there, little of them at a time.  Raises `DataError`."""
+        if stamp(self.path) != self.stamp:
+            raise DataError(f"{self.path} was changed while it was in use; start again.")
+        with _opened(self.path) as file:
+            cache = cache_of(file[self.key])
+        with _opened(self.path, cache) as file:
+            for rows in in_order(file[self.key]):
+                try:
+                    piece = file[self.key][rows]
+                except (OSError, RuntimeError) as error:
+                    raise DataError(f"{self.path}: rows of {self.key} cannot be read; get the file again.") from error
+                yield piece
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
         wanted, back = np.unique(rows, return_inverse=True)
-        found = np.empty((len(wanted), *self._one), self.dtype)
+        found = np.empty((len(wanted), *self.stored_shape), self.dtype)
         if len(wanted):
             if stamp(self.path) != self.stamp:
                 raise DataError(f"{self.path} was changed while it was in use; start again.")
@@ -73,7 +154,7 @@ class HDF5Source(Source):
 
     def _pieces(self, wanted: np.ndarray) -> Iterator[tuple[int, int]]:
         """Ranges of `wanted`, sorted row numbers, that are read in one piece each."""
-        longest = max(1, SPAN // self._bytes)
+        longest = max(1, SPAN // self.row_bytes)
         first = 0
         for cut in [*(np.flatnonzero(np.diff(wanted) > self._near) + 1), len(wanted)]:
             while first < cut:
@@ -82,8 +163,8 @@ class HDF5Source(Source):
                 first = last
 
 
-def _opened(path: Path) -> h5py.File:
+def _opened(path: Path, cache: int = 2**20) -> h5py.File:
     try:
-        return h5py.File(path, "r")
+        return h5py.File(path, "r", rdcc_nbytes=cache)
     except (OSError, RuntimeError) as error:
         raise DataError(f"{path} cannot be read as HDF5; is it there and whole?") from error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from .. import registry
+from .._cards import Parameter
 from .sentences import close, place, shown
 from .suite import DataEntry, ModelEntry, SuiteError
 
@@ -33,24 +35,35 @@ def checked(kind: str, entry: AnEntry, where: tuple[str | int, ...]) -> AnEntry:
     known = registry.parameters(kind, stem) if entry.params or sweep else None
     if known is None:
         return entry.model_copy(update={"name": stem})
-    for table, given in (("params", entry.params), ("sweep", sweep)):
-        for name in given:
-            if name not in known:
-                takes = ", ".join(known) if known else "no parameters"
-                at = place((*where, table))
-                raise SuiteError(f"{at}: {stem} takes no {shown(name)}.{close(name, known)} It takes {takes}.")
-    for name, value in entry.params.items():
-        if not known[name].takes(value):
-            raise _wrong(stem, (*where, "params", name), value, known[name].types)
+    check_names(stem, place((*where, "params")), entry.params, known)
+    check_names(stem, place((*where, "sweep")), sweep, known)
+    check_values(stem, lambda name: place((*where, "params", name)), entry.params, known)
     for name, values in sweep.items():
         if "int" in known[name].types and all(value.is_integer() for value in values):
             sweep[name] = tuple(map(int, values))
         elif not known[name].takes(values[0]):
-            raise _wrong(stem, (*where, "sweep", name), list(values), known[name].types)
+            raise _wrong(stem, place((*where, "sweep", name)), list(values), known[name].types)
     update: dict[str, Any] = {"name": stem, **({"sweep": sweep} if sweep else {})}
     return entry.model_copy(update=update)
 
 
-def _wrong(stem: str, where: tuple[str | int, ...], value: Any, types: tuple[str, ...]) -> SuiteError:
+def check_names(stem: str, at: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises `SuiteError` for a name, given `at` some place, that is none of the parameters that `stem` takes."""
+    for name in given:
+        if name not in known:
+            takes = ", ".join(known) or "no parameters"
+            raise SuiteError(f"{at}: {stem} takes no {shown(name)}.{close(name, known)} It takes {takes}.")
+
+
+def check_values(
+    stem: str, at: Callable[[str], str], params: Mapping[str, Any], known: Mapping[str, Parameter]
+) -> None:
+    """Raises `SuiteError` for a value that is surely of none of the types in the signature; `at` names its place."""
+    for name, value in params.items():
+        if not known[name].takes(value):
+            raise _wrong(stem, at(name), value, known[name].types)
+
+
+def _wrong(stem: str, at: str, value: Any, types: tuple[str, ...]) -> SuiteError:
     taken = " or ".join(WORDS[kind] for kind in types)
-    return SuiteError(f"{place(where)} = {shown(value)}: {stem} takes {taken} there")
+    return SuiteError(f"{at} = {shown(value)}: {stem} takes {taken} there")

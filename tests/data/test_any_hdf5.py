@@ -1,7 +1,6 @@
 """Any HDF5 file: what is x and what are factors is told or guessed, and the numbers are those of the file."""
 
 import json
-import sys
 
 import h5py
 import numpy as np
@@ -339,7 +338,7 @@ def test_every_law_of_data_sets_holds(place):
 def test_x_is_never_read_whole(place, monkeypatch):
     put("a.h5", x={"data": np.zeros((40_000, 64), np.uint8), "chunks": (100, 64), "compression": "gzip"})
     registry.empty_dataset("hdf5")  # so that its modules are loaded
-    monkeypatch.setattr(sys.modules["rdu_bench.datasets._hdf5_file"], "PIECE", 2**16)
+    monkeypatch.setattr(hdf5, "PIECE", 2**16)
     monkeypatch.setattr(hdf5, "SPAN", 2**16)
     read, plain = [], h5py.Dataset.__getitem__
 
@@ -356,7 +355,7 @@ def test_x_is_never_read_whole(place, monkeypatch):
 
 def test_a_number_between_0_and_1_is_seen_in_whichever_piece_it_is(place, monkeypatch):
     registry.empty_dataset("hdf5")
-    monkeypatch.setattr(sys.modules["rdu_bench.datasets._hdf5_file"], "PIECE", 10 * 20 * 4)
+    monkeypatch.setattr(hdf5, "PIECE", 10 * 20 * 4)
     for first, rest in ((0.5, 1.0), (1.0, 0.5)):
         x = BITS * np.where(np.arange(N) < 10, first, rest).astype(np.float32)[:, None, None]
         put("a.h5", x=x)

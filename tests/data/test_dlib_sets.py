@@ -28,6 +28,7 @@ from rdu_bench.conformance import check
 from rdu_bench.conformance.datasets import LAWS
 from rdu_bench.data import DataError, NpzArray, converted
 from rdu_bench.data.content import origin
+from rdu_bench.data.entropy import entropy_of, image_hash, images_of
 
 SETS = list(ALL)
 STATED = {  # as the papers and disentanglement_lib have them
@@ -110,7 +111,7 @@ def test_all_laws_of_a_data_set_hold(name, folder, monkeypatch):
     data = load(folder, name, monkeypatch)
     n = count(ALL[name])
     assert data.verify() == [] and set(data.card.provides) == data.provides
-    assert data.entropy == (pytest.approx(np.log(n)), data.card.entropy)
+    assert data.entropy == (pytest.approx(np.log(len(data.splits["test"]))), data.card.entropy)
     rows = np.concatenate([split.rows for split in data.splits.values()])
     assert sorted(rows) == list(range(n)) and len(data.splits["val"]) == len(data.splits["test"]) == round(n / 10)
     for split in data.splits.values():  # each example has its own factors
@@ -132,13 +133,46 @@ def test_a_limit_keeps_the_first_of_each_split(folder, monkeypatch):
     assert torch.equal(few.splits["train"].take(), full.splits["train"].take()[:20])
 
 
-def test_images_that_are_there_twice_are_counted(folder, monkeypatch):
+def left_for(data):
+    """Images (n, …) of the pool that are neither of train nor of validation, for all that these can tell."""
+    seen = {int(row) for part in ("train", "val") for row in data.splits[part].rows}
+    return data.pool.stored(np.array([row for row in range(len(data.pool)) if row not in seen]))
+
+
+def best_code(images):
+    """Mean nats an image under the best of all distributions, that of the images themselves."""
+    counts = {}
+    for image in images:
+        counts[image.tobytes()] = counts.get(image.tobytes(), 0) + 1
+    return -np.mean([np.log(counts[image.tobytes()] / len(images)) for image in images])
+
+
+@pytest.mark.parametrize("limit", [None, 20])
+@pytest.mark.parametrize("twice", [False, True])
+def test_the_entropy_is_what_a_test_image_takes_at_least_for_who_knows_all_others(folder, monkeypatch, twice, limit):
+    """No distribution makes test images cheaper than H(x), one that knows train and validation gets there, and it is
+    cheaper than the entropy of the whole grid."""
     small(monkeypatch, "dsprites")
     arrays = dsprites_arrays()
-    arrays["imgs"][1::2] = arrays["imgs"][::2]
+    if twice:
+        arrays["imgs"][1::2] = arrays["imgs"][::2]
     npz(folder / "dsprites/dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz", **arrays)
-    data = registry.dataset("dsprites", data_dir=str(folder))
-    assert data.entropy.nats == pytest.approx(np.log(len(arrays["imgs"]) / 2))
+    data = registry.dataset("dsprites", data_dir=str(folder), limit=limit)
+    left = left_for(data)
+    assert len(left) == len(data.pool) - len(data.splits["train"]) - len(data.splits["val"])
+    assert data.entropy.kind == "exact" and data.entropy.nats == pytest.approx(best_code(left))
+    assert data.entropy.nats < best_code(data.pool.stored()) - (0.1 if limit else 1.2)
+    if limit is None:  # all that is left is test: a bound without an expectation
+        assert np.array_equal(np.unique(left, axis=0), np.unique(data.splits["test"].stored(), axis=0))
+    if not twice:
+        assert data.entropy.nats == pytest.approx(np.log(len(left)))
+
+
+def test_which_images_are_the_same_is_the_number_of_the_first():
+    rows = [np.array([i, i + 1]) for i in (5, 3, 5, 4, 3, 5)]
+    found = images_of(b"".join(map(image_hash, rows)))
+    assert found.tolist() == [0, 1, 0, 3, 1, 0]
+    assert entropy_of(found) == pytest.approx(-(3 * np.log(3 / 6) + 2 * np.log(2 / 6) + np.log(1 / 6)) / 6)
 
 
 def test_the_file_of_disentanglement_lib_is_read_as_the_one_of_its_makers(folder, monkeypatch, tmp_path):

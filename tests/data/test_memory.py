@@ -71,6 +71,23 @@ for n in (3000, None):  # the first to see what the program itself takes
 """
 
 
+COPIED = """
+import resource, sys
+from rdu_bench import registry
+from rdu_bench.data import batches
+
+def most():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+for name in sys.argv[1:]:  # a small file, to see what the program itself takes, and two that are copied
+    before = most()
+    data = registry.dataset("hdf5", file=name)
+    for batch in batches(data.splits["train"], 128, 3, label=None, sensitive=None, seed=0):
+        batch.x.sum()
+    print(name.rpartition("/")[2].partition(".")[0], most() - before, len(data.notes))
+"""
+
+
 @pytest.fixture(scope="module")
 def big(tmp_path_factory):
     folder = tmp_path_factory.mktemp("big")
@@ -85,17 +102,38 @@ def big(tmp_path_factory):
     return folder
 
 
-def test_work_on_a_large_file_takes_little_memory(big):
+def run(script, *given, **env):
+    """What a script prints, in a process whose memory is limited."""
     root = str(Path(__file__).parents[2])
     paths = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
     ran = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(big / "big.h5")],
-        env={**os.environ, "PYTHONPATH": paths, "RDU_BENCH_PLUGINS": str(big)},
+        [sys.executable, "-c", script, *map(str, given)],
+        env={**os.environ, "PYTHONPATH": paths, **env},
         capture_output=True,
         text=True,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (3000 * MB, 3000 * MB)),
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
-    grown = {name: int(kb) / 1024 for name, kb in map(str.split, ran.stdout.splitlines())}
+    return [line.split() for line in ran.stdout.splitlines()]
+
+
+def test_work_on_a_large_file_takes_little_memory(big):
+    grown = {name: int(kb) / 1024 for name, kb in run(SCRIPT, big / "big.h5", RDU_BENCH_PLUGINS=str(big))}
     assert set(grown) == {"verified", "hashed", "trained", "encoded"}
     assert all(mb < ALLOWED for mb in grown.values()), grown
+
+
+@pytest.mark.slow
+def test_a_large_file_is_copied_in_little_memory_beside_its_largest_chunk(tmp_path):
+    """Of chunks of 4 and of 123 MB: what is held of them is one, once or twice."""
+    x = np.zeros((30_000, SIDE, SIDE), np.uint8)
+    x[:, ::8] = np.arange(30_000)[:, None, None] % 251
+    for name, n, rows in (("small", 3000, 1000), ("cut", 30_000, 1000), ("whole", 30_000, 30_000)):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file.create_dataset("x", data=x[:n], chunks=(rows, SIDE, SIDE), compression="gzip", compression_opts=1)
+    script = COPIED.replace("import resource", "from rdu_bench.data import rechunked\nimport resource", 1)
+    script = script.replace("def most", "rechunked.__globals__['AHEAD'] = 2**20\n\ndef most", 1)
+    paths = [tmp_path / f"{name}.h5" for name in ("small", "cut", "whole")]
+    grown = {name: (int(kb) / 1024, int(n)) for name, kb, n in run(script, *paths, XDG_CACHE_HOME=str(tmp_path))}
+    assert grown["cut"][1] == grown["whole"][1] == 1
+    assert grown["cut"][0] < ALLOWED and grown["whole"][0] < ALLOWED + 2 * x.nbytes / MB, grown

@@ -79,7 +79,7 @@ def test_shapes_and_turns_are_other_pictures(made):
     data = load(made, "dsprites_like")
     every = data.pool.take().numpy().reshape(3, 5, 16, -1)
     assert not any((every[i] == every[j]).all() for i in range(3) for j in range(i))
-    assert data.entropy.nats == pytest.approx(np.log(240))
+    assert data.entropy.nats == pytest.approx(np.log(24))
 
 
 def test_hues_colour_their_part(made):

@@ -69,7 +69,7 @@ def test_a_label_means_its_data_set_alone_and_a_glob_every_one_that_it_fits():
     chosen = {
         glob: {c.data_label for c in curves(read, Selection(datasets=[glob]))} for glob in ("fashion_mnist", "f*")
     }
-    assert chosen == {"fashion_mnist": {"fashion_mnist"}, "f*": {"fashion_mnist", "fashion-conv"}}
+    assert chosen == {"fashion_mnist": {"fashion_mnist"}, "f*": {"fashion_mnist", "fashion-conv", "fashion-grey"}}
 
 
 def test_models_go_only_where_the_data_has_what_they_need(tmp_path):
