@@ -77,6 +77,7 @@ from .nn.networks import (
 )
 from .nn.patches import PatchTrunk
 from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
+from .nn.state_space import StateSpace
 from .probe import Head, Probe, ProbeCard, Target
 from .registry import dataset, missing_files
 
@@ -87,13 +88,13 @@ __all__ = [
     "DataError", "Dataset", "Decoder", "Dequantised", "Each", "Entropy", "Examples", "Factor", "FactorGrid",
     "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message",
     "Mixture", "Model", "NorbMatrix", "NpzArray", "Observation", "Original", "Past", "PatchTrunk", "Probe",
-    "ProbeCard", "Redrawn", "Row", "Seen", "SequenceGrid", "Sequences", "Source", "Spec", "Target", "Terms", "Trunk",
-    "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli", "binarise",
-    "check_counts", "class_weights", "concatenate", "covariance", "data_file", "data_folder", "dataset",
-    "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "file_digest", "flatten", "gaussian",
-    "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy", "log_aggregates", "made",
-    "made_folders", "made_sequences", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed",
-    "one_hot", "permute_dims", "population_entropy", "product", "read_idx", "regular", "replacing",
-    "select_component", "shapes3d_file", "sphere", "standard_normal", "total_correlation", "total_rate", "transmit",
-    "uniforms", "write_file",
+    "ProbeCard", "Redrawn", "Row", "Seen", "SequenceGrid", "Sequences", "Source", "Spec", "StateSpace", "Target",
+    "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
+    "bernoulli", "binarise", "check_counts", "class_weights", "concatenate", "covariance", "data_file",
+    "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "file_digest",
+    "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "label_block", "labelled_cross_entropy",
+    "log_aggregates", "made", "made_folders", "made_sequences", "missing_files", "mlp", "mmd", "mmd_between",
+    "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "read_idx", "regular",
+    "replacing", "select_component", "shapes3d_file", "sphere", "standard_normal", "total_correlation",
+    "total_rate", "transmit", "uniforms", "write_file",
 ]
