@@ -170,12 +170,14 @@ def path(frames):
 
 @pytest.mark.effect
 def test_a_sprite_keeps_its_colour_in_one_block_and_its_path_in_the_other():
-    """SAID"""
+    """At 8 nats of four frames: the static block tells 1.08 nats of colour and none of place, the dynamic one .04 and
+    .83; with the static block of another a sprite has its colour in 99.6 % of cases, on a path 2.8 pixels off its own
+    and 4.1 off the donor's.  Told f, the frames may keep the colour instead: .01 and 1.1 nats after as many steps."""
     data = registry.dataset("moving_sprites", frames=4, positions=4, scales=1, n_train=1500, n_val=200, n_test=400)
     for seed in (0, 1):
         torch.manual_seed(seed)
         model = registry.model("dsvae", data.spec(**NETWORK), dynamic=2, told=False)
-        model, control = effects.fitted(model, data, 8.0, steps=900, seed=seed, batch=64, lr=3e-3, w=300.0)
+        model, control = effects.fitted(model, data, 8.0, steps=700, seed=seed, batch=64, lr=3e-3, w=300.0)
         assert control.R_train == pytest.approx(8, rel=0.05)
         told = told_by(model, data)
         assert told["static"]["colour"] > 1.0 > 0.2 > told["dynamic"]["colour"]

@@ -125,7 +125,7 @@ def test_the_regularizer_tells_which_sequence_of_the_batch_a_segment_is_of():
     found = model.regularizer(batch, code)
     close(found, torch.tensor(3.0 * lost / 5), rtol=1e-3)
     assert reaches(found, model.z2) and not reaches(found, model.z1)
-    assert float(model.regularizer(batch, {**code, "z1": code["z2"]})) == float(found)
+    assert torch.equal(model.regularizer(batch, {**code, "z1": code["z2"]}), found)
     again = model.regularizer(batch, encoded(model, batch, seed=6))
     close(again, found)  # of means, which no draw moves
     assert float(new(alpha=0.0)(batch).regularizer) == 0
@@ -148,16 +148,16 @@ def test_one_segment_is_a_ladder_of_two_levels_and_a_code_beside_them():
 
 @torch.no_grad()
 def told_apart(model, data, n=64):
-    """Share of segments whose z2, as it was drawn, is nearest to the μ̄ of their own of n sequences."""
+    """Share of segments whose z̄2 is nearest to the μ̄ of their own of n sequences."""
     batch = data.view("test", model.row).batch().rows(slice(n))
     code = model.encode(batch)
-    nearest = (code["z2"].drawn.unsqueeze(2) - code["mu"].q.mean).square().sum(-1).argmin(-1)
+    nearest = (code["z2"].q.mean.unsqueeze(2) - code["mu"].q.mean).square().sum(-1).argmin(-1)
     return (nearest == torch.arange(n)[:, None]).float().mean().item()
 
 
 @pytest.mark.effect
 def test_a_segment_tells_which_sequence_it_is_of_where_that_is_asked():
-    """SAID"""
+    """Of four frames among 64 sequences, at 8 nats: .38 are told with α = 10 and .21 without, by chance .02."""
     data = registry.dataset("moving_sprites", frames=4, positions=4, scales=1, n_train=1500, n_val=200, n_test=400)
     found = {}
     for alpha in (10.0, 0.0):
@@ -166,4 +166,4 @@ def test_a_segment_tells_which_sequence_it_is_of_where_that_is_asked():
         model, control = effects.fitted(model, data, 8.0, steps=600, batch=64, lr=3e-3, w=300.0)
         assert control.R_train == pytest.approx(8, rel=0.05)
         found[alpha] = told_apart(model, data)
-    assert found[10.0] > found[0.0] + 0.05
+    assert found[10.0] > found[0.0] + 0.08

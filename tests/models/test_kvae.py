@@ -160,7 +160,7 @@ def explained(z, y, z_test, y_test):
 
 @pytest.mark.effect
 def test_dynamics_save_distortion_and_velocity_is_in_all_frames_together():
-    """SAID"""
+    """At 8 nats of six frames D is 120 with dynamics and 152 without.  Velocity is told by all frames, not by one."""
     data = registry.dataset(
         "bouncing_ball", frames=6, size=12, places=6, directions=6, n_train=1500, n_val=100, n_test=300
     )
