@@ -80,6 +80,7 @@ from .nn.networks import (
 )
 from .nn.patches import PatchTrunk
 from .nn.priors import Autoregression, AutoregressiveFlow, Unigram
+from .nn.state_space import StateSpace
 from .probe import Head, Probe, ProbeCard, Target
 from .registry import dataset, missing_files
 
@@ -90,11 +91,11 @@ __all__ = [
     "DataError", "Dataset", "Decoder", "Dequantised", "Each", "Entropy", "Examples", "Factor", "FactorGrid",
     "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message",
     "Mixture", "Model", "NorbMatrix", "NpzArray", "Observation", "Original", "PairCritic", "Past", "PatchTrunk",
-    "Probe", "ProbeCard", "Redrawn", "Row", "Seen", "SequenceGrid", "Sequences", "Source", "Spec", "Target", "Terms",
-    "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits", "bernoulli",
-    "binarise", "cache_of", "check_counts", "class_weights", "concatenate", "covariance", "data_file", "data_folder",
-    "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "file_digest", "flatten",
-    "gaussian", "gaussian_kernel", "gram", "hsic", "in_order", "label_block", "labelled_cross_entropy",
+    "Probe", "ProbeCard", "Redrawn", "Row", "Seen", "SequenceGrid", "Sequences", "Source", "Spec", "StateSpace",
+    "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World", "assign_splits",
+    "bernoulli", "binarise", "cache_of", "check_counts", "class_weights", "concatenate", "covariance", "data_file",
+    "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz", "enumerate_classes", "file_digest",
+    "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "in_order", "label_block", "labelled_cross_entropy",
     "log_aggregates", "made", "made_folders", "made_sequences", "missing_files", "mlp", "mmd", "mmd_between",
     "multiquadric", "named_seed", "one_hot", "permute_dims", "population_entropy", "product", "read_idx", "rechunked",
     "regular", "replacing", "select_component", "shapes3d_file", "sphere", "standard_normal", "total_correlation",

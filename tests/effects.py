@@ -21,7 +21,14 @@ def trained(
     """A model of ours at `sigma` nats with the networks that suites use, after so many steps."""
     torch.manual_seed(seed)
     model = registry.model(name, data.spec(**(network or NETWORK)), **params)
-    counted = replace(Training.of(LAPTOP, seed=seed), steps=steps, patience=None, warm=0)
+    return fitted(model, data, sigma, steps=steps, seed=seed)
+
+
+def fitted(
+    model: Model, data: Dataset, sigma: float | None, *, steps: int, seed: int = 0, **changes
+) -> tuple[Model, Control]:
+    """This model, trained as `trained` does, but for what is changed of how."""
+    counted = replace(Training.of(LAPTOP, seed=seed), steps=steps, patience=None, warm=0, **changes)
     found = train_at(model, data, sigma, counted)
     return found.model, found.control
 
