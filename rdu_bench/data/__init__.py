@@ -15,7 +15,7 @@ from .idx import read_idx
 from .idx_images import IDXImages
 from .norb_matrix import NorbMatrix
 from .npz import NpzArray
-from .sequences import SequenceGrid, Sequences, made_sequences
+from .sequences import SequenceDraws, SequenceGrid, Sequences, made_sequences
 from .splits import assign_splits, binarise, check_counts
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "NpzArray",
     "Original",
     "Redrawn",
+    "SequenceDraws",
     "SequenceGrid",
     "Sequences",
     "Source",
