@@ -37,7 +37,7 @@ class DRNET(Model):
     row = Row(
         paper="1705.10915",
         title="DRNET",
-        objective="D + α ‖h_c − h_c′‖² + w H(C ‖ ½)",
+        objective="D + α ‖h_c − h_c′‖² + w H(½, C)",
         base="AE",
         R1="‖h_c(x_1) − h_c(x_T)‖²",
         R2="−½ log C (1 − C)",

@@ -203,7 +203,7 @@ class SequenceDraws(Dataset):
         """(T, C, H, W).  Raises `DataError` for what cannot be drawn."""
 
     @abstractmethod
-    def draw(self, part: str, n: int, draws: np.random.Generator, **params: Any) -> Sequences:
+    def draw(self, part: str, n: int, draws: np.random.Generator, *args: Any, **params: Any) -> Sequences:
         """`n` sequences of a split, random by `draws` alone; `params` are those that `shape_of` takes."""
 
     def make(self, folder: Path, **params: Any) -> Path:
