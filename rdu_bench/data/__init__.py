@@ -16,7 +16,7 @@ from .idx_images import IDXImages
 from .norb_matrix import NorbMatrix
 from .npz import NpzArray
 from .rechunked import rechunked
-from .sequences import SequenceGrid, Sequences, made_sequences
+from .sequences import SequenceDraws, SequenceGrid, Sequences, made_sequences
 from .splits import assign_splits, binarise, check_counts
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "NpzArray",
     "Original",
     "Redrawn",
+    "SequenceDraws",
     "SequenceGrid",
     "Sequences",
     "Source",

@@ -1,5 +1,6 @@
 """Sequences that are drawn by rule: their entropies, their factors, and the files that they lie in."""
 
+import inspect
 import json
 
 import h5py
@@ -16,6 +17,7 @@ SMALL = {
     "moving_sprites": {"frames": 4, "positions": 4, "scales": 1},
 }
 COUNTS = {"n_train": 60, "n_val": 20, "n_test": 20}
+DIGITS = {"frames": 5, **COUNTS}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,6 +45,15 @@ def test_they_are_sound_and_their_entropies_are_counted(small):
     assert small.entropy_of_last(frames + 1) is None
 
 
+def test_sequences_without_a_known_population_have_no_entropies():
+    digits = registry.dataset("moving_digits", **DIGITS)
+    assert digits.verify() == [] and digits.shape == (5, 1, 16, 16)
+    assert digits.provides == {"labels", "sequence", "binary"}
+    assert digits.entropy == (None, "none") and digits.population is None
+    assert [digits.entropy_of_last(n) for n in (1, 5, 6)] == [None] * 3
+    assert {part: len(split) for part, split in digits.splits.items()} == {"train": 60, "val": 20, "test": 20}
+
+
 def test_the_published_entropies_of_the_whole_sets():
     """Of 1,728 balls all differ; at a wall two velocities of a sprite look alike."""
     ball = registry.dataset("bouncing_ball")
@@ -55,6 +66,26 @@ def test_the_published_entropies_of_the_whole_sets():
 def test_a_second_load_is_the_same_without_drawing(small, monkeypatch):
     monkeypatch.setattr(type(small), "draw", lambda *_, **__: pytest.fail("drawn twice"))
     assert registry.dataset(small.name, **SMALL[small.name], **COUNTS).hash == small.hash
+
+
+def test_a_second_load_of_digits_is_the_same_without_drawing(monkeypatch):
+    digits = registry.dataset("moving_digits", **DIGITS)
+    monkeypatch.setattr(type(digits), "draw", lambda *_, **__: pytest.fail("drawn twice"))
+    assert registry.dataset("moving_digits", **DIGITS).hash == digits.hash
+
+
+def test_a_file_made_in_a_folder_is_read_from_there(tmp_path, monkeypatch):
+    kind = registry.load("datasets", "moving_digits")
+    for name in ("data", "cache"):
+        (tmp_path / name).mkdir()
+    made = kind().make(tmp_path / "data", **DIGITS)
+    monkeypatch.setenv("RDU_BENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(kind, "draw", lambda *_, **__: pytest.fail("drawn again"))
+    assert made.parent.name == "moving_digits" and registry.dataset("moving_digits", **DIGITS).shape[0] == 5
+    assert not list((tmp_path / "cache").iterdir())
+    declared = inspect.signature(kind.load).parameters.values()
+    assert kind.defaults == {p.name: p.default for p in declared if p.default is not p.empty}
 
 
 def test_a_ball_is_where_its_factors_say():
@@ -93,6 +124,61 @@ def test_a_sprite_is_where_its_factors_say_and_keeps_what_is_its_own():
     assert (step[apart] == f["vx"][apart] - 1).all()
 
 
+def test_digits_are_where_their_factors_say_and_each_is_in_one_split():
+    """A sequence is the larger of two pictures at the two places, of digits of its split and of no others."""
+    moving, still = registry.dataset("moving_digits", **DIGITS), registry.dataset("digits")
+    pictures = np.concatenate([split.stored()[:, 0] for split in still.splits.values()])
+    labels = torch.cat([split.factors["digit"] for split in still.splits.values()]).numpy()
+    home = np.repeat(list(still.splits), [len(split) for split in still.splits.values()])
+    for part, split in moving.splits.items():
+        x, f = split.stored()[:, :, 0], {name: y.numpy() for name, y in split.factors.items()}
+        for i in range(20):
+            at = {k: f[f"{k}_position"][i].astype(int) for k in ("low", "high")}
+            seen = {k: np.array([x[i, t, r : r + 8, c : c + 8] for t, (c, r) in enumerate(at[k])]) for k in at}
+            fits = {k: np.flatnonzero((labels == f[k][i]) & (pictures <= seen[k].min(0)).all((1, 2))) for k in at}
+            told = {(a, b) for a in fits["low"] for b in fits["high"] if (film(pictures[[a, b]], at) == x[i]).all()}
+            assert told and all(home[list(pair)].tolist() == [part, part] for pair in told)
+
+
+def film(two, at):
+    """(T, 16, 16) the larger of two digits that are at `at["low"]` and `at["high"]`, (T, 2) columns and rows."""
+    x = np.zeros((len(at["low"]), 16, 16), np.uint8)
+    for picture, path in zip(two, (at["low"], at["high"]), strict=True):
+        for t, (column, row) in enumerate(path):
+            part = x[t, row : row + 8, column : column + 8]
+            np.maximum(part, picture, out=part)
+    return x
+
+
+def flown(at, speed, frames=5, last=8):
+    """Places of what starts at `at` and is thrown back by the walls 0 and `last`, a step at a time."""
+    seen = [at]
+    while len(seen) < frames:
+        at += speed
+        if not 0 <= at <= last:
+            at, speed = (-at if at < 0 else 2 * last - at), -speed
+        seen.append(at)
+    return seen
+
+
+def test_digits_move_straight_and_turn_back_at_the_walls():
+    split, found = registry.dataset("moving_digits", **DIGITS).splits["train"], []
+    for name in ("low_position", "high_position"):
+        for path in split.factors[name].transpose(1, 2).flatten(0, 1).int().tolist():
+            found.append([speed for speed in (-2, -1, 1, 2) if flown(path[0], speed) == path])
+    assert all(found) and {speed for speeds in found for speed in speeds} == {-2, -1, 1, 2}
+    assert sum(len(speeds) == 1 for speeds in found) > 0.7 * len(found)  # at a wall two look alike
+
+
+def test_low_is_the_smaller_label_or_the_one_further_left():
+    split = registry.dataset("moving_digits", **{**DIGITS, "n_train": 500}).splits["train"]
+    low, high = split.factors["low"], split.factors["high"]
+    tie = low == high
+    assert (low <= high).all() and 20 < int(tie.sum()) < 90
+    first = [split.factors[f"{name}_position"][:, 0, 0] for name in ("low", "high")]
+    assert (first[0] <= first[1])[tie].all() and (first[0] > first[1])[~tie].any()
+
+
 def test_a_sequence_drawn_for_factors_has_them(small):
     factors = small.sample_factors(8, np.random.default_rng(0))
     x = small.sample_observations_from_factors(factors, np.random.default_rng(1))
@@ -113,6 +199,15 @@ def test_a_sequence_drawn_for_factors_has_them(small):
 def test_what_cannot_be_drawn_is_refused(params, words):
     with pytest.raises(DataError, match=words):
         registry.dataset("bouncing_ball", **params)
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [({"size": 9}, "size is 9; digits of 8 need 10"), ({"n_val": 0}, "n_val is 0"), ({"n_train": 10**9}, "pixels")],
+)
+def test_digits_that_cannot_move_are_refused(params, words):
+    with pytest.raises(DataError, match=words):
+        registry.dataset("moving_digits", **params)
 
 
 def drawn():
@@ -137,6 +232,8 @@ def damage(path, how):
             file["static/y"] = np.arange(2)
         elif how == "no entropies":
             file.attrs["of_last"] = [np.nan, 1.0]
+        elif how == "entropies":
+            file.attrs["of_last"] = [1.0, 1.0]
         elif how == "a group for pictures":
             del file["imgs"]
             file.create_group("imgs")
@@ -155,6 +252,18 @@ def test_a_damaged_file_is_refused_in_one_sentence(tmp_path, how):
     damage(path, how)
     with pytest.raises(DataError, match="again") as refused:
         read(path, "some", {"a": 1})
+    assert str(path) in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("how", ["truncated", "no pictures", "other pixels", "short factor", "entropies"])
+def test_a_damaged_file_without_entropies_is_refused_in_one_sentence(tmp_path, how):
+    path = write(tmp_path / "some.h5", "some", {"a": 1}, drawn(), counted=False)
+    assert read(path, "some", {"a": 1}, counted=False).of_last == ()
+    with pytest.raises(DataError, match="has no entropies of its 2 frames"):
+        read(path, "some", {"a": 1})
+    damage(path, how)
+    with pytest.raises(DataError, match="again") as refused:
+        read(path, "some", {"a": 1}, counted=False)
     assert str(path) in str(refused.value) and "\n" not in str(refused.value)
 
 

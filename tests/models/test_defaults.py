@@ -23,7 +23,9 @@ DEFAULTS = {
     "bigan": {"latent": None, "blur": 0.25, "lr": 0.003, "noise": "posthoc-learned"},
     "dae": {"latent": None, "corruption": "salt-and-pepper", "level": 0.25, "noise": "posthoc-learned"},
     "dc_ign": {"latent": None, "width": 2, "pull": 0.01},
+    "ddpae": {"objects": 2, "content": 4, "zoom": 2.0},
     "dip_vae": {"latent": None, "variant": "II", "lambda_od": None, "lambda_d": None},
+    "drnet": {"content": None, "pose": 3, "alpha": 1.0, "w": 0.1, "width": 64, "lr": 0.001},
     "dsvae": {"static": None, "dynamic": 3, "width": 32, "told": True},
     "factor_vae": {"latent": None, "gamma": 10.0, "width": 256, "depth": 3},
     "fader": {"latent": None, "strength": 0.3, "noise": "posthoc-learned", "lr": 0.003},
@@ -46,6 +48,7 @@ DEFAULTS = {
     "ladder_vae": {"dims": None, "share": True},
     "m1_m2": {"latent": None, "above": None, "labelled": 100, "alpha": 0.1},
     "m2": {"latent": None, "labelled": 100, "alpha": 0.1},
+    "mcnet": {"seen": None, "motion": 4, "content": None, "width": 32, "gamma": 1.0},
     "mr_vae": {"latent": None, "lowest": 0.01, "highest": 10.0},
     "pixel_vae": {"latent": None, "levels": 2, "radius": 2, "depth": 2, "free": 0.15},
     "pixelgan_ae": {

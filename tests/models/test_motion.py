@@ -1,0 +1,260 @@
+"""What a sequence shows apart from how it moves: MCNet, DRNET and DDPAE."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from small import close, gaussian_kl, images, maker, reaches, same_noise, seen, sent
+from torch import nn
+from torch.nn.functional import avg_pool2d, pad, softplus
+
+from rdu_bench.api import Batch, Spec
+from rdu_bench.model import replay
+
+SHAPE = (5, 1, 8, 8)
+SPEC = Spec(SHAPE, examples=500, hidden=(24,), latent=3)
+new = maker(SPEC)
+given = seen(8, SHAPE)
+
+
+def frames_that_matter(of, frames=5):
+    """Of which frames of x (B, T, C, H, W) something with a gradient is a function."""
+    x = images(8, SHAPE).requires_grad_()
+    [slope] = torch.autograd.grad(of(x).sum(), x)
+    return [t for t in range(frames) if bool(slope[:, t].any())]
+
+
+# ---- MCNet ----------------------------------------------------------------------------------------------------------
+
+
+def test_motion_does_not_see_what_stands_behind():
+    """Adding one picture to all frames leaves every difference, so the motion, exactly."""
+    model = new("mcnet", SPEC._replace(likelihood="gaussian", centre=0.7, scale=2.0), spread=0.3)
+    x, still = (torch.randint(0, 9, shape).float() for shape in ((8, *SHAPE), (8, 1, *SHAPE[1:])))
+    plain, moved = (model.encode(Batch.unlabelled(part)) for part in (x, x + still))
+    assert torch.equal(plain["motion"].sample, moved["motion"].sample)
+    assert not torch.allclose(plain["content"].sample, moved["content"].sample)
+
+
+def test_content_is_of_the_last_frame_seen_and_motion_of_all_that_are():
+    model = new("mcnet", seen=3, spread=0.3)
+
+    def of(name):
+        return lambda x: model.encode(Batch.unlabelled(x))[name].sample
+
+    assert model.predicts == 2
+    assert frames_that_matter(of("content")) == [2] and frames_that_matter(of("motion")) == [0, 1, 2]
+
+
+def test_half_of_the_frames_are_predicted_one_unlike_the_other():
+    model = new("mcnet", spread=0.3)
+    assert (model.seen, model.predicts) == (2, 3)
+    mean = model.receive(model.encode(given)).mean
+    assert mean.shape == (8, 3, *SHAPE[1:])
+    assert all(not torch.allclose(mean[:, t], mean[:, u]) for t, u in ((0, 1), (1, 2)))
+
+
+@pytest.mark.parametrize("name", ["motion", "content"])
+def test_what_comes_follows_from_motion_and_content(name):
+    model = new("mcnet", spread=0.3)
+    code = model.encode(given)
+    other = code | {name: code[name]._replace(sample=code[name].sample.roll(1, 0))}
+    assert not torch.allclose(model.receive(other).mean, model.receive(code).mean)
+
+
+def said(model, mean, x):
+    """The regularizer of MCNet where it predicts `mean` (B, T − K, C, H, W)."""
+    model.receive = lambda code: SimpleNamespace(mean=mean)
+    return model.regularizer(Batch.unlabelled(x), {}).item()
+
+
+def test_frames_with_the_same_edges_cost_nothing_and_others_their_difference():
+    model, x = new("mcnet", gamma=3.0), images(8, SHAPE)
+    to_come = x[:, 2:]
+    assert said(model, to_come, x) == 0 and said(model, 1 - to_come, x) == 0
+    assert said(model, to_come + 0.25, x) == pytest.approx(0, abs=1e-3)
+    dot = torch.zeros(2, *SHAPE)
+    dot[0, 3, 0, 4, 4] = 1  # four neighbours, in one of two sequences
+    assert said(model, torch.zeros(2, 3, *SHAPE[1:]), dot) == pytest.approx(3 * 4 / 2)
+    stripe = torch.zeros(1, *SHAPE)
+    stripe[0, 3, 0, :, 4] = 1  # 8 rows of two neighbours
+    assert said(model, torch.zeros(1, 3, *SHAPE[1:]), stripe) == pytest.approx(3 * 16)
+    assert said(model, torch.zeros(1, 3, *SHAPE[1:]), stripe.transpose(-1, -2)) == pytest.approx(3 * 16)
+
+
+def test_edges_have_the_units_of_real_x():
+    """Of 3 + 2x, predicted as 3 + 2x̂, they are those of x."""
+    spec = SPEC._replace(likelihood="gaussian")
+    one, other = (new("mcnet", part) for part in (spec, spec._replace(centre=3.0, scale=2.0)))
+    x, mean = images(8, SHAPE), torch.randn(8, 3, *SHAPE[1:])
+    assert said(other, 3 + 2 * mean, 3 + 2 * x) == pytest.approx(said(one, mean, x), rel=1e-4)
+
+
+def test_edges_teach_the_whole_network_and_can_be_left_out():
+    model = new("mcnet", spread=0.3)
+    paid = model.regularizer(given, model.encode(given))
+    assert all(reaches(paid, part) for part in (model.decoder, model.roll, model.content, model.motion, model.change))
+    assert new("mcnet", gamma=0.0)(given).regularizer == 0
+
+
+@pytest.mark.parametrize(("frames", "seen"), [(2, None), (5, 1), (5, 5)])
+def test_motion_takes_two_frames_and_one_to_predict(frames, seen):
+    with pytest.raises(ValueError, match=f"of {frames} frames"):
+        new("mcnet", SPEC._replace(shape=(frames, *SHAPE[1:])), seen=seen)
+
+
+# ---- DRNET ----------------------------------------------------------------------------------------------------------
+
+
+def test_content_is_of_the_middle_frame_and_every_pose_of_its_own():
+    model = new("drnet", spread=0.3)
+    assert frames_that_matter(lambda x: model.encode(Batch.unlabelled(x))["content"].sample) == [2]
+    for t in range(5):
+        assert frames_that_matter(lambda x, t=t: model.encode(Batch.unlabelled(x))["pose"].sample[:, 3 * t]) == [t]
+
+
+def test_a_frame_is_drawn_from_its_own_pose_and_the_content():
+    model = new("drnet", spread=0.3)
+    pose, content = torch.randn(8, 15).requires_grad_(), torch.randn(8, 3).requires_grad_()
+    mean = model.receive({"content": sent(content), "pose": sent(pose)}).mean
+    for t in range(5):
+        slope = torch.autograd.grad(mean[:, t].sum(), [pose, content], retain_graph=True)
+        assert slope[0].unflatten(1, (5, 3)).flatten(2).any(-1).any(0).tolist() == [u == t for u in range(5)]
+        assert slope[1].any()
+
+
+def numbered(pose):
+    """A code whose poses say which sequence they are of, and which frame."""
+    at = torch.arange(8.0)[:, None, None] + torch.arange(5.0)[:, None] / 10
+    return {"pose": sent(at.expand(8, 5, pose).flatten(1)), "content": sent(torch.zeros(8, 3))}
+
+
+def test_the_critic_sees_poses_of_one_sequence_and_of_two():
+    same, different = new("drnet", pose=2).pairs(numbered(2))
+    row = torch.arange(8.0)
+    close(same, torch.stack([row, row, row + 0.4, row + 0.4], 1))
+    close(different, torch.stack([row, row, (row - 1) % 8 + 0.4, (row - 1) % 8 + 0.4], 1))
+
+
+class Near(nn.Module):
+    """The odds, e⁵, of poses that are near each other, and e⁻⁵ of those that are not."""
+
+    def forward(self, pair):
+        return torch.where((pair[:, :1] - pair[:, 1:]).abs() < 0.5, 5.0, -5.0)
+
+
+def test_a_critic_that_tells_sequences_apart_pays_little_and_the_poses_much():
+    model = new("drnet", pose=1, alpha=0.0, w=2.0)
+    model.critic.net = Near()
+    sure = float(softplus(torch.tensor(-5.0)))
+    assert model.critic_loss(given, numbered(1)).item() == pytest.approx(2 * sure)
+    assert model.regularizer(given, numbered(1)).item() == pytest.approx(2 * 0.5 * (sure + 5 + sure), rel=1e-4)
+
+
+def test_confusion_is_least_where_the_critic_cannot_tell():
+    model, paid = new("drnet", alpha=0.0, w=3.0), {}
+    last = model.critic.net[-1]
+    nn.init.zeros_(last.weight)
+    for odds in (-1.0, -0.1, 0.0, 0.1, 1.0):
+        nn.init.constant_(last.bias, odds)
+        paid[odds] = model.regularizer(given, model.encode(given)).item()
+    assert paid[0.0] == pytest.approx(3 * math.log(2)) and min(paid, key=paid.get) == 0
+    assert paid[1.0] == pytest.approx(paid[-1.0]) and paid[1.0] > paid[0.1]
+
+
+def test_each_player_learns_from_its_own_loss():
+    model = new("drnet", spread=0.3)
+    code = model.encode(given)
+    against, own = model.critic_loss(given, code), model.regularizer(given, code)
+    assert reaches(against, model.critic) and not reaches(against, model.pose) and not reaches(against, model.content)
+    assert reaches(own, model.pose) and reaches(own, model.content)
+    assert not reaches(own, model.critic) and not reaches(own, model.decoder)
+    assert not reaches(new("drnet", alpha=0.0)(given).regularizer, model.content)
+
+
+def test_content_is_to_be_that_of_the_first_and_of_the_last_frame():
+    model, x = new("drnet", alpha=3.0, w=0.0, spread=0.3), images(8, SHAPE)
+    first, last = (model.encode(Batch.unlabelled(x[:, [t] * 5]))["content"].sample for t in (0, 4))
+    close(model(given).regularizer, 3 * (first - last).square().sum(1).mean())
+    assert model(Batch.unlabelled(x[:, [0, 1, 2, 3, 0]])).regularizer == 0
+
+
+# ---- DDPAE ----------------------------------------------------------------------------------------------------------
+
+
+def objects(model, c, at):
+    """A message of contents (B, n, 4) and of poses (B, T, n, 3)."""
+    moves = torch.cat([at[:, :1], at.diff(dim=1)], 1) / model.units
+    return {"content": sent(c.flatten(1)), "moves": sent(moves.flatten(1))}
+
+
+def drawn(model, c, at):
+    """(B, T, 1, 8, 8) what is expected of pixels, from 0 to 1."""
+    return (model.receive(objects(model, c, at)).mean - 1e-3) / (1 - 2e-3)
+
+
+def test_a_pose_is_the_sum_of_the_moves_up_to_it():
+    model = new("ddpae")
+    at = model.pose(torch.ones(1, 30))[0]
+    for t in range(5):
+        close(at[t], torch.tensor([0.2, 1.0, 1.0]).expand(2, 3) + 0.1 * t)
+    moves = torch.randn(3, 30)
+    apart = (moves.unflatten(1, (5, 2, 3)) * model.units).unbind(1)
+    for t in range(5):
+        close(model.pose(moves)[:, t], sum(apart[: t + 1]))
+
+
+def test_means_of_moves_lead_to_the_places_that_were_read():
+    model = new("ddpae", spread=0.1)
+    code = model.encode(given)
+    at, raw = model.where(given.x, code["content"].sample).unflatten(1, (2, 5, 2, 3)).unbind(1)
+    close(model.pose(code["moves"].q.mean.flatten(1)), at)
+    close(code["moves"].q.stddev.flatten(2), raw.flatten(2).exp())
+
+
+def test_contents_and_moves_pay_for_what_they_tell():
+    code = new("ddpae", spread=0.1).encode(given)
+    close(code["content"].rate, gaussian_kl(code["content"].q))
+    q = code["moves"].q
+    close(code["moves"].rate, 0.5 * (q.mean**2 + q.variance - 1 - q.variance.log()).sum((1, 2)), rtol=1e-3)
+
+
+def test_where_objects_are_is_read_knowing_what_they_are():
+    model = new("ddpae", spread=0.1)
+    with replay([torch.zeros(8, 8)]):
+        one = same_noise(model.encode, given)["moves"].q.mean
+    with replay([torch.ones(8, 8)]):
+        other = same_noise(model.encode, given)["moves"].q.mean
+    assert not torch.allclose(one, other)
+
+
+@pytest.mark.parametrize(("zoom", "closer"), [(2.0, 0.0), (1.5, 0.5)])
+def test_one_object_is_its_picture_made_smaller_and_moved(zoom, closer):
+    """Half as large every pixel is the mean of four; a pixel is 2/8 of the way across from −1 to 1."""
+    model, c = new("ddpae", objects=1, zoom=zoom, spread=0.3), torch.randn(1, 1, 4)
+    steps = torch.tensor([[0, 0], [1, 0], [0, 1], [-2, 1], [2, -2]])  # pixels right and down
+    at = torch.cat([torch.full((5, 1), closer), steps * 2 / 8], 1)
+    found = drawn(model, c, at[None, :, None])[0]
+    small = pad(avg_pool2d(model.picture_of(c)[0], 2), [2] * 4)[0]
+    assert small.std() > 0.05
+    for frame, (x, y) in zip(found, steps.tolist(), strict=True):
+        close(frame, small.roll((y, x), (-2, -1)), atol=1e-4)
+
+
+def test_two_objects_are_a_sum_and_never_more_than_one():
+    model, c, at = new("ddpae", spread=0.3), 3 * torch.randn(6, 2, 4), 0.2 * torch.randn(6, 5, 2, 3)
+    far = torch.tensor([0.0, 20.0, 0.0])
+    alone = [torch.where(torch.arange(2)[:, None] == k, at, far) for k in (0, 1)]
+    parts = [drawn(model, c, one) for one in alone]
+    total = parts[0] + parts[1]
+    assert (total > 1.1).any() and ((total > 0.1) & (total < 0.9)).any()
+    close(drawn(model, c, at), total.clamp(max=1), atol=1e-4)
+
+
+def test_objects_have_no_order_and_two_of_one_content_commute():
+    model, c, at = new("ddpae", spread=0.3), torch.randn(6, 2, 4), 0.4 * torch.randn(6, 5, 2, 3)
+    twins = c[:, :1].expand(6, 2, 4)
+    close(drawn(model, c.flip(1), at.flip(2)), drawn(model, c, at))
+    close(drawn(model, twins, at.flip(2)), drawn(model, twins, at))
+    assert not torch.allclose(drawn(model, c, at.flip(2)), drawn(model, c, at), atol=1e-2)
