@@ -39,7 +39,7 @@ def members_drawn(digit: np.ndarray, members: int, n: int, part: str) -> tuple[n
     """
     fewest = int(np.bincount(digit, minlength=10).min())
     if members > fewest:
-        raise DataError(f"digit_groups: members is {members}; {part} has {fewest} digits of a class, give at most these.")
+        raise DataError(f"digit_groups: members is {members}; {part} has {fewest} digits of some class, give no more.")
     draws = np.random.default_rng(named_seed("digit_groups", part))
     y = draws.integers(10, size=n)
     places = [np.flatnonzero(digit == k) for k in range(10)]

@@ -2,7 +2,21 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from rdu_bench.api import Batch, Block, Code, Each, Message, Model, Observation, Row, Spec, Trunk, Untrunk, one_hot, transmit
+from rdu_bench.api import (
+    Batch,
+    Block,
+    Code,
+    Each,
+    Message,
+    Model,
+    Observation,
+    Row,
+    Spec,
+    Trunk,
+    Untrunk,
+    one_hot,
+    transmit,
+)
 
 CERTAIN = 80.0  # e⁻⁸⁰ is no chance of another symbol
 
@@ -15,11 +29,11 @@ class SOMVAE(Model):
 
     Fortuin et al. 2019 (arXiv:1806.02199), eq. 1 to 5.  Vectors lie on a grid of `side` × `side`, where one has 2 to 4
     neighbours.  R is the loss of the transitions, L_transitions there: with uniform m it is T log side².
-    Departures: a frame is decoded from its vector alone, and as in VQ-VAE (arXiv:1711.00937) the gradient of D is copied
-    from it to e, in place of a second reconstruction from e itself, of which the receiver has nothing.  The price of R
-    takes the place of L_smoothness: with a rate target e feels −log m(k_t|k_t−1) as if k_t were a softmax of
-    −‖e − c‖² / T, T the distance of the nearest vector; without, nothing of it.  A target is met by which symbols are
-    used, from none to T log side² nats.
+    Departures: a frame is decoded from its vector alone, and the gradient of D is copied from it to e, as in VQ-VAE
+    (arXiv:1711.00937), in place of a second reconstruction from e itself, which the receiver has not.  c follows e by a
+    term of its own.  The price of R takes the place of L_smoothness: with a rate target e feels −log m(k_t|k_t−1) as if
+    k_t were a softmax of −‖e − c‖² over the distance of the nearest vector; without, nothing of it.  A target is met
+    by which symbols are used, from none to T log side² nats.
     """
 
     row = Row(

@@ -71,7 +71,7 @@ def test_a_second_load_is_the_same(groups):
         ({"members": 0}, "members is 0"),
         ({"n_test": 0}, "n_test is 0"),
         ({"members": True}, "members is True"),
-        ({"members": 40}, r"members is 40; val has \d+ digits of a class"),
+        ({"members": 40}, r"members is 40; val has \d+ digits of some class"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(params, words):

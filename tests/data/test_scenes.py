@@ -83,7 +83,7 @@ def test_a_pixel_has_one_colour_at_most(drawing):
 
 @pytest.mark.parametrize("azimuth", [0.0, 1.1, 2 * np.pi / 3, 4.0])
 def test_a_body_is_where_its_cell_says(drawing, azimuth):
-    """The middle of its ink against the projection of its cell: along the board's right, and up by sin 40° of its depth."""
+    """The middle of its ink is where its cell is projected: as far right, and up by sin 40° of how far behind."""
     across, ahead = (-np.sin(azimuth), np.cos(azimuth)), (np.cos(azimuth), np.sin(azimuth))
     at = (np.arange(32) + 0.5) / 32 * 4.6 - 2.3
     for cell in range(9):
