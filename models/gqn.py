@@ -26,8 +26,8 @@ class GQN(Model):
         L = D + R        r ~ q(r|Σ_{k in C} φ(x_k, v_k))        D = −Σ_q E log p(x_q|z_q, r, v_q), q over all views
         R = KL(q(r|x_C) ‖ N(0, I)) + Σ_q E KL(q(z_q|x_q, r, v_q) ‖ π(z_q|r, v_q))
 
-    Eslami et al. 2018 (doi:10.1126/science.aar6170).  Not to be confused with an autoencoder of views that are seen: D is
-    of all views, r of those in C alone.
+    Eslami et al. 2018 (doi:10.1126/science.aar6170).  Not to be confused with an autoencoder of views that are
+    seen: D is of all views, r of those in C alone.
     Departures: r is drawn and paid for, else it would be a channel without a rate.  C is the same in training and
     after, evenly spaced, since the rate under one of random size is not that under another.  Poses are fixed and in
     order, so the receiver has them, and each is a learned vector v.  z_q has `local` dimensions and one level instead
