@@ -51,7 +51,7 @@ class SOMVAE(Model):
         super().__init__()
         codes, self.a, self.b, self.frames = side**2, a, b, data.frames
         self.encoder = Each(Trunk(data.frame, dim))
-        self.codebook = nn.Parameter(0.7 * torch.randn(codes, dim))
+        self.codebook = nn.Parameter(0.07 * torch.randn(codes, dim))
         at = torch.cartesian_prod(torch.arange(side), torch.arange(side))
         steps = (at[:, None] - at).abs().sum(-1)
         self.register_buffer("near", (steps == 1).float(), persistent=False)
@@ -61,9 +61,9 @@ class SOMVAE(Model):
     def encode(self, batch: Batch) -> Code:
         e = self.encoder(batch.x)
         k = transmit(one_hot(CERTAIN * self.nearest(e)), lambda drawn: self.chain(drawn.detach()))
-        distance = (e[:, :, None] - self.codebook.detach()).square().sum(-1)
+        distance = (e[:, :, None] - self.vectors().detach()).square().sum(-1)
         soft = (-distance / (distance.detach().amin(-1, keepdim=True) + 1e-4)).softmax(-1)
-        z = k.drawn.detach() @ self.codebook.detach() + (e - e.detach())
+        z = k.drawn.detach() @ self.vectors().detach() + (e - e.detach())
         return {"k": k._replace(sample=z.flatten(1), rate=self.charged(k, soft - soft.detach()))}
 
     def chain(self, k: Tensor) -> Distribution:
@@ -82,14 +82,18 @@ class SOMVAE(Model):
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         e = self.encoder(batch.x)
         k = self.nearest(e)
-        c = k @ self.codebook
+        c = k @ self.vectors()
         away = (e.detach() - c).square() + self.a * (e - c.detach()).square()
-        apart = (e.detach()[:, :, None] - self.codebook).square().sum(-1)
+        apart = (e.detach()[:, :, None] - self.vectors()).square().sum(-1)
         pulled = self.b * ((k @ self.near) * apart).sum((1, 2)).mean()
         unpriced = self.charged(code["k"]).mean() - code["k"].rate.mean()  # 0, and e's price of R but for a target's
         return away.sum((1, 2)).mean() + pulled + unpriced
 
+    def vectors(self) -> Tensor:
+        """c (K, dim)."""
+        return 10 * self.codebook  # the 10: few numbers with far to go
+
     def nearest(self, e: Tensor) -> Tensor:
         """(B, T, K) one-hot: which vector is the nearest to each e (B, T, dim)."""
-        d = (e.detach()[:, :, None] - self.codebook.detach()).square().sum(-1)
+        d = (e.detach()[:, :, None] - self.vectors().detach()).square().sum(-1)
         return (d == d.amin(-1, keepdim=True)).to(d)

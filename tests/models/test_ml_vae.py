@@ -124,7 +124,7 @@ def told(model, data):
 @pytest.mark.effect
 def test_content_tells_the_digit_and_style_does_not():
     data = registry.dataset("digit_groups", members=4, n_train=1500, n_val=200, n_test=500)
-    model, control = trained("ml_vae", data, 12.0, steps=800, network={"hidden": (64, 64), "latent": 6}, style=2)
+    model, control = trained("ml_vae", data, 12.0, steps=600, network={"hidden": (64, 64), "latent": 6}, style=2)
     lost = told(model, data)
     print(control.R_train, lost)
     assert control.R_train == pytest.approx(12, rel=0.05)

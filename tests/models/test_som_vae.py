@@ -13,7 +13,15 @@ from rdu_bench.api import Batch, Spec
 
 T = 4
 SPEC = Spec((T, 1, 4, 4), examples=40, hidden=(16, 16), latent=3)
-new = maker(SPEC, spread=0.3)
+shaken = maker(SPEC, spread=0.3)
+
+
+def new(name, spec=SPEC, **params):
+    model = shaken(name, spec, **params)
+    if name == "som_vae":
+        with torch.no_grad():
+            model.codebook.mul_(0.2)  # as near to each other as what is sent, so that many are used
+    return model
 
 
 def film(n=32, spec=SPEC):
@@ -22,7 +30,7 @@ def film(n=32, spec=SPEC):
 
 def used(model, x):
     """(B, T) the symbols of frames, by distances written out."""
-    return torch.cdist(model.encoder(x), model.codebook.expand(len(x), -1, -1)).argmin(-1)
+    return torch.cdist(model.encoder(x), model.vectors().expand(len(x), -1, -1)).argmin(-1)
 
 
 @pytest.mark.parametrize(("side", "most"), [(2, 2), (3, 4), (4, 4)])
@@ -40,7 +48,7 @@ def test_a_frame_is_sent_as_the_nearest_vector():
     model, batch = new("som_vae"), film()
     block, k = model.encode(batch)["k"], used(new("som_vae"), film().x)
     assert torch.equal(block.drawn.argmax(-1), k) and len(k.unique()) > 3 and block.discrete
-    assert torch.equal(block.sample.view(32, T, 4), model.codebook[k])
+    assert torch.equal(block.sample.view(32, T, 4), model.vectors()[k])
     assert torch.equal(model.encode(batch)["k"].drawn, block.drawn)  # x decides it
 
 
@@ -85,7 +93,7 @@ def test_one_frame_without_a_grid_is_vq_vae(a):
     vq.encoder.load_state_dict(som.encoder.net.state_dict())
     vq.decoder.net.load_state_dict(som.decoder.net.state_dict())
     with torch.no_grad():
-        vq.codebook.copy_(som.codebook)
+        vq.codebook.copy_(som.vectors())
         vq.prior.base.copy_(som.start[None])
     x = images(32)
     ours, theirs = som(Batch.unlabelled(x[:, None])), vq(Batch.unlabelled(x))
@@ -97,7 +105,8 @@ def test_one_frame_without_a_grid_is_vq_vae(a):
             found, expected = (gradient(s, part.parameters()) for s, part in zip(sums, weights, strict=True))
             for g, e in zip(found, expected, strict=True):
                 close(g, e, atol=1e-4, rtol=1e-3)
-        close(gradient(sums[0], [som.codebook])[0], gradient(sums[1], [vq.codebook])[0], atol=1e-4, rtol=1e-3)
+        moved = gradient(sums[0], [som.codebook])[0] / 10
+        close(moved, gradient(sums[1], [vq.codebook])[0], atol=1e-4, rtol=1e-3)
 
 
 def test_neighbours_of_a_symbol_are_pulled_to_what_chose_it():
@@ -108,12 +117,12 @@ def test_neighbours_of_a_symbol_are_pulled_to_what_chose_it():
     pulled = torch.zeros(())
     for i, t in itertools.product(range(6), range(T)):
         for j in model.near[k[i, t]].nonzero().flatten():
-            pulled = pulled + (e[i, t].detach() - model.codebook[j]).square().sum() / 6
+            pulled = pulled + (e[i, t].detach() - model.vectors()[j]).square().sum() / 6
     code = model.encode(batch)
     added = model.regularizer(batch, code) - bare.regularizer(batch, bare.encode(batch)).detach()
     close(added, b * pulled, rtol=1e-3)
     plain = gradient(bare.regularizer(batch, bare.encode(batch)), [bare.codebook])[0]
-    close(gradient(added, [model.codebook])[0] - plain, b * gradient(pulled, [model.codebook])[0])
+    close(gradient(added, [model.codebook])[0] - plain, b * gradient(pulled, [model.codebook])[0], atol=1e-4, rtol=1e-3)
     ours, theirs = (gradient(m.regularizer(batch, m.encode(batch)), m.encoder.parameters()) for m in (model, bare))
     for x, y in zip(ours, theirs, strict=True):
         close(x, y)
@@ -122,7 +131,7 @@ def test_neighbours_of_a_symbol_are_pulled_to_what_chose_it():
 def test_codebook_and_encoder_follow_each_other_frame_by_frame():
     """Σ_t ‖sg[e] − c‖² + a ‖e − sg[c]‖², which is all that is added without a grid."""
     model, batch = new("som_vae", a=0.4, b=0.0), film(6)
-    away = (model.encoder(batch.x) - model.codebook[used(model, batch.x)]).square().sum((1, 2)).mean()
+    away = (model.encoder(batch.x) - model.vectors()[used(model, batch.x)]).square().sum((1, 2)).mean()
     found = model.regularizer(batch, model.encode(batch))
     close(found, 1.4 * away)
     close(gradient(found, [model.codebook])[0], gradient(away, [model.codebook])[0])
@@ -162,7 +171,7 @@ def test_a_frame_is_decoded_from_its_own_vector():
 def apart(model):
     """Mean distance of vectors next to each other on the grid, over that of the others."""
     with torch.no_grad():
-        distance = torch.cdist(model.codebook, model.codebook)
+        distance = torch.cdist(model.vectors(), model.vectors())
         far = 1 - model.near - torch.eye(len(distance))
         return float((distance * model.near).sum() / model.near.sum() / ((distance * far).sum() / far.sum()))
 
@@ -171,10 +180,10 @@ def apart(model):
 @pytest.mark.effect
 def test_neighbours_on_the_grid_are_alike():
     data = registry.dataset("bouncing_ball", frames=5, places=8, directions=8, n_train=1000, n_val=100, n_test=300)
-    network = {"hidden": (64, 64), "latent": 4}
+    network = {"hidden": (64,), "latent": 4}
     found = {}
     for b in (0.0, 0.25):
-        model, control = trained("som_vae", data, 6.0, steps=600, network=network, b=b)
+        model, control = trained("som_vae", data, 6.0, steps=300, network=network, b=b)
         symbols = used(model, data.splits["test"].take())
         found[b] = apart(model)
         print(b, control.R_train, found[b], len(symbols.unique()))
