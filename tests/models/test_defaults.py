@@ -30,6 +30,7 @@ DEFAULTS = {
     "factor_vae": {"latent": None, "gamma": 10.0, "width": 256, "depth": 3},
     "fader": {"latent": None, "strength": 0.3, "noise": "posthoc-learned", "lr": 0.003},
     "fhvae": {"dim": 3, "alpha": 10.0, "s": 0.5},
+    "gqn": {"latent": None, "local": 0, "context": None, "pose": 4, "width": 64},
     "gumbel_vq": {"positions": None, "codes": 32, "dim": 4, "b": 0.25, "T": 0.5},
     "hadad": {"latent": None, "strength": 1.0, "noise": "trained", "lr": 0.003, "first": 0.2},
     "hfvae": {"latent": None, "groups": None, "between": 1.5, "within": 1.0, "marginals": 1.0, "symbols": 0},
@@ -49,6 +50,7 @@ DEFAULTS = {
     "m1_m2": {"latent": None, "above": None, "labelled": 100, "alpha": 0.1},
     "m2": {"latent": None, "labelled": 100, "alpha": 0.1},
     "mcnet": {"seen": None, "motion": 4, "content": None, "width": 32, "gamma": 1.0},
+    "ml_vae": {"content": None, "style": 3},
     "mr_vae": {"latent": None, "lowest": 0.01, "highest": 10.0},
     "pixel_vae": {"latent": None, "levels": 2, "radius": 2, "depth": 2, "free": 0.15},
     "pixelgan_ae": {
@@ -61,6 +63,7 @@ DEFAULTS = {
         "labelled": None,
         "alpha": 10.0,
     },
+    "som_vae": {"side": 4, "dim": 4, "a": 0.25, "b": 0.25},
     "structured_dgm": {
         "nodes": ("y", "w | y", "z | w", "x | y, w, z"),
         "guide": None,
