@@ -16,14 +16,14 @@ class ScaffoldError(ValueError):
     """A name cannot be had; the message says why and what to do."""
 
 
-PAGES = {"arXiv": "https://arxiv.org/abs/", "OpenReview": "https://openreview.net/forum?id="}
+PAGES = {"arXiv": "https://arxiv.org/abs/", "OpenReview": "https://openreview.net/forum?id=", "doi": "https://doi.org/"}
 SURVEY = """\
 # Models
 
 One file a model.  A row says in which cells it differs from the VAE: the loss it starts from, its regularisers of
-q(z|x) and of q(z), the structure of encoder, decoder and prior (H hierarchical, A autoregressive, N Gaussian,
-C categorical, M mixture, G graphical model, L learned), and whether it is trained on labels.  D, R and all else are
-in nats.  Made from the files by `rdu-bench models --markdown`.
+q(z|x) and of q(z), the structure of encoder, decoder and prior (H hierarchical, A autoregressive, T sequential,
+N Gaussian, C categorical, M mixture, G graphical model, L learned), and whether it is trained on labels.  D, R and all
+else are in nats.  Made from the files by `rdu-bench models --markdown`.
 
 | model | objective | base | R1: q(z\\|x) | R2: q(z) | encoder | decoder | prior | labels | rate | paper |
 |---|---|---|---|---|---|---|---|---|---|---|"""
