@@ -287,8 +287,7 @@ def named(name: str) -> type[Model]:
         ]
     )
     row.pop("doc", None)
-    made = type(name, (FromPythae,), {"__init__": init, "__doc__": FromPythae.__doc__, "row": Row(**row)})
-    return made
+    return type(name, (FromPythae,), {"__init__": init, "__doc__": FromPythae.__doc__, "row": Row(**row)})
 
 
 def _default(field: Any) -> Any:
