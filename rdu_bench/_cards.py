@@ -151,6 +151,15 @@ def takes(function: Any) -> list[str] | None:
     return [p.name for p in found if p.kind is p.KEYWORD_ONLY or p.default is not p.empty]
 
 
+def declared(function: Any) -> dict[str, Parameter] | None:
+    """As `parameters`, of a function that is there; None where it takes any."""
+    names, found = takes(function), inspect.signature(function).parameters
+    if names is None:
+        return None
+    plain = {name: getattr(found[name].annotation, "__name__", "") for name in names}
+    return {name: Parameter((kind,) if kind in TYPES else ()) for name, kind in plain.items()}
+
+
 def check_parameters(name: str, function: Any, params: dict[str, Any]) -> None:
     """Raises `TypeError` for a parameter that a plug-in does not take; what it raises itself is its own."""
     known = takes(function)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from . import _paths
+from . import _libraries, _paths
 from ._hash import digest
 
 
@@ -48,11 +48,24 @@ def source_digest(path: Path) -> str:
 
     Found by static analysis of every form of import, also inside functions, and through the files it finds: modules
     and packages beside the file (`from . import _parts`), in its plug-in folder, and other plug-ins
-    (`from rdu_bench.models.vae import VAE`).  Raises `OSError` when a file cannot be read.
+    (`from rdu_bench.models.vae import VAE`).  An adapter that one of them imports counts with its library.  Raises
+    `OSError` when a file cannot be read.
     """
     own = digest_of(path)
     others = {_label(other): digest_of(other) for other in imported(path)}
+    others |= {f"adapters/{library}": _libraries.digest(library) for library in libraries(path)}
     return digest({"": own, **others}) if others else own
+
+
+def libraries(path: Path) -> list[str]:
+    """The libraries whose adapters `path` imports, directly or through the files of its folder."""
+    home = tuple(_libraries.PACKAGE.split("."))
+    named: set[str] = set()
+    for file in (path, *imported(path)):
+        for level, name, members in _imports(file.read_bytes()):
+            whole = (*name, *members) if name == home else name
+            named |= set(whole[len(home) :]) if not level and whole[: len(home)] == home else set()
+    return sorted(named & _libraries.TITLES.keys())
 
 
 def digest_of(path: Path) -> str:

@@ -13,10 +13,11 @@ import sys
 import traceback
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from . import _cards, _paths, _sources
+from . import _adapters, _cards, _libraries, _paths, _sources
 from ._cards import check_parameters
+from ._scan import LONGEST, Found, scan
 from ._sources import PluginError
 from ._text import called
 
@@ -32,6 +33,8 @@ __all__ = [
     "dataset",
     "files",
     "find",
+    "full_name",
+    "libraries",
     "load",
     "model",
     "named",
@@ -42,58 +45,7 @@ __all__ = [
     "trouble",
 ]
 
-LONGEST = 60  # characters of a plug-in's name, which names files and rows
 _loaded: dict[Path, tuple[str, type]] = {}  # hash and class of every plug-in that this process has imported
-
-
-class Found(NamedTuple):
-    """What there is of one kind of plug-in, none of it imported."""
-
-    files: dict[str, Path]  # by name
-    trouble: dict[str, str]  # file name → why it cannot be used, in a sentence
-    modules: dict[str, list[Path]]  # what plug-ins share: `_parts.py` and packages, by name, in every folder
-
-
-def scan(kind: str) -> Found:
-    """Every file of a kind (`models`, `probes`, `datasets`), ours and the user's; nothing is imported or read."""
-    found = Found({}, {}, {})
-    for folder in map(Path, _paths.search_path(kind)):
-        try:
-            paths = sorted(folder.iterdir())
-        except OSError as error:
-            found.trouble[str(folder)] = f"{folder} cannot be read: {error.strerror}."
-            continue
-        for path in paths:
-            name = path.name.removesuffix(".py")
-            if name.startswith(("__", ".")):
-                continue
-            if name.startswith("_") or (path / "__init__.py").is_file():
-                found.modules.setdefault(name, []).append(path)
-            elif path.suffix == ".py":
-                _sort(found, path)
-    return Found(dict(sorted(found.files.items())), found.trouble, found.modules)
-
-
-def _sort(found: Found, path: Path) -> None:
-    """Put a file among the plug-ins, or among those with trouble."""
-    name, other = path.stem, found.files.get(path.stem)
-    if not path.is_file():
-        kind = "a folder" if path.is_dir() else "a link that leads nowhere" if path.is_symlink() else "no regular file"
-        found.trouble[name] = f"{path} is {kind}: a plug-in is a Python file; give it another name or remove it."
-    elif not name.isidentifier():
-        good = "".join(c if c.isalnum() else "_" for c in name)
-        found.trouble[name] = f"{path} cannot be imported under its name: rename it, for example to {good}.py."
-    elif len(name) > LONGEST:
-        found.trouble[name] = f"{path.parent}: a plug-in's name has at most {LONGEST} letters; rename {name[:20]}….py."
-    elif other is not None and other.parent == _paths.builtin(path.parent.name):
-        found.trouble[name] = (
-            f"{path} has the name of {other}: a file's name is its plug-in's name. "
-            f"Rename yours, for example to my_{path.name}."
-        )
-    elif other is not None:
-        found.trouble[name] = f"{path} has the name of {other}: rename one of the two, or leave out one of the folders."
-    else:
-        found.files[name] = path
 
 
 def files(kind: str) -> dict[str, Path]:
@@ -115,10 +67,12 @@ def trouble(kind: str) -> list[str]:
 
 
 def find(kind: str, name: str) -> Path:
-    """The file of a plug-in; dashes may stand for underscores.
+    """The file of a plug-in, which for a model of a library is its adapter; dashes may stand for underscores.
 
     Raises `LookupError` with the nearest name, `PluginError` for a file that cannot be used.
     """
+    if _adapted(kind, name):
+        return _adapters.file(_adapters.full_name(name))
     found = scan(kind)
     wanted = name.replace("-", "_")
     for known in (wanted, name):
@@ -132,6 +86,15 @@ def find(kind: str, name: str) -> Path:
     hint = f" Did you mean {close[0]!r}?" if close else ""
     shown = repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
     raise LookupError(f"there is no {kind[:-1]} {shown}.{hint} `rdu-bench {kind}` shows all {len(usable)}.")
+
+
+def _adapted(kind: str, name: str) -> bool:
+    return kind == "models" and _adapters.is_adapted(name)
+
+
+def full_name(kind: str, name: str) -> str:
+    """The name under which results have a plug-in: that of its file, or `pythae:CLASS`.  Raises as `find`."""
+    return _adapters.full_name(name) if _adapted(kind, name) else find(kind, name).stem
 
 
 def _unconfused(path: Path, found: Found) -> None:
@@ -150,7 +113,7 @@ def card(kind: str, name: str) -> dict[str, Any]:
 
     Raises `LookupError`, or `PluginError` when there is no such literal, or more than one.
     """
-    return _cards.card(kind, find(kind, name))
+    return _adapters.card(name) if _adapted(kind, name) else _cards.card(kind, find(kind, name))
 
 
 def parameters(kind: str, name: str) -> dict[str, _cards.Parameter] | None:
@@ -159,11 +122,8 @@ def parameters(kind: str, name: str) -> dict[str, _cards.Parameter] | None:
     Its file is imported only where reading it does not tell.  Raises `LookupError` or `PluginError`.
     """
     path = find(kind, name)
-    told = _cards.parameters(kind, path)
-    if told is not None:
-        return told
-    names = _cards.takes(getattr(load(kind, path.stem), _cards.METHODS[kind]))
-    return None if names is None else {name: _cards.Parameter() for name in names}
+    told = None if _adapted(kind, name) else _cards.parameters(kind, path)
+    return _cards.declared(getattr(load(kind, name), _cards.METHODS[kind])) if told is None else told
 
 
 def plugin_hash(kind: str, name: str) -> str:
@@ -172,10 +132,19 @@ def plugin_hash(kind: str, name: str) -> str:
     Raises `LookupError` or `PluginError`.
     """
     path = find(kind, name)
+    if _adapted(kind, name):
+        return _libraries.digest(_adapters.library(name))
     try:
         return _sources.source_digest(path)
     except OSError as error:
         raise PluginError(f"{error.filename or path} cannot be read: {error.strerror}.") from error
+
+
+def libraries(kind: str, name: str) -> dict[str, str | None]:
+    """The libraries that a plug-in comes from by an adapter, and their versions.  Raises as `find`."""
+    path = find(kind, name)
+    names = [_adapters.library(name)] if _adapted(kind, name) else _sources.libraries(path)
+    return {library: _libraries.version(library) for library in names}
 
 
 def load(kind: str, name: str) -> Any:
@@ -187,6 +156,8 @@ def load(kind: str, name: str) -> Any:
     from .model import Model
     from .probe import Probe
 
+    if _adapted(kind, name):
+        return _of_library(_adapters.full_name(name))
     base = {"models": Model, "datasets": Dataset, "probes": Probe}[kind]
     path, now = find(kind, name), plugin_hash(kind, name)
     if path in _loaded and _loaded[path][0] == now:
@@ -204,6 +175,14 @@ def load(kind: str, name: str) -> Any:
         raise PluginError(f"{path} must define exactly one subclass of {base.__name__}, but defines {names}.")
     _loaded[path] = now, found[0]
     return found[0]
+
+
+def _of_library(name: str) -> Any:
+    """The class of a model of a library."""
+    try:
+        return importlib.import_module(_adapters.module(name)).named(name.partition(":")[2])
+    except Exception as error:
+        raise PluginError(f"{name} does not import: {type(error).__name__}: {error}") from error
 
 
 def _forget(path: Path) -> None:
@@ -293,8 +272,8 @@ def model(name: str, spec: Any, **params: Any) -> Any:
 
     Raises `LookupError`, `PluginError`, or `TypeError` in one sentence for a parameter it does not take.
     """
-    path = find("models", name)
-    kind = load("models", path.stem)
-    check_parameters(path.stem, kind.__init__, params)
-    with _sources.staying(path.stem):
+    name = full_name("models", name)
+    kind = load("models", name)
+    check_parameters(name, kind.__init__, params)
+    with _sources.staying(name):
         return kind(spec, **params)

@@ -22,6 +22,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "registry": ("registry",),  # it loads plug-ins by name, and plug-ins may ask it for one another
     "api": ("api",),
     "plug-ins": tuple(f"{kind}.*" for kind in PLUGINS),
+    "adapters": ("adapters", "adapters.*"),
     "training": ("training", "training.*"),
     "measure": ("measure", "measure.*"),
     "analysis": ("analysis", "analysis.*"),
@@ -32,6 +33,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }
 TABLES = ("analysis", "report")  # records in, tables and pictures out: these see no model, data set or trainer
 BELOW_TABLES = ("ground", "scores", "records", *TABLES)
+ADAPTED = ("pythae", "pixyz")  # which adapters alone import
 WITHOUT = {  # other people's packages that a layer never imports, not even inside a function
     "records": {"torch", "safetensors.torch"},
     "analysis": {"torch", "safetensors.torch"},
@@ -152,7 +154,8 @@ def faults(root: Path, planted: Mapping[str, str] | None = None) -> Iterator[str
 def _strangers(module: str, foreign: list[tuple[str, int]]) -> Iterator[str]:
     mine = layer(module)
     for name, line in foreign:
-        if any(f"{name}.".startswith(f"{banned}.") for banned in WITHOUT.get(str(mine), ())):
+        without = (*WITHOUT.get(str(mine), ()), *(ADAPTED if mine != "adapters" else ()))
+        if any(f"{name}.".startswith(f"{banned}.") for banned in without):
             yield f"{module}, line {line}, imports {name}: {mine} does without it"
 
 
@@ -165,6 +168,8 @@ def _neighbours(module: str, found: list[tuple[str, int]]) -> Iterator[str]:
         if mine == "plug-ins":
             if other != "rdu_bench.api" and not other.startswith(module.rpartition(".")[0] + "."):
                 yield f"{at}; a plug-in imports rdu_bench.api alone"
+        elif mine == "adapters" and other not in ("rdu_bench.api", "rdu_bench.adapters"):
+            yield f"{at}; an adapter imports rdu_bench.api alone"
         elif order.index(theirs) > order.index(mine):
             yield f"{at}: {mine} is below {theirs}"
         elif mine in TABLES and theirs not in BELOW_TABLES:

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from layers import LAYERS, faults, layer, modules, read
+from layers import ADAPTED, LAYERS, faults, layer, modules, read
 
 ROOT = Path(__file__).parents[1]
 KNOWN = modules(ROOT)
@@ -51,6 +51,7 @@ UPWARD = [
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from rdu_bench.data import Dataset",
         "rdu_bench.data",
     ),
+    ("rdu_bench.adapters.pythae", "from ..model import Model", "rdu_bench.model"),
     ("rdu_bench", "from .engine import scheduler", "rdu_bench.engine.scheduler"),
 ]
 
@@ -103,6 +104,13 @@ def test_the_command_line_imports_nothing_heavy_until_it_must():
 def test_records_are_read_and_drawn_without_torch():
     found = loaded("import rdu_bench.analysis, rdu_bench.report, rdu_bench.records.store, rdu_bench.records.audit")
     assert "torch" not in found
+
+
+@pytest.mark.parametrize("library", ADAPTED)
+@pytest.mark.parametrize("module", ["rdu_bench.training.loop", "rdu_bench.registry", "rdu_bench.models.vae"])
+def test_a_library_that_has_an_adapter_is_imported_by_it_alone(library, module):
+    for lines in (f"import {library}", f"def late():\n    from {library}.models import VAE"):
+        assert any(f"imports {library}" in fault and module in fault for fault in faults(ROOT, {module: lines}))
 
 
 def test_the_names_of_the_package_load_from_where_they_lie():

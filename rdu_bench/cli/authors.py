@@ -14,10 +14,10 @@ KINDS = {"model": "models", "probe": "probes", "dataset": "datasets", "suite": "
 
 
 def check(
-    file: Annotated[Path, typer.Argument(parser=path, metavar="FILE")],
+    file: Annotated[Path, typer.Argument(parser=path, metavar="FILE|LIBRARY:MODEL")],
     plugins: Plugins = None,
 ) -> None:
-    """Say in words what is wrong with the file of a model, probe, data set or suite."""
+    """Say in words what is wrong with the file of a model, probe, data set or suite, or a model of a library."""
     from .. import _paths
     from ..conformance import check as findings
 

@@ -88,7 +88,7 @@ def _card(kind: str, name: str) -> None:
     from .. import registry
 
     card = registry.card(kind, name)
-    print(registry.find(kind, name).stem)
+    print(registry.full_name(kind, name))
     for field, value in card.items():
         if field not in ("doc", "path") and value not in ("", ()):
             print(f"  {field:10} {', '.join(map(str, value)) if isinstance(value, tuple) else value}")

@@ -39,9 +39,7 @@ def density_is_that_of_the_draws(subject: ModelSubject) -> Problems:
 
 def decoder_remembers_nothing(subject: ModelSubject) -> Problems:
     """A code is decoded alike whatever was encoded before it, and by the same weights imported afresh."""
-    again = ModelSubject(subject.source, subject.params)
-    again.load()
-    fresh = again.new()
+    fresh = subject.afresh().new()
 
     def trial(model: Model, batch: Batch, other: Batch) -> Off:
         return remembered(model, batch, other, fresh.train(model.training)) if model.decodes else Off(0.0, "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,6 +39,12 @@ class ModelSubject(Subject):
         """Whether it is a model of sequences; read from the class, since an instance is not there yet."""
         return "sequence" in getattr(self.kind, "row", Row("")).needs
 
+    def afresh(self) -> ModelSubject:
+        """The same file imported again."""
+        again = ModelSubject(self.source, self.params)
+        again.load()
+        return again
+
     def spec(self, **changes: Any) -> Spec:
         """What a data set might ask for: 8×8 images, three of them where it needs a sequence, and small networks."""
         shape = (3, 1, 8, 8) if self.sequence else (1, 8, 8)
@@ -70,6 +78,16 @@ class ModelSubject(Subject):
     def measured(self, x: Tensor) -> Batch:
         """What the model is given of x (n ≤ B, *shape) when it is measured."""
         return Batch.unlabelled(x, torch.arange(len(x)) % self.spec().groups if self.row.side else None)
+
+
+class ClassSubject(ModelSubject):
+    """A model's class under examination, which has no file of its own: a library's, or one that Python made."""
+
+    def __init__(self, kind: type[Model], params: dict[str, Any]):
+        self.kind, self.params, self.path = kind, params, Path(sys.modules[kind.__module__].__file__ or "")
+
+    def afresh(self) -> ModelSubject:
+        return self
 
 
 def specs(subject: ModelSubject) -> list[Spec]:

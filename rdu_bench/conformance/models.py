@@ -168,3 +168,4 @@ STAGES: tuple[tuple[Law, ...], ...] = (
     ),
 )
 LAWS = tuple(law_name(law) for stage in STAGES for law in stage)
+OF_A_CLASS = ((), *STAGES[2:])  # without what is asked of a file

@@ -18,12 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import _paths
+from .. import _libraries, _paths
 
 KINDS = ("models", "probes", "datasets")
 BASES = {  # names a class may be made from, and what it then is
     "Model": "models",
     "Autoencoder": "models",
+    "FromPythae": "models",
+    "FromPixyz": "models",
     "Dataset": "datasets",
     "GroundTruth": "datasets",
     "SequenceGrid": "datasets",
@@ -193,8 +195,12 @@ def file_name(subject: Subject) -> Problems:
         yield f"{subject.path.name} is the name of a {kind} that is built in; rename yours, for example my_{stem}.py"
 
 
+def _of_adapters(name: str) -> bool:
+    return f"{name}.".startswith(f"{_libraries.PACKAGE}.")
+
+
 def imports(subject: Subject) -> Problems:
-    """Of ours the file imports rdu_bench.api alone."""
+    """Of ours the file imports rdu_bench.api alone, or the adapter of another library."""
     for node in ast.walk(subject.tree):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.level and not node.module:
@@ -207,7 +213,7 @@ def imports(subject: Subject) -> Problems:
             names = [alias.name for alias in node.names]
         for name in names:
             beside = name.startswith("._")  # a module of its own, which is no plug-in
-            ours = name.split(".")[0] == "rdu_bench" and name != "rdu_bench.api"
+            ours = name.split(".")[0] == "rdu_bench" and name != "rdu_bench.api" and not _of_adapters(name)
             if ours or (name.startswith(".") and not beside):
                 yield f"line {node.lineno} imports {name}: {subject.folder} know rdu_bench.api alone, never each other"  # type: ignore[attr-defined]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .. import registry
+from .. import _adapters, registry
 from ..budget import Budget
 from .named_files import as_found, with_files
 from .parameters import checked
@@ -128,9 +128,11 @@ def _with(suite: Suite, models: Sequence[str]) -> Suite:
     known = registry.scan("models")
     new = []
     for name in dict.fromkeys(name.replace("-", "_") for name in models):
-        if name not in there and (name in known.files or name in known.trouble):
+        adapted = _adapters.is_adapted(name) and not set(name) & set("*?[")
+        there_is = adapted or name in known.files or name in known.trouble
+        if name not in there and there_is:
             starred = "*" in there and name in _usable()
-            new += [] if starred else [ModelEntry(name=registry.find("models", name).stem)]
+            new += [] if starred else [ModelEntry(name=registry.full_name("models", name))]
     return suite.model_copy(update={"models": (*suite.models, *new)})
 
 

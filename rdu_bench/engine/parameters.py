@@ -29,7 +29,7 @@ def checked(kind: str, entry: AnEntry, where: tuple[str | int, ...]) -> AnEntry:
     integers where an integer is taken.  Raises `LookupError` or `PluginError` for the plug-in, `SuiteError` for a
     parameter.
     """
-    stem = registry.find(kind, entry.name).stem
+    stem = registry.full_name(kind, entry.name)
     registry.card(kind, stem)
     sweep = dict(entry.sweep) if isinstance(entry, ModelEntry) else {}
     known = registry.parameters(kind, stem) if entry.params or sweep else None

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from .. import registry
 from ..data import Dataset
 from ..model import Model
 from ..records.laws import judged
@@ -42,11 +43,23 @@ def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, starte
         "learning": trained.learning.table() if trained else {},
         **{name: tables.get(name, {}) for name in MEASURED},
         "times": {"train_s": attempt.seconds, "train_cpu_s": attempt.cpu, **(tables.get("times") or UNMEASURED)},
-        "provenance": provenance.of_run(device=curve.device, threads=curve.threads, started=started),
+        "provenance": {
+            **provenance.of_run(device=curve.device, threads=curve.threads, started=started),
+            **_libraries(curve),
+        },
     }
     record["status"], judgement = judged(record)
     record["reason"] = judgement[:LONGEST] if judgement else judgement
     return record
+
+
+def _libraries(curve: Curve) -> dict[str, dict[str, str | None]]:
+    """Versions of the libraries that a model comes from by an adapter; no entry for a model of ours."""
+    try:
+        found = registry.libraries("models", curve.model)
+    except (LookupError, OSError, registry.PluginError):  # its file is gone, which the record says otherwise
+        return {}
+    return {"libraries": found} if found else {}
 
 
 def _traced(error: BaseException) -> str:

@@ -29,7 +29,7 @@ NAMED = ("suite", "model", "variant", "dataset_label", "seed", "sigma", "strateg
 HEAD = ("schema", "key", "status", "reason", "spec")  # what is written first, because it is read most
 
 HEX = re.compile(r"[0-9a-f]{16}")
-NAME = re.compile(r"[^\W]([\w.-]*\w)?")
+NAME = re.compile(r"[^\W]([\w.-]*\w)?(:\w+)?")  # of a file, or library:model
 
 
 class Damaged(ValueError):

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .. import registry
+from .._adapters import is_adapted
 from .._files import write
 from .._sources import source_digest
 from ..model import Model
@@ -43,15 +44,18 @@ class Recipe:
         if isinstance(model, type):
             return cls(f"{model.__module__}:{model.__qualname__}", dict(params), spec, seed)
         path = _file(model)
-        name = str(path) if _is_file(model) else path.stem
-        return cls(name, dict(params), spec, seed, source_digest(path))
+        if _is_file(model):
+            return cls(str(path), dict(params), spec, seed, source_digest(path))
+        name = registry.full_name("models", str(model))
+        return cls(name, dict(params), spec, seed, registry.plugin_hash("models", name))
 
     def build(self, model: Chosen | None = None) -> Model:
         """The untrained model; `model` stands for the one named here, where its file or class lies elsewhere now.
 
         Raises `LookupError`, `PluginError`, and `TypeError` for a parameter it does not take.
         """
-        kind = kind_of(_class(self.model) if model is None and ":" in self.model else model or self.model)
+        by_class = ":" in self.model and not is_adapted(self.model)
+        kind = kind_of(_class(self.model) if model is None and by_class else model or self.model)
         registry.check_parameters(kind.__name__ if model else self.model, kind.__init__, self.params)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
@@ -70,7 +74,7 @@ def kind_of(model: Chosen) -> type[Model]:
         return model
     path = _file(model)
     if not _is_file(model):
-        kind: type[Model] = registry.load("models", path.stem)
+        kind: type[Model] = registry.load("models", str(model))
         return kind
     name = f"_rdu_bench_model_{path.stem}"
     made = importlib.util.spec_from_file_location(name, path)
