@@ -70,8 +70,9 @@ class FromPixyz(Model):
 
     def encode(self, batch: Batch) -> Code:
         given, code = self._given(batch.x), Code()
-        for factor, expected in zip(self.q, self.prior, strict=True):
-            name = factor.var[0]
+        sent: list[tuple[Any, Any]] = list(zip(self.q, self.prior, strict=True))
+        for factor, expected in sent:
+            name: str = factor.var[0]
             q = read(factor, given)
             code[name] = transmit(q, read(expected, given).expand(q.batch_shape))
             given[name] = code[name].drawn
@@ -194,7 +195,7 @@ def _unwritten(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         for module, dist in before:
-            module._dist = dist
+            setattr(module, "_dist", dist)  # noqa: B010
 
 
 @contextmanager

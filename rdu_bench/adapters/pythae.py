@@ -54,7 +54,7 @@ class Drawn(NamedTuple):
 
     def mapped(self, call: Callable[[Tensor], Tensor]) -> Drawn:
         """Each part that there is through `call`."""
-        return Drawn(*(None if part is None else call(part) for part in self))
+        return Drawn(**{name: call(part) for name, part in self._asdict().items() if part is not None})
 
 
 class Examples:
@@ -161,9 +161,8 @@ class Discriminator(Critic):
         """What its network makes of z (B, d)."""
         return self.net(z) if _pass.get().critics else self.frozen(z)
 
-    def frozen(self, z: Tensor) -> Any:
-        weights = {name: weight.detach() for name, weight in self.net.named_parameters()}
-        return functional_call(self.net, weights, (z,))
+    def frozen(self, *z: Tensor) -> Any:
+        return functional_call(self.net, {name: w.detach() for name, w in self.net.named_parameters()}, z)
 
 
 class FromPythae(Autoencoder):
@@ -184,15 +183,16 @@ class FromPythae(Autoencoder):
         """
         super().__init__(data, latent=latent, noise=noise)
         self.examples = data.examples
-        self.theirs: Any = make(data._replace(latent=self.latent), Encoder(), Decoder(self.decoder))
+        theirs: Any = make(data._replace(latent=self.latent), Encoder(), Decoder(self.decoder))
+        self.theirs = theirs
         self.subtracts = subtracts or _subtracts(type(self.theirs))
         if self.subtracts not in SUBTRACTED or (noise and self.subtracts != "nothing"):
             allowed = "'nothing', since z = f(x)" if noise else ", ".join(map(repr, SUBTRACTED))
             raise ValueError(f"subtracts = {self.subtracts!r}: give {allowed}")
         if not noise:
-            self.theirs._sample_gauss = _sent
-        if discriminator := getattr(self.theirs, "discriminator", None):
-            self.theirs.discriminator = Discriminator(discriminator)
+            theirs._sample_gauss = _sent
+        if discriminator := getattr(theirs, "discriminator", None):
+            theirs.discriminator = Discriminator(discriminator)
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         out, drawn = self._out(batch, code, critics=False)
@@ -296,5 +296,5 @@ def _default(field: Any) -> Any:
 
 def _first(error: ValueError) -> str:
     """The first thing that pydantic has against a configuration, on one line."""
-    told = getattr(error, "errors", list)()
+    told: list[dict[str, Any]] = getattr(error, "errors", list)()
     return f"{'.'.join(map(str, told[0]['loc']))} = {told[0]['input']!r:.60}: {told[0]['msg']}" if told else str(error)
