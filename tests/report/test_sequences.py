@@ -60,14 +60,14 @@ def test_the_page_has_them_and_the_figures_an_axis_a_frame(records, tmp_path):
     [figure] = (tmp_path / "figures").glob("*-prediction.svg")
     assert "frames to come" in figure.read_text("utf-8") and "all that is to come" in figure.read_text("utf-8")
     [plane] = (tmp_path / "figures").glob("*-R-D.svg")
-    assert f"R* / {T} (nats a frame)" in plane.read_text("utf-8")
+    assert f"above R*/{T}, a frame" in plane.read_text("utf-8")
 
 
 def test_of_images_there_is_neither(tmp_path):
     render([fake_records.record("vae", sigma=s) for s in (2.0, 4.0)], tmp_path, formats=("svg",))
     assert not list((tmp_path / "figures").glob("*-prediction.svg"))
     [plane] = (tmp_path / "figures").glob("*-R-D.svg")
-    assert "a frame" not in plane.read_text("utf-8")
+    assert ", a frame)" not in plane.read_text("utf-8")
 
 
 def test_a_sheet_of_sequences_has_a_row_a_sequence_and_swaps_their_own():

@@ -40,9 +40,9 @@ def plane(context: Context, dataset: str, name: str) -> Figure | None:
         _panel(ax, mine, bound, palette, names)
         ax.set_xlabel(RATE)
         ax.set_ylabel(AXIS[name])
+        ax.set_title(drawn(f"{dataset}, {title}" if title else dataset, 60), loc="left", fontsize=10)
         if frames > 1:
             _a_frame(ax, frames)
-        ax.set_title(drawn(f"{dataset}, {title}" if title else dataset, 60), loc="left", fontsize=10)
         if crowded:
             keys = [*handles(rows, palette, names), *_extra(rows[rows["name"].isin(names)], bound, dagger=False)]
             ax.legend(handles=keys, loc="upper right", fontsize=7)
@@ -70,7 +70,9 @@ def _a_frame(ax: Axes, frames: int) -> None:
         return np.asarray(rate, dtype=float) * frames
 
     above = ax.secondary_xaxis("top", functions=(fewer, all_of))
-    above.set_xlabel(f"R* / {frames} (nats a frame)", fontsize=8)
+    above.tick_params(labelsize=7, length=2, pad=1)
+    ax.set_xlabel(f"R* (nats; above R*/{frames}, a frame)  ≥ I(x; z)")
+    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=10, pad=14)
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette, names: Sequence[str]) -> None:
