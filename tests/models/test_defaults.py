@@ -25,7 +25,7 @@ DEFAULTS = {
     "dc_ign": {"latent": None, "width": 2, "pull": 0.01},
     "ddpae": {"objects": 2, "content": 4, "zoom": 2.0},
     "dip_vae": {"latent": None, "variant": "II", "lambda_od": None, "lambda_d": None},
-    "drnet": {"content": None, "pose": 3, "alpha": 1.0, "w": 0.1, "width": 64, "lr": 0.001},
+    "drnet": {"content": None, "pose": 3, "alpha": 1.0, "w": 1000.0, "width": 64, "lr": 0.003},
     "dsvae": {"static": None, "dynamic": 3, "width": 32, "told": False},
     "factor_vae": {"latent": None, "gamma": 10.0, "width": 256, "depth": 3},
     "fader": {"latent": None, "strength": 0.3, "noise": "posthoc-learned", "lr": 0.003},

@@ -5,12 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small import close, gaussian_kl, images, maker, reaches, same_noise, seen, sent
+from small import close, gaussian_kl, images, lost, maker, reaches, same_noise, seen, sent
 from torch import nn
 from torch.nn.functional import avg_pool2d, pad, softplus
 
-from rdu_bench.api import Batch, Spec
+from rdu_bench import registry
+from rdu_bench.api import Batch, Spec, bernoulli
 from rdu_bench.model import replay
+from rdu_bench.training import Training, fit
 
 SHAPE = (5, 1, 8, 8)
 SPEC = Spec(SHAPE, examples=500, hidden=(24,), latent=3)
@@ -23,6 +25,23 @@ def frames_that_matter(of, frames=5):
     x = images(8, SHAPE).requires_grad_()
     [slope] = torch.autograd.grad(of(x).sum(), x)
     return [t for t in range(frames) if bool(slope[:, t].any())]
+
+
+def learned(name, **params):
+    """A model of small moving sprites, before any channel is put on it, and the test set."""
+    data = registry.dataset("moving_sprites", frames=4, positions=6, scales=2, n_train=1000, n_val=100, n_test=300)
+    torch.manual_seed(0)
+    model = registry.model(name, data.spec(hidden=(64,), latent=4), **params)
+    return fit(model, data, None, Training(steps=400, batch=64)).model.eval(), data
+
+
+@torch.no_grad()
+def colour_follows(model, data, block):
+    """Of sprites that get `block` of one of another colour, the share that is then drawn in the other's colour."""
+    code, colour = model.encode(data.view("test", model.row).batch()), data.splits["test"].factors["colour"]
+    swapped = code | {block: code[block]._replace(sample=code[block].sample.roll(1, 0))}
+    found, other = model.receive(swapped).mean.sum((1, 3, 4)).argmax(-1), colour.roll(1)
+    return float((found == other)[colour != other].float().mean())
 
 
 # ---- MCNet ----------------------------------------------------------------------------------------------------------
@@ -104,6 +123,16 @@ def test_motion_takes_two_frames_and_one_to_predict(frames, seen):
         new("mcnet", SPEC._replace(shape=(frames, *SHAPE[1:])), seen=seen)
 
 
+@pytest.mark.effect
+def test_what_comes_has_the_colour_of_the_content_and_is_predicted_better_than_by_any_constant():
+    """Seed 0: with another's content 72 % have its colour, with its motion 10 %; D 163.9 nats, of a constant 180.8."""
+    model, data = learned("mcnet")
+    assert colour_follows(model, data, "content") > colour_follows(model, data, "motion") + 0.4
+    p = model.target(data.splits["train"].take()).mean(0).clamp(1e-4, 1 - 1e-4)
+    constant = -bernoulli((p / (1 - p)).log()[None]).log_prob(model.target(data.splits["test"].take())).mean().item()
+    assert lost(model, data) < constant - 8
+
+
 # ---- DRNET ----------------------------------------------------------------------------------------------------------
 
 
@@ -138,17 +167,17 @@ def test_the_critic_sees_poses_of_one_sequence_and_of_two():
 
 
 class Near(nn.Module):
-    """The odds, e⁵, of poses that are near each other, and e⁻⁵ of those that are not."""
+    """The odds, e⁵, of poses that are near each other, and e⁻³ of those that are not."""
 
     def forward(self, pair):
-        return torch.where((pair[:, :1] - pair[:, 1:]).abs() < 0.5, 5.0, -5.0)
+        return torch.where((pair[:, :1] - pair[:, 1:]).abs() < 0.5, 5.0, -3.0)
 
 
 def test_a_critic_that_tells_sequences_apart_pays_little_and_the_poses_much():
     model = new("drnet", pose=1, alpha=0.0, w=2.0)
     model.critic.net = Near()
-    sure = float(softplus(torch.tensor(-5.0)))
-    assert model.critic_loss(given, numbered(1)).item() == pytest.approx(2 * sure)
+    sure, surely = softplus(torch.tensor([-5.0, -3.0])).tolist()
+    assert model.critic_loss(given, numbered(1)).item() == pytest.approx(sure + surely)
     assert model.regularizer(given, numbered(1)).item() == pytest.approx(2 * 0.5 * (sure + 5 + sure), rel=1e-4)
 
 
@@ -178,6 +207,13 @@ def test_content_is_to_be_that_of_the_first_and_of_the_last_frame():
     first, last = (model.encode(Batch.unlabelled(x[:, [t] * 5]))["content"].sample for t in (0, 4))
     close(model(given).regularizer, 3 * (first - last).square().sum(1).mean())
     assert model(Batch.unlabelled(x[:, [0, 1, 2, 3, 0]])).regularizer == 0
+
+
+@pytest.mark.effect
+def test_an_adversary_of_poses_leaves_the_colour_to_the_content():
+    """Seed 0: with another's content 99 % have the other's colour, without the adversary 5 %, for D of 192 and 160."""
+    follows = {w: colour_follows(*learned("drnet", w=w), "content") for w in (0.0, 1000.0)}
+    assert follows[1000.0] > follows[0.0] + 0.5 and follows[1000.0] > 0.8
 
 
 # ---- DDPAE ----------------------------------------------------------------------------------------------------------
