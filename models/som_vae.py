@@ -69,7 +69,9 @@ class SOMVAE(Model):
     def chain(self, k: Tensor) -> Distribution:
         """∏_t m(k_t|k_t−1) at k (B, T, K), its conditionals (B, T, K)."""
         first = self.start.expand(len(k), 1, -1)
-        return one_hot(5 * torch.cat([first, k[:, :-1] @ self.move], 1))  # the 5: prices have far to go
+        return one_hot(
+            20 * torch.cat([first, k[:, :-1] @ self.move], 1)
+        )  # the 20: what is charged must not lag behind what is sent
 
     def charged(self, k: Block, slope: Tensor | float = 0.0) -> Tensor:
         """−log m(k) (B,), in which k has the gradient of `slope` (B, T, K)."""

@@ -21,6 +21,8 @@ def new(name, spec=SPEC, **params):
     if name == "som_vae":
         with torch.no_grad():
             model.codebook.mul_(0.2)  # as near to each other as what is sent, so that many are used
+            model.start.mul_(0.2)
+            model.move.mul_(0.2)
     return model
 
 
@@ -55,7 +57,7 @@ def test_a_frame_is_sent_as_the_nearest_vector():
 def test_a_chain_charges_for_the_first_symbol_and_every_step():
     model, batch = new("som_vae"), film()
     k, block = used(model, batch.x), model.encode(batch)["k"]
-    start, move = (5 * model.start).log_softmax(0), (5 * model.move).log_softmax(1)
+    start, move = (20 * model.start).log_softmax(0), (20 * model.move).log_softmax(1)
     paid = [-start[i] - sum(move[a, b] for a, b in itertools.pairwise(row)) for row in k.tolist() for i in row[:1]]
     close(block.rate, torch.stack(paid), atol=1e-3)
     close(model(batch).rate, block.rate)
@@ -72,8 +74,8 @@ def test_at_the_optimum_the_chain_is_the_counts_of_starts_and_of_steps():
     for a, b in zip(k[:, :-1].flatten().tolist(), k[:, 1:].flatten().tolist(), strict=True):
         steps[a, b] += 1
     with torch.no_grad():
-        model.start.copy_(starts.log() / 5)
-        model.move.copy_(steps.log() / 5)
+        model.start.copy_(starts.log() / 20)
+        model.move.copy_(steps.log() / 20)
     hot = torch.nn.functional.one_hot(k, 4).float()
     p = model.chain(hot)
     rate = -p.log_prob(hot).mean()
@@ -94,7 +96,7 @@ def test_one_frame_without_a_grid_is_vq_vae(a):
     vq.decoder.net.load_state_dict(som.decoder.net.state_dict())
     with torch.no_grad():
         vq.codebook.copy_(som.vectors())
-        vq.prior.base.copy_(som.start[None])
+        vq.prior.base.copy_(4 * som.start[None])
     x = images(32)
     ours, theirs = som(Batch.unlabelled(x[:, None])), vq(Batch.unlabelled(x))
     for name in ("distortion", "rate", "regularizer"):
