@@ -70,7 +70,8 @@ class FromPixyz(Model):
 
     def encode(self, batch: Batch) -> Code:
         given, code = self._given(batch.x), Code()
-        for factor, expected in zip(self.q, self.prior, strict=True):
+        factors: Iterator[tuple[Any, Any]] = zip(self.q, self.prior, strict=True)
+        for factor, expected in factors:
             name = factor.var[0]
             q = read(factor, given)
             code[name] = transmit(q, read(expected, given).expand(q.batch_shape))
@@ -189,7 +190,9 @@ def _binary(p: Any) -> bool:
 @contextmanager
 def _unwritten(model: nn.Module) -> Iterator[None]:
     """Inside, losses may write `_dist` to distributions, as `set_dist` does; afterwards all are as before."""
-    before = [(module, vars(module).get("_dist")) for module in model.modules() if "_dist" in vars(module)]
+    before: list[tuple[Any, Any]] = [
+        (module, vars(module).get("_dist")) for module in model.modules() if "_dist" in vars(module)
+    ]
     try:
         yield
     finally:

@@ -54,7 +54,7 @@ class Drawn(NamedTuple):
 
     def mapped(self, call: Callable[[Tensor], Tensor]) -> Drawn:
         """Each part that there is through `call`."""
-        return Drawn(*(None if part is None else call(part) for part in self))
+        return Drawn(call(self.z), *(None if part is None else call(part) for part in self[1:]))
 
 
 class Examples:
@@ -161,9 +161,9 @@ class Discriminator(Critic):
         """What its network makes of z (B, d)."""
         return self.net(z) if _pass.get().critics else self.frozen(z)
 
-    def frozen(self, z: Tensor) -> Any:
+    def frozen(self, *z: Tensor) -> Any:
         weights = {name: weight.detach() for name, weight in self.net.named_parameters()}
-        return functional_call(self.net, weights, (z,))
+        return functional_call(self.net, weights, z)
 
 
 class FromPythae(Autoencoder):
@@ -184,15 +184,16 @@ class FromPythae(Autoencoder):
         """
         super().__init__(data, latent=latent, noise=noise)
         self.examples = data.examples
-        self.theirs: Any = make(data._replace(latent=self.latent), Encoder(), Decoder(self.decoder))
-        self.subtracts = subtracts or _subtracts(type(self.theirs))
+        theirs: Any = make(data._replace(latent=self.latent), Encoder(), Decoder(self.decoder))
+        self.subtracts = subtracts or _subtracts(type(theirs))
         if self.subtracts not in SUBTRACTED or (noise and self.subtracts != "nothing"):
             allowed = "'nothing', since z = f(x)" if noise else ", ".join(map(repr, SUBTRACTED))
             raise ValueError(f"subtracts = {self.subtracts!r}: give {allowed}")
         if not noise:
-            self.theirs._sample_gauss = _sent
-        if discriminator := getattr(self.theirs, "discriminator", None):
-            self.theirs.discriminator = Discriminator(discriminator)
+            theirs._sample_gauss = _sent
+        if discriminator := getattr(theirs, "discriminator", None):
+            theirs.discriminator = Discriminator(discriminator)
+        self.theirs = theirs
 
     def regularizer(self, batch: Batch, code: Code) -> Tensor:
         out, drawn = self._out(batch, code, critics=False)
@@ -254,7 +255,7 @@ def named(name: str) -> type[Model]:
 
     Raises `ImportError` where the Pythae that is installed has no such class.
     """
-    row = dict(ROWS[name])
+    row = {cell: value for cell, value in ROWS[name].items() if cell != "doc"}
     point, subtracts = row.pop("posterior") == "point", row.pop("subtracts")
     kind = getattr(pythae.models, name, None)
     if kind is None:
@@ -286,7 +287,6 @@ def named(name: str) -> type[Model]:
             *own,
         ]
     )
-    row.pop("doc", None)
     return type(name, (FromPythae,), {"__init__": init, "__doc__": FromPythae.__doc__, "row": Row(**row)})
 
 
@@ -296,5 +296,5 @@ def _default(field: Any) -> Any:
 
 def _first(error: ValueError) -> str:
     """The first thing that pydantic has against a configuration, on one line."""
-    told = getattr(error, "errors", list)()
+    told: list[Any] = getattr(error, "errors", list)()
     return f"{'.'.join(map(str, told[0]['loc']))} = {told[0]['input']!r:.60}: {told[0]['msg']}" if told else str(error)
