@@ -145,13 +145,22 @@ def _leakage(frame: pd.DataFrame, lineup: Lineup) -> Any:
     return _table("Leakage about s", note, frame, ["s", "head"], columns, lineup)
 
 
+CELL = ["dataset", "model", "variant", "name", "labels", "sigma", "params"]  # of one point, over its seeds
+
+
+def _wide(frame: pd.DataFrame, keys: list[str], kept: list[str], by: str, value: str) -> pd.DataFrame:
+    """One line for each of `keys` with the columns `kept`, and `value` with its error once for each value of `by`."""
+    flat = frame.drop_duplicates(keys)[[*keys, *kept]]
+    for one in dict.fromkeys(frame[by]):
+        mine = frame[frame[by] == one][[*keys, value, f"{value}_se"]]
+        named = {value: f"{value} {one}", f"{value}_se": f"{value} {one}_se"}
+        flat = flat.merge(mine.rename(columns=named), on=keys, how="left")
+    return flat
+
+
 def _levels(frame: pd.DataFrame, lineup: Lineup) -> Any:
     factors = [f for f in dict.fromkeys(frame["factor"]) if f]
-    keys = [c for c in ("dataset", "model", "variant", "name", "labels", "sigma", "params", "depth", "level")]
-    flat = frame.drop_duplicates(keys)[[*keys, "R_star", "R_star_se"]]
-    for factor in factors:
-        mine = frame[frame["factor"] == factor][[*keys, "Dy", "Dy_se"]]
-        flat = flat.merge(mine.rename(columns={"Dy": f"Dy {factor}", "Dy_se": f"Dy {factor}_se"}), on=keys, how="left")
+    flat = _wide(frame, [*CELL, "depth", "level"], ["R_star", "R_star_se"], "factor", "Dy")
     columns: list[Column] = [
         ("R* ≥ I(x; z)", "rate of these blocks together, nats: an upper bound; less is cheaper", "R_star", 2)
     ]
@@ -167,11 +176,7 @@ def _levels(frame: pd.DataFrame, lineup: Lineup) -> Any:
 
 def _blocks(frame: pd.DataFrame, lineup: Lineup) -> Any:
     factors = [f for f in dict.fromkeys(frame["factor"]) if f]
-    keys = [c for c in ("dataset", "model", "variant", "name", "labels", "sigma", "params", "place", "block")]
-    flat = frame.drop_duplicates(keys)[[*keys, "R", "R_se"]]
-    for factor in factors:
-        mine = frame[frame["factor"] == factor][[*keys, "IV", "IV_se"]]
-        flat = flat.merge(mine.rename(columns={"IV": f"IV {factor}", "IV_se": f"IV {factor}_se"}), on=keys, how="left")
+    flat = _wide(frame, [*CELL, "place", "block"], ["R", "R_se"], "factor", "IV")
     columns: list[Column] = [
         ("R (nats)", "charged for this block given those before it: an upper bound on what it adds", "R", 2)
     ]
@@ -222,12 +227,8 @@ def _codelength(frame: pd.DataFrame, lineup: Lineup) -> Any:
 
 def _noise(frame: pd.DataFrame, lineup: Lineup) -> Any:
     kinds = " or ".join(sorted(k for k in set(frame["kind"]) if k)) or "some"
-    keys = ["dataset", "model", "variant", "name", "labels", "sigma", "params", "factor"]
-    flat = frame.drop_duplicates(keys)[keys]
     levels = sorted(set(frame["level"]))
-    for level in levels:
-        mine = frame[frame["level"] == level][[*keys, "Dy", "Dy_se"]]
-        flat = flat.merge(mine.rename(columns={"Dy": f"Dy {level}", "Dy_se": f"Dy {level}_se"}), on=keys, how="left")
+    flat = _wide(frame, [*CELL, "factor"], [], "level", "Dy")
     columns: list[Column] = [
         (f"D_y ≥ H(y|z) at {v:g}", f"loss with noise {v:g} on the test inputs, nats: an upper bound", f"Dy {v}", 3)
         for v in levels
