@@ -33,6 +33,10 @@ class DDPAE(Model):
     in units of these.  Hsieh et al. 2018 (arXiv:1806.04166), eq. 1 to 6.  Departures: all frames are rebuilt and none
     predicted; p(x|z) is that of binary data; q(m|x, c) is read off all frames at once, its means being differences of
     poses, not by a recurrent network with attention to one object after the other.
+
+    Its defining effect did not appear at what was tried: on `moving_digits` of 5 frames at 10 nats after 800 steps the
+    content has .02 nats and the moves all the rest, and D is 444 where the VAE has 313; at 30 nats after 1,200 steps
+    4.3 nats, 326 and 283 (one seed).
     """
 
     row = Row(
