@@ -48,7 +48,8 @@ class MovingDigits(SequenceDraws):
         swap = np.where(label[:, 0] == label[:, 1], start[:, 0, 0] > start[:, 1, 0], label[:, 0] > label[:, 1])
         order = np.stack([swap, ~swap], 1).astype(np.int64)
         which, label = (np.take_along_axis(of, order, 1) for of in (which, label))
-        at = bounced(*(np.take_along_axis(of, order[..., None], 1) for of in (start, speed)), frames, size - SIDE)
+        start, speed = (np.take_along_axis(of, order[..., None], 1) for of in (start, speed))
+        at = bounced(start, speed, frames, size - SIDE)
         ink = digits.stored()[:, 0]
         x = np.zeros((n, frames, 1, size, size), np.uint8)
         for i, k, t in np.ndindex(n, 2, frames):
