@@ -154,5 +154,4 @@ def test_views_that_were_not_seen_are_predicted_the_better_the_more_were_seen():
     for context in (1, 3):
         model, _ = trained("gqn", data, 6.0, steps=1000, network=network, context=context, width=32)
         lost[context] = lost_a_view(model, data)[unseen].mean()
-    print({"null": float(null), **{k: float(v) for k, v in lost.items()}})
     assert lost[1] < null - 2 and lost[3] < lost[1] - 1

@@ -126,6 +126,5 @@ def test_content_tells_the_digit_and_style_does_not():
     data = registry.dataset("digit_groups", members=4, n_train=1500, n_val=200, n_test=500)
     model, control = trained("ml_vae", data, 12.0, steps=600, network={"hidden": (64, 64), "latent": 6}, style=2)
     lost = told(model, data)
-    print(control.R_train, lost)
     assert control.R_train == pytest.approx(12, rel=0.05)
     assert lost["content"] < 1.2 and lost["one"] > 1.9 and lost["all"] > lost["content"] + 0.5  # log 10 is 2.3

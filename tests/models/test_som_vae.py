@@ -187,6 +187,5 @@ def test_neighbours_on_the_grid_are_alike():
         model, _ = trained("som_vae", data, None, steps=300, network={"hidden": (64,), "latent": 4}, b=b)
         found[b] = apart(model)
         symbols[b] = len(used(model, data.splits["test"].take()).unique())
-    print(found, symbols)
     assert found[0.25] < 0.8 and found[0.25] < found[0.0] - 0.1
     assert symbols[0.25] >= 8 and symbols[0.25] > symbols[0.0]  # neighbours are brought to where frames are
