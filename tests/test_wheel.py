@@ -65,7 +65,7 @@ def test_a_wheel_is_small_and_holds_the_package_the_plug_ins_and_the_parts_of_th
     ours = (
         here("rdu_bench")
         | here("rdu_bench/suites", ending=".toml")
-        | {"rdu_bench/engine/pace.toml", "rdu_bench/data/downloads.toml"}
+        | {"rdu_bench/engine/pace.toml", "rdu_bench/data/downloads.toml", "rdu_bench/adapters/pythae.toml"}
         | {"rdu_bench/py.typed"}
     )
     assert names == ours | {f"rdu_bench/{name}" for name in here(*PLUGINS)} | {"rdu_bench/models/README.md"} | parts

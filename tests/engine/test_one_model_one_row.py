@@ -13,7 +13,8 @@ from rdu_bench.engine.expand import curves
 
 def says(curve):
     """What batches it asks for, and its terms on one of which everything is known, with weights that a seed shakes."""
-    spec = Spec((1, 16, 16), examples=500, classes=10, groups=2, factors=4, hidden=(8,), latent=10)
+    frames = (4,) if "sequence" in registry.card("datasets", curve.dataset).get("provides", ()) else ()
+    spec = Spec((*frames, 1, 16, 16), examples=500, classes=10, groups=2, factors=4, hidden=(8,), latent=10)
     torch.manual_seed(0)
     model = registry.model(curve.model, spec, **curve.params)
     torch.manual_seed(1)
@@ -21,7 +22,7 @@ def says(curve):
         for weight in model.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
     n = torch.arange(20)
-    given = Batch(torch.rand(20, 1, 16, 16).round(), n % 10, n % 2, torch.tensor(0.5))
+    given = Batch(torch.rand(20, *spec.shape).round(), n % 10, n % 2, torch.tensor(0.5))
     torch.manual_seed(2)
     return model.row.batches, *(float(term.detach().mean()) for term in model(given))
 

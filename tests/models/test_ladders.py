@@ -47,7 +47,8 @@ def test_levels_share_the_latent_of_the_suite(name, levels, latent):
 
 SYMBOLS = ("c", "k", "s", "specified", "y")  # blocks as wide as a label or a symbol has values
 CODEBOOKS = ("gumbel_vq", "vq_vae")  # codes of symbols alone
-NUMBERED = [name for name in registry.files("models") if name not in CODEBOOKS]
+SEQUENTIAL = {n for n in registry.files("models") if "sequence" in registry.card("models", n).get("needs", ())}
+NUMBERED = [name for name in registry.files("models") if name not in CODEBOOKS and name not in SEQUENTIAL]
 
 
 @pytest.mark.parametrize("name", NUMBERED)

@@ -81,7 +81,7 @@ class Follows(Autoencoder):
         return torch.cat([batch.x.flatten(1).mean(0), batch.progress[None]])
 
     def critic_loss(self, batch, code):
-        return self.average.loss(self.predicted(batch))
+        return self.average.loss(self.target(batch))
 
 
 def followed(model, data, steps, rate):
@@ -133,7 +133,7 @@ def test_averages_of_a_stack_are_those_of_each_cell(data, vectorise):
 def test_an_average_moves_nothing_and_is_moved_by_nothing_else():
     model, given = Follows(SPEC), batch()
     x = given.x.clone().requires_grad_()
-    loss = model.average.loss(model.predicted(given._replace(x=x)) + sum(p.sum() for p in model.decoder.parameters()))
+    loss = model.average.loss(model.target(given._replace(x=x)) + sum(p.sum() for p in model.decoder.parameters()))
     loss.backward()
     assert x.grad is None and all(p.grad is None for p in model.decoder.parameters())
     value, target = model.average.value, model.average.value.grad
