@@ -11,7 +11,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-import torch
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import mutual_info_score
@@ -19,6 +18,7 @@ from sklearn.svm import LinearSVC
 
 from rdu_bench import registry, scores
 
+torch = pytest.importorskip("torch", reason="data sets are of tensors")
 pytestmark = pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 
 TRAIN, TEST, GROUPS, SIZE = 2000, 1000, 4000, 64
