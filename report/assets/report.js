@@ -130,11 +130,13 @@ function frontier(element) {
   const { line, layout } = theme();
   const [data, both] = traces(plot, set.looks, coloured(plot.set), scale);
   const named = data.filter((t) => t.mode === "markers").map((t) => t.name);
-  const right = Math.max(1, ...plot.models.flatMap((m) => m.points.map((p) => p.R))) * 1.05 * scale;
+  const farthest = (models) => Math.max(1, ...models.flatMap((m) => m.points.map((p) => p.R))) * 1.05 * scale;
+  const own = both ? [false, true].map((auto) => farthest(plot.models.filter((m) => set.looks[m.model].auto === auto))) : [farthest(plot.models)];
   const losses = plot.models.flatMap((m) => m.points.map((p) => p.loss)).concat(plot.null === null ? [] : [plot.null]).map((v) => v * scale);
   const low = Math.min(...losses), high = Math.max(...losses), room = 0.05 * (high - low || 1), bound = plot.bound === null ? null : plot.bound * scale;
   const shapes = [];
-  for (const n of both ? ["", "2"] : [""]) {
+  for (const [i, n] of (both ? ["", "2"] : [""]).entries()) {
+    const right = own[i];
     if (plot.null !== null)
       data.push({
         x: [0], y: [plot.null * scale], xaxis: "x" + n, yaxis: "y" + n, mode: "markers", name: "no code", legendgroup: "no code",
@@ -144,14 +146,14 @@ function frontier(element) {
       shapes.push({ ...infeasible(bound, right, Math.min(low, bound - right) - 9 * room), xref: "x" + n, yref: "y" + n });
   }
   const axis = axisOf(line);
-  const x = { ...axis, title: { text: `R* (${unit}) ≥ I(x; z)` }, range: [0, right] };
+  const x = { ...axis, title: { text: `R* (${unit}) ≥ I(x; z)` }, range: [0, own[0]] };
   const y = { ...axis, title: { text: plot.plane === "D" ? `D (${unit}) ≥ H(x|z)` : `D_y (${unit}) ≥ H(y|z)` }, range: [low - room, high + room] };
   Object.assign(layout, { shapes, xaxis: x, yaxis: y });
   legend(element, layout, named.concat(plot.null === null ? [] : ["no code"]));
   if (both) {
     const narrow = element.clientWidth < 520;
     layout.xaxis = { ...x, domain: [0, narrow ? 0.55 : 0.62] };
-    layout.xaxis2 = { ...x, domain: [narrow ? 0.7 : 0.72, 1], title: { text: `R* (${unit})` } };
+    layout.xaxis2 = { ...x, domain: [narrow ? 0.7 : 0.72, 1], title: { text: `R* (${unit})` }, range: [0, own[1]] };
     layout.yaxis2 = { ...y, anchor: "x2", title: undefined };
     layout.annotations = [{ text: narrow ? "autoregr." : "autoregressive", showarrow: false, xref: "x2 domain", yref: "paper", x: 0, y: 1.01, yanchor: "bottom", xanchor: "left" }];
   }
