@@ -131,6 +131,7 @@ class SequenceGrid(GroundTruth):
     """
 
     drawing: ClassVar[int] = 1  # raised when the same grid would be drawn differently
+    defaults: ClassVar[Mapping[str, int]] = {}  # of what decides how it is drawn
 
     @abstractmethod
     def sizes(self, *args: Any, **params: Any) -> dict[str, int]:
@@ -142,19 +143,18 @@ class SequenceGrid(GroundTruth):
 
     def make(self, folder: Path, **params: Any) -> Path:
         """Draw the grid of `params` into a file in `folder`."""
-        name, params = self._name, {**self.defaults, **self.check(**{**self.defaults, **params})}
-        return write(folder / name / file_name(name, self._said(params)), name, self._said(params), self._all(params))
-
-    defaults: ClassVar[Mapping[str, int]] = {}  # of what decides how it is drawn
+        name, params = _called(self), self.check(**{**self.defaults, **params})
+        said = self._said(params)
+        return write(folder / name / file_name(name, said), name, said, self._all(params))
 
     def check(self, **params: Any) -> dict[str, int]:
         """The parameters, if they can be drawn and held in memory.  Raises `DataError`."""
         for key in params:
             if key not in self.defaults:
-                raise DataError(f"{self._name}: there is no parameter {key}; it has {', '.join(self.defaults)}.")
-        check_counts(self._name, **params)
+                raise DataError(f"{_called(self)}: there is no parameter {key}; it has {', '.join(self.defaults)}.")
+        check_counts(_called(self), **params)
         n = int(np.prod(list(self.sizes(**params).values())))
-        _check_held(self._name, (n, *self.shape_of(**params)))
+        _check_held(_called(self), (n, *self.shape_of(**params)))
         return dict(params)
 
     @abstractmethod
@@ -163,10 +163,10 @@ class SequenceGrid(GroundTruth):
 
     def fill(self, task: tuple[str, ...], counts: Mapping[str, int], **params: int) -> None:
         """Fill the fields of a data set; `counts` are n_train, n_val and n_test."""
-        check_counts(self._name, **counts)
+        check_counts(_called(self), **counts)
         params = self.check(**params)
         sizes = self.sizes(**params)
-        found = made_sequences(self._name, self._said(params), lambda: self._all(params))
+        found = made_sequences(_called(self), self._said(params), lambda: self._all(params))
         x, static, dynamic = found.sequences
         self.shape, self.likelihood, self.task = tuple(x.shape[1:]), "bernoulli", task
         self.factors = (
@@ -176,13 +176,9 @@ class SequenceGrid(GroundTruth):
         self.population = self.pool = Examples(x, {**static, **dynamic})
         self.of_last = found.of_last
         self.entropy = Entropy(found.of_last[-1], "exact")
-        for part in ("train", "val", "test"):
-            rows = np.random.default_rng(named_seed(self._name, part)).integers(len(x), size=counts[f"n_{part}"])
+        for part in PARTS:
+            rows = np.random.default_rng(named_seed(_called(self), part)).integers(len(x), size=counts[f"n_{part}"])
             self.splits[part] = self.pool.subset(rows)
-
-    @property
-    def _name(self) -> str:
-        return _called(self)
 
     def _said(self, params: Mapping[str, int]) -> dict[str, int]:
         return {**params, "drawing": self.drawing}

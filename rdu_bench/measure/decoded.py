@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import torch
@@ -25,6 +26,11 @@ class Decoded(NamedTuple):
         bad = {part: int((~nats.isfinite()).any(0).sum()) for part, nats in self._asdict().items()}
         counts = [f"{n} of {getattr(self, part).shape[1]} examples of {part}" for part, n in bad.items() if n]
         return f"−log p(x|z) is not finite on {' and '.join(counts)}" if counts else ""
+
+
+def best_of(candidates: Mapping[str, Decoded]) -> str:
+    """Name of the best of several ways to decode, by validation."""
+    return min(candidates, key=lambda name: float(candidates[name].val.mean()))
 
 
 def null(study: Study, last: int = 0) -> Decoded:

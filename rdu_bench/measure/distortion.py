@@ -15,7 +15,7 @@ from ..data import View
 from ..model import Arrived, Batch, Message, Model
 from ..nn.networks import Decoder
 from .codes import CHUNK, Codes
-from .decoded import Decoded, null
+from .decoded import Decoded, best_of, null
 from .found import Found, averaged, folds, per_point, stored
 from .streams import random_state, seed_all, set_random_state
 from .study import Study
@@ -51,12 +51,12 @@ def distortion(study: Study) -> Found:
     else:
         nulls["elbo_gen_D"] = nulls["D_own"]
     if probes:
-        kind = _best(probes)
+        kind = best_of(probes)
         candidates["probe"] = probes[kind]
         values |= {**averaged("D_star", probes[kind].test), "D_star_kind": kind}
     else:
         nulls["D_star"] = "; ".join(failed.values())
-    source = _best(candidates)
+    source = best_of(candidates)
     best = candidates[source].test.expand(len(study.codes.test.z), -1)
     values |= {**averaged("D", best), "D_source": source, "likelihood": study.data.likelihood}
     values["D_per_dim"] = values["D"] / study.spec.size
@@ -107,11 +107,6 @@ def _probes(study: Study, own: bool) -> tuple[dict[str, Decoded], dict[str, str]
             else:
                 found[name] = one
     return found, failed
-
-
-def _best(candidates: Mapping[str, Decoded]) -> str:
-    """By validation."""
-    return min(candidates, key=lambda name: float(candidates[name].val.mean()))
 
 
 def _gap(study: Study, d: Tensor, nulls: dict[str, str]) -> Mapping[str, float | None]:

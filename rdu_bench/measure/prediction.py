@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from .decoded import Decoded, null
+from .decoded import Decoded, best_of, null
 from .distortion import tuned
 from .found import Found, averaged
 from .study import Study
@@ -37,10 +37,9 @@ def prediction(study: Study) -> Found:
             nulls[f"D_pred.{name}"] = one.trouble
         else:
             candidates[name] = one
-    best = min(candidates, key=lambda name: float(candidates[name].val.mean()))
-    n = len(study.codes.test)
+    best = best_of(candidates)
     values: dict[str, Any] = {
-        **averaged("D_pred", candidates[best].test.expand(-1, n)),
+        **averaged("D_pred", candidates[best].test),
         **averaged("D_pred_null", nothing.test),
         "D_pred_source": best,
         "H_pred": study.data.entropy_of_last(frames),

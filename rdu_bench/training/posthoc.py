@@ -56,9 +56,9 @@ class Whitened(Model):
         self._wrap(copy.deepcopy(model), sigma is not None)
         device = next(model.parameters()).device
         sent = [self._f(part.to(device)) for part in seen.chunks(1024)]
-        f = torch.cat([part for part, _ in sent]).double()
-        side = sum(float(block.rate.sum()) for _, blocks in sent for block in blocks.values()) / len(f)
-        sizes = self._sizes(next(iter(seen.chunks(1))).to(device))
+        f = torch.cat([part for part, _, _ in sent]).double()
+        side = sum(float(block.rate.sum()) for _, blocks, _ in sent for block in blocks.values()) / len(f)
+        sizes = sent[0][2]
         each = [whitening(part) for part in f.split([*sizes.values()], 1)]
         self.blocks = {n: (width, w.matrix.shape[1]) for (n, width), w in zip(sizes.items(), each, strict=True)}
         size = sum(kept for _, kept in self.blocks.values())
@@ -103,15 +103,11 @@ class Whitened(Model):
         return self
 
     @torch.no_grad()
-    def _f(self, batch: Batch) -> tuple[Tensor, Code]:
-        """The code (B, d), and side information, which needs no noise."""
+    def _f(self, batch: Batch) -> tuple[Tensor, Code, dict[str, int]]:
+        """The code (B, d), side information, which needs no noise, and the width of every block that does."""
         code = self.model.encode(batch)
-        return flatten(code), {name: block for name, block in code.items() if block.side}
-
-    @torch.no_grad()
-    def _sizes(self, batch: Batch) -> dict[str, int]:
-        """The width of every block that needs noise."""
-        return {n: block.sample.shape[1] for n, block in self.model.encode(batch).items() if not block.side}
+        side = {name: block for name, block in code.items() if block.side}
+        return flatten(code), side, {n: b.sample.shape[1] for n, b in code.items() if not b.side}
 
     @property
     def _sent(self) -> dict[str, int]:
@@ -125,7 +121,7 @@ class Whitened(Model):
         return torch.expm1(2 * nats.clamp(1e-8, 40.0)) ** -0.5
 
     def encode(self, batch: Batch) -> Code:
-        f, side = self._f(batch)
+        f, side, _ = self._f(batch)
         sizes = [*self._sent.values()]
         parts = zip(((f - self.mean) @ self.whiten).split(sizes, 1), self.tau.split(sizes), strict=True)
         sent = [

@@ -18,6 +18,7 @@ from .sheet import GREY, RATE, STAR, bars, dashes, handles, joined, legend, mark
 
 AXIS = {"D": "D (nats)  ≥ H(x|z)", "Dy": "D$_y$ (nats)  ≥ H(y|z)"}
 SIZE = (3.6, 2.75)  # inches of the axes of a panel
+ROOM = 14  # points between the axes and a title over a second axis
 MARKS = 400  # means of one model that are drawn, those on its hull first
 
 
@@ -38,9 +39,10 @@ def plane(context: Context, dataset: str, name: str) -> Figure | None:
     for ax, (title, names) in zip(axes, parts, strict=True):
         mine = rows[rows["autoregressive"] == rows.loc[rows["name"].isin(names), "autoregressive"].iloc[0]]
         _panel(ax, mine, bound, palette, names)
-        ax.set_xlabel(RATE)
+        ax.set_xlabel(RATE if frames == 1 else f"R* (nats; above R*/{frames}, a frame)  ≥ I(x; z)")
         ax.set_ylabel(AXIS[name])
-        ax.set_title(drawn(f"{dataset}, {title}" if title else dataset, 60), loc="left", fontsize=10)
+        said, pad = drawn(f"{dataset}, {title}" if title else dataset, 60), None if frames == 1 else ROOM
+        ax.set_title(said, loc="left", fontsize=10, pad=pad)
         if frames > 1:
             _a_frame(ax, frames)
         if crowded:
@@ -71,8 +73,6 @@ def _a_frame(ax: Axes, frames: int) -> None:
 
     above = ax.secondary_xaxis("top", functions=(fewer, all_of))
     above.tick_params(labelsize=7, length=2, pad=1)
-    ax.set_xlabel(f"R* (nats; above R*/{frames}, a frame)  ≥ I(x; z)")
-    ax.set_title(ax.get_title(loc="left"), loc="left", fontsize=10, pad=14)
 
 
 def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette, names: Sequence[str]) -> None:
