@@ -29,6 +29,7 @@ class ALI(Autoencoder):
         objective="E_q log C(x, z) + E_p log(1 − C(x, z))",
         base="GAN",
         R2="D_JS(q(x, z) ‖ p(x, z))",
+        claim="D_y with 100 labels, lower than vae, on digits",
     )
     learns_distortion = False
     decoder: Decoder

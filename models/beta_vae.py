@@ -21,6 +21,7 @@ class BetaVAE(Autoencoder):
         title="β-VAE",
         objective="D + β R",
         R1="KL(q(z|x) ‖ p(z))",
+        claim="BetaVAE score, higher than vae, on sprites",
     )
 
     def __init__(self, data: Spec, *, latent: int | None = None, beta: float = 4.0):

@@ -27,6 +27,7 @@ class BiGAN(Autoencoder):
         base="GAN",
         R2="D_JS(q(x, z) ‖ p(x, z))",
         rate="noise channel",
+        claim="D_y, lower than ae, on digits",
     )
     learns_distortion = False
     decoder: Decoder

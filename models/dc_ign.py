@@ -24,6 +24,7 @@ class DCIGN(Autoencoder):
         labels="required",
         batches="one-factor",
         needs=("factors", "image"),
+        claim="DCI disentanglement score, higher than vae, on sprites",
     )
 
     def __init__(self, data: Spec, *, latent: int | None = None, width: int = 2, pull: float = 0.01):

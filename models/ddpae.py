@@ -46,6 +46,10 @@ class DDPAE(Model):
         encoder="T",
         decoder="T",
         needs=("sequence", "binary"),
+        claim=(
+            "D, lower than vae, on moving_digits; "
+            "I_V of low from content, higher than its I_V of low from moves, on moving_digits"
+        ),
     )
 
     units: Tensor

@@ -26,6 +26,7 @@ class DIPVAE(Autoencoder):
         title="DIP-VAE",
         objective="D + R + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)²",
         R2="‖Cov[z] − I‖²",
+        claim="SAP score, higher than beta_vae, on sprites",
     )
 
     def __init__(

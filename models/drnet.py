@@ -45,6 +45,7 @@ class DRNET(Model):
         R2="−½ log C (1 − C)",
         rate="noise channel",
         needs=("sequence",),
+        claim="I_V of shape from content, higher than its I_V of shape from pose, on moving_sprites",
     )
     channel = "posthoc-learned"
 

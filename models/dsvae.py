@@ -40,6 +40,7 @@ class DSVAE(Model):
         decoder="T",
         prior="N+L",
         needs=("sequence",),
+        claim="I_V of shape from static, higher than its I_V of shape from dynamic, on moving_sprites",
     )
 
     def __init__(self, data: Spec, *, static: int | None = None, dynamic: int = 3, width: int = 32, told: bool = False):

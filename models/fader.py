@@ -30,6 +30,7 @@ class Fader(Autoencoder):
         rate="noise channel",
         side="s",
         needs=("groups",),
+        claim="leakage of colour, lower than vae, on coloured",
     )
 
     def __init__(

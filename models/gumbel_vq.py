@@ -39,6 +39,7 @@ class GumbelVQ(Model):
         R1="‖sg[e] − c‖² + b ‖e − sg[c]‖²",
         prior="C/L",
         rate="closed-form KL, autoregressive m",
+        claim="D, lower than vq_vae, on digits",
     )
 
     def __init__(

@@ -46,6 +46,7 @@ class Hadad(Autoencoder):
         labels="required",
         rate="noise channel",
         needs=("groups",),
+        claim="leakage of colour, lower than vae, on coloured",
     )
 
     def __init__(

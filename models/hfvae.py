@@ -45,6 +45,7 @@ class HFVAE(Autoencoder):
         title="HFVAE",
         objective="D + R + (b − 1) TC(q(z_1), …, q(z_G)) + (w − 1) Σ TC(q(z_g)) + (m − 1) Σ KL(q(z_j) ‖ p(z_j))",
         R2="TC(q(z_1), …, q(z_G)), TC(q(z_g))",
+        claim="MIG score, higher than beta_vae, on sprites",
     )
 
     def __init__(

@@ -51,6 +51,7 @@ class InformationDropout(Model):
         prior="L",
         labels="optional",
         rate="closed-form KL less Monte Carlo I(z; k|x)",
+        claim="D_y with 20 % of the pixels flipped, lower than vae, on digits",
     )
 
     def __init__(

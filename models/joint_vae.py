@@ -48,6 +48,7 @@ class JointVAE(Model):
         objective="D + β (R + γ |KL_c − C_c|)",
         R1="|KL(q(c|x) ‖ p(c)) − C_c|",
         prior="C+N",
+        claim="ARI of the clusters, higher than vae, on digits",
     )
 
     def __init__(

@@ -40,6 +40,7 @@ class KVAE(Model):
         decoder="T",
         prior="G+L",
         needs=("sequence",),
+        claim="D, lower than vae, on bouncing_ball",
     )
 
     def __init__(self, data: Spec, *, dim: int = 2, states: int = 4, modes: int = 3, width: int = 32):

@@ -45,6 +45,7 @@ class M2(Model):
         prior="C+N",
         labels="required",
         needs=("labels",),
+        claim="D_y with 100 labels, lower than vae, on digits",
     )
 
     def __init__(self, data: Spec, *, latent: int | None = None, labelled: int = 100, alpha: float = 0.1):

@@ -30,7 +30,14 @@ class MLVAE(Model):
     say, at the weight of its own certainty, and what is certain of c grows with G.
     """
 
-    row = Row(paper="1705.08841", title="ML-VAE", objective="D + R_c + Σ_g R_s", encoder="H", needs=("sequence",))
+    row = Row(
+        paper="1705.08841",
+        title="ML-VAE",
+        objective="D + R_c + Σ_g R_s",
+        encoder="H",
+        needs=("sequence",),
+        claim="I_V of digit from content, higher than its I_V of digit from style, on digit_groups",
+    )
 
     def __init__(self, data: Spec, *, content: int | None = None, style: int = 3):
         super().__init__()

@@ -44,6 +44,7 @@ class SOMVAE(Model):
         prior="C/L",
         rate="−log m(k), first-order m",
         needs=("sequence",),
+        claim="NMI of the clusters, higher than vae, on bouncing_ball",
     )
     near: Tensor
 

@@ -57,6 +57,7 @@ class StructuredDGM(Model):
         labels="required",
         rate="KL by node, Monte Carlo where a later node decides",
         needs=("labels",),
+        claim="D_y with 100 labels, lower than vae, on digits",
     )
 
     def __init__(

@@ -44,7 +44,13 @@ class SVAE(Model):
     mixture, is not offered: no data set has any.
     """
 
-    row = Row(paper="1603.06277", title="SVAE", objective="D + R, p(z) a graphical model", prior="M")
+    row = Row(
+        paper="1603.06277",
+        title="SVAE",
+        objective="D + R, p(z) a graphical model",
+        prior="M",
+        claim="ARI of the clusters, higher than vae, on digits",
+    )
 
     def __init__(
         self,

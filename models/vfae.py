@@ -57,6 +57,7 @@ class VFAE(Model):
         labels="required",
         side="s",
         needs=("groups",),
+        claim="leakage of colour, lower than vae, on coloured",
     )
 
     def __init__(

@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ._claims import claims
 from ._sources import PluginError, parse
 
 CARDS = {"models": "row", "datasets": "card", "probes": "card"}  # the literal that describes a plug-in
@@ -101,6 +102,10 @@ def _card(kind: str, path: Path, tree: ast.Module) -> dict[str, Any]:
             )
         if not listed and not isinstance(value, str):
             raise PluginError(f"{path}, line {call.lineno}: {field} = {value!r:.60} must be a string.")
+    try:
+        claims(fields.get("claim", ""))
+    except ValueError as error:
+        raise PluginError(f"{path}, line {call.lineno}: {error}") from error
     return {**fields, "doc": _docstring(tree), "path": str(path)}
 
 

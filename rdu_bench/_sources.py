@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from . import _libraries, _paths
 from ._hash import digest
@@ -44,7 +45,7 @@ def _parsed(source: bytes, name: str) -> ast.Module:
 
 
 def source_digest(path: Path) -> str:
-    """Hash of a plug-in, 16 hex digits: of its file's bytes, and of all that it imports from its own folder if any.
+    """Hash of a plug-in, 16 hex digits: of what its file does, and all that it imports from its own folder if any.
 
     Found by static analysis of every form of import, also inside functions, and through the files it finds: modules
     and packages beside the file (`from . import _parts`), in its plug-in folder, and other plug-ins
@@ -69,8 +70,38 @@ def libraries(path: Path) -> list[str]:
 
 
 def digest_of(path: Path) -> str:
-    """The first 16 hex digits of SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    """Hash of what a file does, 16 hex digits: layout, comments, docstrings and a model's claim are no part of it.
+
+    That of its bytes where it does not parse.
+    """
+    return _digest(path.read_bytes())
+
+
+@lru_cache(maxsize=1024)
+def _digest(source: bytes) -> str:
+    try:
+        return digest(_form(ast.parse(source)))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return hashlib.sha256(source).hexdigest()[:16]
+
+
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _form(node: object) -> Any:
+    """A syntax tree as JSON can say it, the same in all versions of Python: what is empty is left out."""
+    if isinstance(node, list):
+        return [_form(part) for part in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name, value in ast.iter_fields(node) if value is not None and value != []}
+    if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+        fields["body"] = node.body[1:]
+    elif isinstance(node, ast.JoinedStr):  # Python 3.12 ends some with an empty text
+        fields["values"] = [part for part in node.values if getattr(part, "value", None) != ""]
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Row":
+        fields["keywords"] = [given for given in node.keywords if given.arg != "claim"]
+    return {"": type(node).__name__, **{name: _form(value) for name, value in fields.items()}}
 
 
 def _label(path: Path) -> str:

@@ -32,6 +32,7 @@ class Row(NamedTuple):
     prior: str = "N"  # N Gaussian, C categorical, M mixture, G graphical model, L learned
     labels: str = ""  # "", "optional" or "required": class labels seen in training
     rate: str = "closed-form KL"  # how R_own is computed
+    claim: str = ""  # what its paper says it is for, as `_claims` reads it: "D_y, lower than vae, on digits"
     side: str = ""  # "s" where encoder and decoder are told the sensitive label, which is then sent too
     batches: str = ""  # "one-factor" where training examples come in `GROUP`s that differ in one factor only
     needs: tuple[str, ...] = ()  # of the data: "labels", "groups", "factors", "image", "sequence", "binary"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _adapters, _cards, _libraries, _paths, _sources
 from ._cards import check_parameters
+from ._claims import Said
 from ._scan import LONGEST, Found, scan
 from ._sources import PluginError
 from ._text import called
@@ -30,6 +31,7 @@ __all__ = [
     "about",
     "card",
     "check_parameters",
+    "claims",
     "dataset",
     "files",
     "find",
@@ -114,6 +116,16 @@ def card(kind: str, name: str) -> dict[str, Any]:
     Raises `LookupError`, or `PluginError` when there is no such literal, or more than one.
     """
     return _adapters.card(name) if _adapted(kind, name) else _cards.card(kind, find(kind, name))
+
+
+def claims() -> dict[str, Said]:
+    """What the files of models say that these are for, and by which paper; nothing of a file that cannot be used."""
+    found = {}
+    for name in files("models"):
+        with suppress(PluginError):
+            about = card("models", name)
+            found[name] = Said(about.get("claim", ""), about.get("paper", ""))
+    return found
 
 
 def parameters(kind: str, name: str) -> dict[str, _cards.Parameter] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rdu_bench import _paths, registry
+from rdu_bench import _paths, _sources, registry
 from rdu_bench._hash import file_digest
 
 MODEL = """\
@@ -173,14 +173,57 @@ def test_every_form_of_import_makes_a_module_part_of_the_hash(plug, form):
     assert registry.plugin_hash("models", "mine") == before
 
 
-def test_the_hash_of_a_file_that_imports_nothing_of_its_folder_is_that_of_its_bytes(plug):
+def test_the_hash_of_a_file_that_imports_nothing_of_its_folder_is_that_of_what_it_does(plug):
     path = plug("models/mine.py")
     plug("models/_parts.py", "LATENT = 2\n")
-    assert registry.plugin_hash("models", "mine") == file_digest(path)
+    assert registry.plugin_hash("models", "mine") == _sources.digest_of(path)
     for kind in _paths.KINDS:
         for name, ours in registry.files(kind).items():
             if ours.parent == _paths.builtin(kind) and name != "hdf5":  # which is of several files
-                assert registry.plugin_hash(kind, name) == file_digest(ours)
+                assert registry.plugin_hash(kind, name) == _sources.digest_of(ours)
+
+
+SAME = [  # as what a file does: layout, comments, docstrings, what is claimed
+    ("class Mine:", "# a comment\n\n\nclass Mine:  # another"),
+    ("class Mine:", 'class Mine:\n    """What it is."""\n'),
+    ("row = Row(title='Mine')", "row = Row(\n        title='Mine',\n    )"),
+    ("row = Row(title='Mine')", "row = Row(title='Mine', claim='D, lower than vae, on digits')"),
+    ("row = Row(title='Mine')", "row = Row(claim='D, lower than ae, on digits', title=('Mine'))"),
+    ("return x + 1", '"""Adds one."""\n        return (x + 1)'),
+]
+OTHER = [
+    ("return x + 1", "return x + 2"),
+    ("return x + 1", "return x + 1.0"),
+    ("return x + 1", "return x, 1"),
+    ("return x + 1", "return 1 + x"),
+    ("return x + 1", "x += 1"),
+    ("row = Row(title='Mine')", "row = Row(title='Mine', labels='required')"),
+    ("row = Row(title='Mine')", "row = Row(title='Mine', claims='D')"),
+    ("def f(self, x)", "def f(self, x=None)"),
+    ("def f(self, x)", "def f(self, *, x)"),
+    ("class Mine:", "class Mine:\n    text = 'What it is.'\n"),
+]
+PLAIN = "class Mine:\n    row = Row(title='Mine')\n\n    def f(self, x):\n        return x + 1\n"
+
+
+@pytest.mark.parametrize(("old", "new", "same"), [*((*c, True) for c in SAME), *((*c, False) for c in OTHER)])
+def test_the_hash_is_of_what_a_file_does_and_not_of_what_is_said_of_it(old, new, same, tmp_path):
+    one, other = tmp_path / "one.py", tmp_path / "other.py"
+    one.write_text(PLAIN)
+    other.write_text(PLAIN.replace(old, new))
+    assert old in PLAIN and (_sources.digest_of(one) == _sources.digest_of(other)) is same
+
+
+def test_the_hash_is_the_same_in_every_version_of_python(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(f"from a import b\n\n\n{PLAIN}\n\nx: int = {{1: f'{{b!r:>{{3}}}} c', **{{}}}}[1:2, ...]\n")
+    assert _sources.digest_of(path) == "a05729111c706335"
+
+
+def test_a_file_that_does_not_parse_is_hashed_as_it_is(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def f(:\n")
+    assert _sources.digest_of(path) == file_digest(path)
 
 
 def test_what_is_imported_through_others_is_hashed_with_packages_and_probes(plug):
@@ -196,7 +239,7 @@ def test_what_is_imported_through_others_is_hashed_with_packages_and_probes(plug
     seen = {registry.plugin_hash("models", "mine")}
     for count, name in enumerate(["_pkg/__init__", "_pkg/net", "_pkg/deep", "_parts", "../probes/_more"], 2):
         path = Path(_paths.named_roots()[0]) / "models" / f"{name}.py"
-        path.write_text(path.read_text() + "# changed\n")
+        path.write_text(path.read_text() + "changed = True\n")
         seen.add(registry.plugin_hash("models", "mine"))
         assert len(seen) == count, name
     plug("models/_pkg/unused.py", "x = 2\n")

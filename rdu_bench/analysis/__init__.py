@@ -1,5 +1,7 @@
 """Records in, tables out: frontiers, their differences with intervals, the leaderboard, scores.  Never a model."""
 
+from rdu_bench.analysis.claims import claims
+from rdu_bench.analysis.claims import to_markdown as claims_to_markdown
 from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_csv, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, left_out, left_out_text, points
@@ -10,6 +12,8 @@ from rdu_bench.analysis.udr import udr
 __all__ = [
     "across",
     "by_factor",
+    "claims",
+    "claims_to_markdown",
     "failures",
     "frontier",
     "impossible",

@@ -213,18 +213,19 @@ def to_markdown(board: pd.DataFrame) -> str:
     head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "R_own − R*", "rank y", "ΔI_V", "95 %"]
     head += [f"D_y {name.removeprefix('Dy_')}" for name in heads] + ["seeds", "points", "note"]
     for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
-        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", _line(head), _line(["---"] * len(head))]
+        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", line(head), line(["---"] * len(head))]
         for _, row in rows.iterrows():
             cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
             cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
             cells += [number(row["bd_D"], 2, True), number(row["area"]), number(row["mismatch"]), rank_text(row, "_y")]
             cells += [number(row["dIV"], 3, True), interval_text(row, "dIV", 3)]
             cells += [*(number(row[name], 3) for name in heads), str(row["seeds"])]
-            out.append(_line([*cells, counts_text(row), row["note"]]))
+            out.append(line([*cells, counts_text(row), row["note"]]))
     return "\n".join(out) + "\n"
 
 
-def _line(cells: list[str]) -> str:
+def line(cells: list[str]) -> str:
+    """A row of a table in Markdown."""
     return "| " + " | ".join(_cell(str(c)) for c in cells) + " |"
 
 

@@ -97,6 +97,7 @@ def report(
     home = _home(places)
     target = out or places[0]
     _files.check_folder(target, make=True)
+    from .. import registry
     from ..report import render
 
     drawn = render(
@@ -104,6 +105,7 @@ def report(
         target,
         title=title,
         formats=chosen,
+        claims=registry.claims(),
         vectors=lambda record: home[record["key"]][1].vectors(record),
     )
     print(f"report: {drawn}")
@@ -173,7 +175,7 @@ def publish(
     vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
 ) -> None:
     """Write what is published of a run: tables, figures, points as Parquet, one archive, a manifest with hashes."""
-    from .. import _files, analysis
+    from .. import _files, analysis, registry
     from ..analysis.scores import wide
     from ..records.archive import publish as write_all
     from ..records.flatten import table
@@ -184,7 +186,9 @@ def publish(
     board = analysis.leaderboard(found)
     frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
     frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
+    claims = analysis.claims(found, registry.claims())
+    frames |= {"claims.csv": claims}
     tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
     draw(run, out)
-    tables["leaderboard.md"] = analysis.to_markdown(board)
+    tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}
     print(f"published: {write_all(run, found, tables, out, vectors=vectors)}")

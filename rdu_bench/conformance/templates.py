@@ -21,6 +21,7 @@ class {title}(Autoencoder):
         title="{title}",
         objective="D + R + penalty · E ‖μ(x)‖²",
         R1="penalty · E ‖μ(x)‖²",
+        claim="D_y, lower than vae, on digits",
     )
 
     def __init__(self, data: Spec, *, penalty: float = 0.01):

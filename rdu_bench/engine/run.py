@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import _files, _paths
+from .. import _files, _paths, registry
 from .._hash import digest
 from .._text import one_line, say
 from ..progress import watch
@@ -181,7 +181,7 @@ def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
         try:
             from ..report import render
 
-            page = render(records, store.folder, title=title)
+            page = render(records, store.folder, title=title, claims=registry.claims())
         except Exception as error:
             if os.environ.get("RDU_BENCH_DEBUG"):
                 raise

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .. import _files
+from .._claims import Said
 from ..analysis.leaderboard import to_markdown
 from ..analysis.scores import wide
 from . import figures, page
@@ -29,12 +30,14 @@ def render(
     title: str | None = None,
     vectors: Vectors | None = None,
     formats: Sequence[str] = FORMATS,
+    claims: Mapping[str, Said] | None = None,
 ) -> Path:
     """Write `index.html`, `figures/`, the leaderboard, the frontiers and the scores as tables into `out`.
 
     `results` are records, or whatever `rdu_bench.load_results` takes or gives.  `vectors(record)` returns the arrays of
     a record, of which the pictures are drawn; by default those beside the record's `path` where it has one, else those
-    of the store at `out`, which is where a run draws its own report.  `formats` are those of the figures.
+    of the store at `out`, which is where a run draws its own report.  `formats` are those of the figures, `claims`
+    what papers say of models, by name, as `registry.claims` gives them.
 
     Each file is replaced in one step and the page last, so that drawing again, also from a run that is still going,
     never breaks what is there; SIGTERM ends the drawing and leaves nothing half written.  A part that cannot be drawn
@@ -48,6 +51,7 @@ def render(
     with _terminable():
         _prepare(folder)
         context = gather(results, folder, title, vectors)
+        context.hold(claims or {})
         drawn = figures.draw(context, folder / "figures", formats)
         _files.write(folder / "leaderboard.md", to_markdown(context.board).encode("utf-8", "replace"))
         for name, frame in _tables(context).items():
@@ -70,6 +74,8 @@ def _tables(context: Any) -> dict[str, Any]:
     tables = {f"frontier-{name}": frame for name, frame in context.planes.items()} | {"leaderboard": context.board}
     if not context.tidy.empty:
         tables["scores"] = wide(context.tidy)
+    if context.claims is not None and len(context.claims):
+        tables["claims"] = context.claims
     if context.agreed is not None and context.agreed["udr_robust_mean"].notna().any():
         tables["udr"] = context.agreed
     return tables

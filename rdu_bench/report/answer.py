@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import kendalltau
 
 from ..analysis.leaderboard import number
 from ..records.schema import STATUSES
@@ -18,6 +19,8 @@ from .text import counted, listed, plain
 
 FIRST = 3  # models named of each ranking
 SAID = 20  # lines of what was left out
+LEAST = 4  # models that an order needs
+NEAR_R, NEAR_D = 0.02, 0.01  # shares of R* and of D in which two points count as the same
 
 
 def compared(context: Context) -> list[tuple[str, str]]:
@@ -123,7 +126,51 @@ def findings(context: Context, dataset: str) -> list[str]:
         out.append(f"{ahead}, {len(sure)} of them with both 95 % intervals above 0.")
     else:
         out.append(f"{ahead}. With one seed there are no intervals: such differences may be those of seeds.")
-    return out
+    return [*out, *_orders(others), *_alike(context.of(dataset))]
+
+
+def _orders(others: list[Place]) -> list[str]:
+    """Whether those who save rate are those whose codes are useful."""
+    both = [p for p in others if p.placed]
+    if len(both) < LEAST:
+        return []
+    found = kendalltau([p.x for p in both], [p.y for p in both])
+    if not np.isfinite(found.statistic):
+        return []
+    tells = "tells little of" if found.pvalue > 0.05 else "goes with" if found.statistic > 0 else "goes against"
+    said = f"Kendall's τ = {number(found.statistic, 2, True)} over {len(both)} models, p = {number(found.pvalue, 3)}"
+    return [f"How much rate a model saves {tells} how useful its code is: {said}."]
+
+
+def _alike(table: pd.DataFrame) -> list[str]:
+    """Of models that saw no labels, the two points that agree in R* and D and differ most in D_y."""
+    plain_ = table[table["measured"] & table["Dy"].notna() & (table["labels"] == "none")]
+    cell = ["name", "model", "variant", "sigma", "params"]
+    mean = plain_.groupby(cell, dropna=False)[["R_star", "D", "Dy", "Dy_se"]].mean().reset_index()
+    if mean.empty:
+        return []
+    R, D, Dy = (mean[c].to_numpy(float) for c in ("R_star", "D", "Dy"))
+    near = (_relative(R) <= NEAR_R) & (_relative(D) <= NEAR_D)
+    near &= mean["name"].to_numpy()[:, None] != mean["name"].to_numpy()[None]
+    if not near.any():
+        return ["No two models have a point with the same R* (2 %) and D (1 %)."]
+    apart = np.where(near, np.abs(Dy[:, None] - Dy[None]), -1.0)
+    pair = sorted(np.unravel_index(int(apart.argmax()), apart.shape), key=lambda i: Dy[i])
+    one, other = (mean.iloc[int(i)] for i in pair)
+    where = [f"{p['name']} (R* {number(p['R_star'])}, D {number(p['D'])})" for p in (one, other)]
+    error = float(np.hypot(one["Dy_se"], other["Dy_se"]))
+    return [
+        f"At the same rate and distortion usefulness still differs: {where[0]} and {where[1]} have D_y "
+        f"{number(one['Dy'], 3)} and {number(other['Dy'], 3)} nats, {number(other['Dy'] - one['Dy'], 3)} ± "
+        f"{number(error, 3)} apart, the most of all pairs without labels within 2 % in R* and 1 % in D."
+    ]
+
+
+def _relative(values: np.ndarray) -> np.ndarray:
+    """(P, P) differences, as shares of the larger of both."""
+    size = np.abs(values)
+    found: np.ndarray = np.abs(values[:, None] - values[None]) / np.maximum(np.maximum(size[:, None], size[None]), 1e-9)
+    return found
 
 
 def _ranking(known: list[Place], way: tuple[str, int], what: str, base: Place) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .. import analysis
+from .._claims import Said
 from ..analysis.frontiers import AXES
 from ..analysis.leaderboard import REFERENCE
 from ..analysis.points import Shown, left_out_of, named, records_of
@@ -44,6 +45,7 @@ class Context:
     vectors: Vectors
     datasets: list[str]  # in the order of the suite
     title: str
+    claims: pd.DataFrame | None = None
     palette: Palette = field(init=False)
     lineups: dict[str, Lineup] = field(init=False)
     files: dict[str, str] = field(init=False)  # data set → part of file names
@@ -56,6 +58,10 @@ class Context:
         self.palette = Palette(_ranked(self.board, self.datasets), None if first.empty else str(first.iloc[0]))
         self.lineups = {name: Lineup(self.of(name), self.palette) for name in self.datasets}
         self.files, self.ids = slugs(self.datasets), identifiers(self.datasets)
+
+    def hold(self, said: Mapping[str, Said]) -> None:
+        """Holds the claims of papers to the points."""
+        self.claims = self.attempt("", "claims", lambda: analysis.claims(Shown(self.table), said))
 
     def of(self, dataset: str) -> pd.DataFrame:
         """The points of one data set."""

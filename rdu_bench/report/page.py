@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from .. import __version__, _paths, analysis
 from ..analysis.leaderboard import number
 from ..analysis.points import Shown
-from . import codes, sections
+from . import claims, codes, sections
 from .answer import opening
 from .board import board, columns, failed
 from .context import Context
@@ -68,6 +68,7 @@ def _page(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         answer=opening(context),
+        claims=context.attempt("", "claims' table", lambda: claims.claims(context)),
         columns=columns(context),
         words=WORDS,
         sets=sets,

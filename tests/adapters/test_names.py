@@ -128,7 +128,7 @@ def test_a_file_that_imports_an_adapter_has_the_library_in_its_hash(lines, tmp_p
     assert len({first, _sources.source_digest(path), _sources.digest_of(path)}) == 3
 
 
-def test_the_hash_of_a_file_that_imports_none_is_that_of_its_bytes(tmp_path):
+def test_the_hash_of_a_file_that_imports_none_is_its_own(tmp_path):
     path = tmp_path / "models" / "mine.py"
     path.parent.mkdir()
     path.write_text("import pythae\nfrom rdu_bench.api import Model")

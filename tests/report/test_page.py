@@ -1,12 +1,16 @@
 """What the page says, and what lies beside it."""
 
 import csv
+import html
 import json
+import re
 
 import fake_records
 import numpy as np
+import pandas as pd
 import pytest
 
+from rdu_bench._claims import Said
 from rdu_bench.report import render
 
 
@@ -160,3 +164,38 @@ def test_findings_follow_from_the_records(tmp_path):
     assert "no model saves rate at equal distortion (nats); nearest is VQ-VAE (−" in behind
     assert "1 model of 1 is ahead on both" in ahead and "No model of 1 is ahead on both" in behind
     assert "no intervals" in behind and "no intervals" not in ahead
+
+
+def test_the_opening_says_what_agrees_in_rate_and_distortion_and_differs_in_usefulness(tmp_path):
+    records = [fake_records.record("vae", sigma=s, H_x=None) for s in (2.0, 6.0, 12.0)]
+    for record, Dy in zip(list(records), (2.5, 1.5, 0.5), strict=True):
+        twin = fake_records.record("vq_vae", sigma=record["spec"]["sigma"], H_x=None)
+        same = {
+            name: record["values"][name] for name in ("R_star", "D", "D_own", "D_per_dim", "D_bits_per_dim", "D_star")
+        }
+        twin["values"] |= same
+        for one, apart in ((record, 0.0), (twin, 0.25 if Dy == 1.5 else 0.1)):
+            one["values"] |= {"Dy": Dy + apart, "IV": one["values"]["Hy_V"] - Dy - apart}
+        records.append(twin)
+    text = render(records, tmp_path, formats=()).read_text("utf-8")
+    assert "have D_y 1.500 and 1.750 nats, 0.250 ± 0.028 apart" in text
+    R, D = (f"{records[1]['values'][name]:.2f}" for name in ("R_star", "D"))
+    assert f"VAE (R* {R}, D {D}) and VQ-VAE (R* {R}, D {D})" in text
+
+
+def test_the_opening_says_whether_saving_rate_goes_with_usefulness(tmp_path):
+    models = ("vae", "beta_vae", "beta_tcvae", "vq_vae", "infovae")
+    text = render(fake_records.suite(models, seeds=1), tmp_path, formats=()).read_text("utf-8")
+    assert re.search(r"how useful its code is: Kendall's τ = [+−]?\d\.\d\d over 4 models, p = \d", html.unescape(text))
+
+
+def test_claims_are_a_section_of_the_page_and_a_table(tmp_path):
+    said = {"vq_vae": Said("D, lower than vae, on sprites; D, higher than vae, on nowhere", "1711.00937")}
+    text = html.unescape(
+        render(fake_records.suite(("vae", "vq_vae"), seeds=3), tmp_path, claims=said).read_text("utf-8")
+    )
+    section = text[text.index('<section id="claims">') : text.index('<section id="boards">')]
+    assert "2 claims: 1 not held, 1 not tested" in section and "1711.00937" in section
+    assert "VQ-VAE: D, higher than vae" not in section and "vq_vae: D, higher than vae, on nowhere" in section
+    assert list(pd.read_csv(tmp_path / "claims.csv")["verdict"]) == ["not held", "not tested"]
+    assert '<section id="claims">' not in render(fake_records.suite(("vae", "vq_vae")), tmp_path).read_text("utf-8")

@@ -1,0 +1,206 @@
+"""What papers say their models are for, held to the points: effect at equal R*, its interval, and a verdict.
+
+A claim is about a difference: the quantity of the model less that of its reference, both along their own curves, the
+mean over the rates that both have.  D and D_y are of hulls, as on the leaderboard, so the effect is its ΔD, or −ΔI_V;
+all else is of straight lines between points.  No effect is a bound: it is a difference of two bounds or estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.integrate import trapezoid
+
+from .._claims import Claim, Quantity, Said
+from .._claims import claims as parsed
+from .frontiers import AXES, null_levels, rows_of, seed_hulls
+from .hull import ENOUGH, first_folds, gap
+from .intervals import alike, interval
+from .leaderboard import interval_text, line, number
+from .points import Results, points
+from .quantities import unit, values
+
+HELD, FAILED, UNDECIDED, UNTESTED = "held", "not held", "undecided", "not tested"
+VERDICTS = (HELD, FAILED, UNDECIDED, UNTESTED)
+COLUMNS = ["dataset", "model", "variant", "name", "claim", "effect", "low", "high", "unit", "seeds", "R_low", "R_high"]
+COLUMNS += ["verdict", "why", "paper"]
+HULLS = {"D": "D", "D_y": "Dy"}  # quantities that time sharing makes a hull of, and their planes
+
+Key = tuple[str, str, str]
+
+
+class Compared(NamedTuple):
+    """Effects by seed, each (F,): the number, and what it is without a part of the test points; and rates compared."""
+
+    effects: dict[int, np.ndarray]
+    low: float
+    high: float
+
+
+def claims(results: Results, said: Mapping[str, Said], *, every: bool = False) -> pd.DataFrame:
+    """A row a claim and variant of its model: `effect` with its 95 % t interval over paired seeds, and `verdict`.
+
+    `held` where the whole interval is on the side that was claimed, `not held` where it is on the other, `undecided`
+    where 0 is in it, with one seed, or with too little in common; `not tested` where the model or its reference is not
+    in these results.  For "within m of", all of the interval has to be inside ±m, or outside.  `said` has the claims by
+    model.  Raises `ValueError` for a claim that cannot be read.
+    """
+    found = points(results, every=every)
+    rows = dict(rows_of(found))
+    levels = {name: null_levels(found, AXES[name]) for name in AXES}
+    lines: list[dict[str, Any]] = []
+    for model in sorted(said):
+        for claim in parsed(said[model].claim):
+            about = {"dataset": claim.dataset, "model": model, "claim": claim.text, "paper": said[model].paper}
+            about["unit"] = unit(claim.quantity)
+            mine = {key: row for key, row in rows.items() if key[:2] == (claim.dataset, model)}
+            for key, row in mine.items():
+                tested = _tested(claim, key, rows, levels)
+                lines.append({**about, "variant": key[2], "name": row["name"].iloc[0], **tested})
+            if not mine:
+                why = f"no points of {model} on {claim.dataset}"
+                lines.append({**about, "variant": "", "name": model, "verdict": UNTESTED, "why": why})
+    table = pd.DataFrame(lines, columns=COLUMNS)
+    order = table["verdict"].map(VERDICTS.index)
+    return table.assign(order=order).sort_values(["order", "model", "dataset"], kind="stable").drop(columns="order")
+
+
+def _tested(
+    claim: Claim, key: Key, rows: dict[Key, pd.DataFrame], levels: dict[str, dict[Key, float]]
+) -> dict[str, Any]:
+    """Effect, interval, rates and verdict of a claim for one row."""
+    base = key if not claim.reference else _plain(rows, claim.dataset, claim.reference)
+    if base is None:
+        return {"verdict": UNTESTED, "why": f"no points of {claim.reference} on {claim.dataset}"}
+    plane = HULLS.get(claim.quantity.kind) if not claim.quantity.of and claim.reference else None
+    if plane:
+        compared = _by_hulls(rows[key], rows[base], (levels[plane][key], levels[plane][base]), plane)
+    else:
+        compared = _by_lines(rows[key], rows[base], claim)
+    found = interval(list(compared.effects.values()))
+    verdict, why = _judged(claim, found.mean, found.low, found.high)
+    if not compared.effects:
+        why = _lacking(claim, rows[key], rows[base])
+    return {
+        "effect": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "seeds": found.n,
+        "R_low": compared.low,
+        "R_high": compared.high,
+        "verdict": verdict,
+        "why": why,
+    }
+
+
+def _plain(rows: dict[Key, pd.DataFrame], dataset: str, model: str) -> Key | None:
+    """The row of a model without a variant, or its first, among those of which anything was measured."""
+    named = sorted(key for key, row in rows.items() if key[:2] == (dataset, model) and row["measured"].any())
+    return named[0] if named else None
+
+
+def _judged(claim: Claim, effect: float, low: float, high: float) -> tuple[str, str]:
+    if not np.isfinite(effect):
+        return UNDECIDED, "no effect can be computed"
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return UNDECIDED, "one seed: no interval"
+    if claim.direction == "within":
+        if -claim.margin < low and high < claim.margin:
+            return HELD, ""
+        return (
+            (FAILED, "") if low > claim.margin or high < -claim.margin else (UNDECIDED, "the interval is on both sides")
+        )
+    ahead, behind = (low > 0, high < 0) if claim.direction == "higher" else (high < 0, low > 0)
+    return (HELD, "") if ahead else (FAILED, "") if behind else (UNDECIDED, "0 is in the interval")
+
+
+def _lacking(claim: Claim, row: pd.DataFrame, base: pd.DataFrame) -> str:
+    """Why there is no effect."""
+    for what, of, who in ((claim.quantity, row, "the model"), (claim.other, base, claim.reference or "the model")):
+        if not values(of[of["measured"]], what).notna().any():
+            return f"{_words(what)} was not measured of {who}"
+    return f"the ranges of R* have less than {ENOUGH:g} of the reference's in common"
+
+
+def _words(quantity: Quantity) -> str:
+    return " of ".join(filter(None, (quantity.at or quantity.kind, quantity.of)))
+
+
+def _by_hulls(row: pd.DataFrame, base: pd.DataFrame, nulls: tuple[float, float], name: str) -> Compared:
+    """Mean difference of the loss at equal rate between the hulls of two rows, as on the leaderboard."""
+    mine, its = (seed_hulls(part, AXES[name], null) for part, null in zip((row, base), nulls, strict=True))
+    effects, reach = {}, [np.nan]
+    for seed in sorted(mine.keys() & its.keys()):
+        folds = alike(mine[seed].R, its[seed].R)
+        loss = gap(first_folds(mine[seed], folds), first_folds(its[seed], folds)).loss
+        if np.isfinite(loss[0]):
+            effects[seed] = loss
+            reach.append(float(its[seed].reach[0]))
+    return Compared(effects, 0.0 if effects else np.nan, float(np.nanmax(reach)) if effects else np.nan)
+
+
+def _by_lines(row: pd.DataFrame, base: pd.DataFrame, claim: Claim) -> Compared:
+    """Mean difference of a quantity at equal rate between the lines through the points of two rows."""
+    mine, its = _lines(row, claim.quantity), _lines(base, claim.other)
+    effects, ends = {}, []
+    for seed in sorted(mine.keys() & its.keys()):
+        found = _between(mine[seed], its[seed])
+        if found is not None:
+            effect, *range_ = found
+            effects[seed] = np.array([effect])
+            ends.append(range_)
+    low, high = np.mean(ends, axis=0) if ends else (np.nan, np.nan)
+    return Compared(effects, float(low), float(high))
+
+
+def _lines(row: pd.DataFrame, quantity: Quantity) -> dict[int, np.ndarray]:
+    """seed → (2, P) rates, rising, and values, of the points that have both."""
+    known = row[row["measured"]].assign(value=values(row[row["measured"]], quantity)).dropna(subset=["value"])
+    out = {}
+    for seed, part in known.groupby("seed"):
+        mean = part.groupby("R_star")["value"].mean()  # sorted by rate
+        if len(mean) > 1:
+            out[int(str(seed))] = np.array([mean.index.to_numpy(float), mean.to_numpy(float)])
+    return out
+
+
+def _between(mine: np.ndarray, its: np.ndarray) -> tuple[float, float, float] | None:
+    """Mean of mine − its over the rates that both have, and the ends of these; None where they have too little."""
+    left, right = max(mine[0, 0], its[0, 0]), min(mine[0, -1], its[0, -1])
+    if right - left < ENOUGH * (its[0, -1] - its[0, 0]) or right <= left:
+        return None
+    knots = np.unique(np.clip(np.concatenate([mine[0], its[0]]), left, right))
+    apart = np.interp(knots, *mine) - np.interp(knots, *its)
+    return float(trapezoid(apart, knots) / (right - left)), float(left), float(right)
+
+
+def to_markdown(table: pd.DataFrame) -> str:
+    """The claims as Markdown, those that hold first; what is not tested comes last, in a list."""
+    tested = table[table["verdict"] != UNTESTED]
+    out = [TITLE, "", NOTE, "", line(HEADINGS), line(["---"] * len(HEADINGS))]
+    for row in tested.to_dict("records"):
+        rates = f"{number(row['R_low'], 1)} to {number(row['R_high'], 1)}" if np.isfinite(row["R_low"]) else "–"
+        effect = f"{number(row['effect'], 3, True)} {row['unit']}".strip()
+        said = f"{row['verdict']}{': ' if row['why'] else ''}{row['why']}"
+        cells = [
+            row["name"],
+            row["claim"],
+            effect,
+            interval_text(row | {"v_low": row["low"], "v_high": row["high"]}, "v", 3),
+        ]
+        out.append(line([*cells, rates, str(int(row["seeds"] or 0)), said, row["paper"]]))
+    rest = table[table["verdict"] == UNTESTED]
+    lines = [f"- {row['name']}: {row['claim']} ({row['why']})" for row in rest.to_dict("records")]
+    return "\n".join([*out, *(["", "Not tested here:", "", *lines] if lines else [])]) + "\n"
+
+
+TITLE = "# Claims"
+NOTE = (
+    "What a paper says its model is for, at equal R*: the quantity of the model less that of its reference, mean over "
+    "the rates that both have, with its 95 % t interval over paired seeds. Of models that do not differ, one interval "
+    "in twenty leaves 0 out."
+)
+HEADINGS = ["model", "claim", "effect", "95 %", "R*", "seeds", "verdict", "paper"]

@@ -1,0 +1,22 @@
+"""`claims`: what papers say of their models, held to the points of runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from .options import Folders, Plugins, folders
+
+
+def claims(
+    given: Folders = None,
+    csv: Annotated[bool, typer.Option("--csv")] = False,
+    plugins: Plugins = None,
+) -> None:
+    """Print the claim of every model at equal R*: its effect, 95 % interval over seeds, held or not, and the paper."""
+    from .. import _paths, analysis, registry
+
+    _paths.add_plugins(*(plugins or ()))
+    found = analysis.claims(folders(given), registry.claims())
+    print(analysis.to_csv(found) if csv else analysis.claims_to_markdown(found), end="" if csv else "\n")
