@@ -4,12 +4,14 @@ from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_csv, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, left_out, left_out_text, points
 from rdu_bench.analysis.scores import scores
+from rdu_bench.analysis.sensitivity import comparisons, sensitivity
 from rdu_bench.analysis.structure import structure
 from rdu_bench.analysis.udr import udr
 
 __all__ = [
     "across",
     "by_factor",
+    "comparisons",
     "failures",
     "frontier",
     "impossible",
@@ -18,6 +20,7 @@ __all__ = [
     "left_out_text",
     "points",
     "scores",
+    "sensitivity",
     "structure",
     "to_csv",
     "to_markdown",
