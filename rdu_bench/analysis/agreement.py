@@ -57,6 +57,7 @@ def agreement(one: Scores[K], other: Scores[K]) -> Agreement:
     else:
         tau, between = taus[0], np.nan
         low, high = _over_points(one, other, pairs, seeds[0])
+        low, high = min(low, tau), max(high, tau)  # which rounding alone may have left outside
     over = "" if np.isnan(low) else "seeds" if len(seeds) > 1 else "test points"
     return Agreement(tau, low, high, over, len(seeds), len(rows), between)
 

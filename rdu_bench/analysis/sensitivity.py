@@ -29,7 +29,8 @@ PAIRS += ["flips", "flips_resolved", "missing", "conclusion"]
 SEPARATOR = "; "  # between names in a cell
 
 Row = tuple[str, str]  # model and variant
-Panel = dict[tuple[str, str], dict[Row, dict[int, np.ndarray]]]  # by section and score
+Models = dict[Row, dict[int, np.ndarray]]  # their scores by seed, (F,), higher is better
+Panel = dict[tuple[str, str], Models]  # by section and score
 
 
 def sensitivity(results: Results, base: str = BASE) -> pd.DataFrame:
@@ -72,11 +73,9 @@ def comparisons(results: Results, base: str = BASE) -> pd.DataFrame:
 
 
 def _comparison(
-    pair: tuple[Row, Row],
-    mine: Mapping[Row, Mapping[int, np.ndarray]],
-    others: Mapping[str, Mapping[Row, Mapping[int, np.ndarray]]],
-    names: Mapping[Row, str],
+    pair: tuple[Row, Row], mine: Models, others: Mapping[str, Models], names: Mapping[Row, str]
 ) -> dict[str, Any]:
+    """What `comparisons` says of one pair of models."""
     a, b = pair
     lead = paired(mine[a], mine[b])
     if lead.mean < 0:
@@ -90,12 +89,8 @@ def _comparison(
     over = "" if np.isnan(lead.low) else "test points" if lead.n == 1 else "seeds and test points"
     cells = {"ahead": names[a], "behind": names[b], "lead": lead.mean, "lead_low": lead.low, "lead_high": lead.high}
     cells |= {"over": over, "resolved": bool(lead.sign), "panels": len(there), "flips": SEPARATOR.join(flips)}
-    missing = [panel for panel in found if panel not in there]
-    return cells | {
-        "flips_resolved": SEPARATOR.join(resolved),
-        "missing": SEPARATOR.join(missing),
-        "conclusion": conclusion,
-    }
+    missing = SEPARATOR.join(panel for panel in found if panel not in there)
+    return cells | {"flips_resolved": SEPARATOR.join(resolved), "missing": missing, "conclusion": conclusion}
 
 
 def has_panels(found: pd.DataFrame) -> bool:
@@ -121,15 +116,11 @@ def _panels(results: Results, base: str) -> tuple[dict[str, Panel], dict[Row, st
     if base not in panels:
         raise LookupError(f"there is no panel {base!r} to compare others with; take one of {', '.join(panels)}")
     if len(panels) == 1:
-        raise LookupError(
-            f"{base!r} is the only panel here; orders are compared between two or more labels of data sets"
-        )
+        raise LookupError(f"{base!r} is the only panel here; give results that have another label of a data set too")
     return panels, names
 
 
-def _compared(
-    panels: Mapping[str, Panel], base: str
-) -> Iterator[tuple[tuple[str, str], dict[Row, dict[int, np.ndarray]], dict[str, dict[Row, dict[int, np.ndarray]]]]]:
+def _compared(panels: Mapping[str, Panel], base: str) -> Iterator[tuple[tuple[str, str], Models, dict[str, Models]]]:
     """For each section and score of the base with two models or more: their scores there, and in every other panel."""
     for key, mine in panels[base].items():
         if len(mine) > 1:
@@ -141,10 +132,8 @@ def to_markdown(taus: pd.DataFrame, pairs: pd.DataFrame, base: str = BASE, *, ev
     out = ["# Sensitivity", "", f"Kendall's τ-b between the order of models on {base} and on each other panel, by rate"]
     out[-1] += " saved at equal distortion (BD-nats) and usable information gained at equal rate (ΔI_V), with what its"
     out[-1] += " 95 % interval is over.  Between seeds: τ-b of two seeds of the base itself."
-    out += [
-        "",
-        *_table(["panel", "section", "score", "τ-b", "95 %", "over", "seeds", "models", "between seeds", "without"]),
-    ]
+    head = ["panel", "section", "score", "τ-b", "95 %", "over", "seeds", "models", "between seeds", "without"]
+    out += ["", *_table(head)]
     for row in taus.to_dict("records"):
         cells = [row["panel"], row["section"], SHOWN[row["score"]], number(row["tau"], 2, True)]
         cells += [_range(row["tau_low"], row["tau_high"], 2), row["over"] or "–", row["seeds"], row["models"]]
