@@ -132,6 +132,8 @@ def to_markdown(taus: pd.DataFrame, pairs: pd.DataFrame, base: str = BASE, *, ev
     out = ["# Sensitivity", "", f"Kendall's τ-b between the order of models on {base} and on each other panel, by rate"]
     out[-1] += " saved at equal distortion (BD-nats) and usable information gained at equal rate (ΔI_V), with what its"
     out[-1] += " 95 % interval is over.  Between seeds: τ-b of two seeds of the base itself."
+    if "test points" in {*taus["over"], *pairs["over"]}:
+        out[-1] += "  Over test points alone, all is said of the models as they were trained: another seed may differ."
     head = ["panel", "section", "score", "τ-b", "95 %", "over", "seeds", "models", "between seeds", "without"]
     out += ["", *_table(head)]
     for row in taus.to_dict("records"):
@@ -142,15 +144,16 @@ def to_markdown(taus: pd.DataFrame, pairs: pd.DataFrame, base: str = BASE, *, ev
     for (section, score), part in pairs.groupby(KEY, sort=False):
         ends = part["conclusion"].value_counts()
         told = f"{section}, {SHOWN[str(score)]}: of {len(part)} comparisons {part['resolved'].sum()} are resolved"
-        out.append(f"- {told} on {base}; {ends.get('survives', 0)} survive in all panels, {ends.get('flips', 0)} flip.")
-    head = ["section", "score", "ahead", "behind", "lead, nats", "95 %", "flips on", "of these resolved", "conclusion"]
+        out.append(f"- {told} on {base}; survive: {ends.get('survives', 0)}, flip: {ends.get('flips', 0)}.")
+    head = ["section", "score", "ahead", "behind", "lead, nats", "95 %"]
+    head += ["flips on", "of these resolved", "not on", "conclusion"]
     shown = pairs if every else pairs[pairs["flips"] != ""]
     out += ["", *(_table(head) if len(shown) else ["No comparison flips."])]
     for row in shown.to_dict("records"):
         digits = 3 if row["score"] == "dIV" else 2
         cells = [row["section"], SHOWN[row["score"]], row["ahead"], row["behind"], number(row["lead"], digits)]
         cells += [_range(row["lead_low"], row["lead_high"], digits), row["flips"] or "–", row["flips_resolved"] or "–"]
-        out.append(markdown_row([*cells, row["conclusion"]]))
+        out.append(markdown_row([*cells, row["missing"] or "–", row["conclusion"]]))
     return "\n".join(out) + "\n"
 
 

@@ -208,8 +208,10 @@ def test_a_base_that_is_not_there_is_a_sentence_with_those_that_are(function, fl
 def test_the_tables_in_markdown_name_what_flips_and_count_what_survives(flipped):
     taus, pairs = analysis.sensitivity(flipped), analysis.comparisons(flipped)
     text = to_markdown(taus, pairs)
-    assert "of 6 comparisons 6 are resolved on digits; 5 survive in all panels, 1 flip." in text
-    assert "| labels: none | BD-nats | β-VAE | VQ-VAE |" in text and "| wide | wide | flips |" in text
+    assert "of 6 comparisons 6 are resolved on digits; survive: 5, flip: 1." in text
+    assert "| labels: none | BD-nats | β-VAE | VQ-VAE |" in text and "| wide | wide | – | flips |" in text
+    assert "as they were trained" not in text
+    assert "as they were trained" in to_markdown(taus.assign(over="test points"), pairs)
     assert text.count("| β-TCVAE |") == 0 and to_markdown(taus, pairs, every=True).count("| β-TCVAE |") == 6
     kept = pairs[pairs["flips"] == ""]
     assert "No comparison flips." in to_markdown(taus, kept)
