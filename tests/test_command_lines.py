@@ -150,6 +150,8 @@ LINES = [
     ("leaderboard file", "not a folder"),
     ("leaderboard empty", "no records in empty"),
     ("leaderboard --csv empty", "no records in empty"),
+    ("sensitivity file", "not a folder"),
+    ("sensitivity empty", "no records in empty"),
     ("verify", "no run in"),
     ("verify nowhere", "not a folder"),
     ("verify empty", "no records in empty"),

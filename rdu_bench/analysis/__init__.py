@@ -6,6 +6,7 @@ from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_csv, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, left_out, left_out_text, points
 from rdu_bench.analysis.scores import scores
+from rdu_bench.analysis.sensitivity import comparisons, sensitivity
 from rdu_bench.analysis.structure import structure
 from rdu_bench.analysis.udr import udr
 
@@ -14,6 +15,7 @@ __all__ = [
     "by_factor",
     "claims",
     "claims_to_markdown",
+    "comparisons",
     "failures",
     "frontier",
     "impossible",
@@ -22,6 +24,7 @@ __all__ = [
     "left_out_text",
     "points",
     "scores",
+    "sensitivity",
     "structure",
     "to_csv",
     "to_markdown",

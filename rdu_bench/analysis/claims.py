@@ -19,7 +19,7 @@ from .._claims import claims as parsed
 from .frontiers import AXES, null_levels, rows_of, seed_hulls
 from .hull import ENOUGH, first_folds, gap
 from .intervals import alike, interval
-from .leaderboard import interval_text, line, number
+from .leaderboard import interval_text, markdown_row, number
 from .points import Results, points
 from .quantities import unit, values
 
@@ -180,7 +180,7 @@ def _between(mine: np.ndarray, its: np.ndarray) -> tuple[float, float, float] | 
 def to_markdown(table: pd.DataFrame) -> str:
     """The claims as Markdown, those that hold first; what is not tested comes last, in a list."""
     tested = table[table["verdict"] != UNTESTED]
-    out = [TITLE, "", NOTE, "", line(HEADINGS), line(["---"] * len(HEADINGS))]
+    out = [TITLE, "", NOTE, "", markdown_row(HEADINGS), markdown_row(["---"] * len(HEADINGS))]
     for row in tested.to_dict("records"):
         rates = f"{number(row['R_low'], 1)} to {number(row['R_high'], 1)}" if np.isfinite(row["R_low"]) else "–"
         effect = f"{number(row['effect'], 3, True)} {row['unit']}".strip()
@@ -191,7 +191,7 @@ def to_markdown(table: pd.DataFrame) -> str:
             effect,
             interval_text(row | {"v_low": row["low"], "v_high": row["high"]}, "v", 3),
         ]
-        out.append(line([*cells, rates, str(int(row["seeds"] or 0)), said, row["paper"]]))
+        out.append(markdown_row([*cells, rates, str(int(row["seeds"] or 0)), said, row["paper"]]))
     rest = table[table["verdict"] == UNTESTED]
     lines = [f"- {row['name']}: {row['claim']} ({row['why']})" for row in rest.to_dict("records")]
     return "\n".join([*out, *(["", "Not tested here:", "", *lines] if lines else [])]) + "\n"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,8 +40,17 @@ def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = F
     return board.loc[sort.sort_values(list(sort.columns)).index].reset_index(drop=True)
 
 
-def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """The rows of one data set and one class of decoders, which alone may share a score."""
+class Scored(NamedTuple):
+    """The rows of one panel, which of them is the reference, and what each scores by seed: `nats`, `dIV`, ..."""
+
+    rows: dict[Key, pd.DataFrame]
+    reference: Key | None
+    scores: dict[str, BySeed]
+    overlaps: dict[str, BySeed]
+
+
+def scored(panel: pd.DataFrame, reference: str = REFERENCE) -> Scored:
+    """The scores of one data set and one class of decoders, which alone may share a score."""
     rows = dict(rows_of(panel))
     R_ref = float(panel["sigma"].max())
     R_ref = R_ref if np.isfinite(R_ref) else float(panel["R_star"].max())
@@ -58,7 +68,12 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         overlaps[f"overlap{suffix}"] = _each(gaps, "overlap")
         scores[f"area{suffix}"] = {k: {s: _area(h, R_ref, corner) for s, h in by.items()} for k, by in hulls.items()}
     scores["dIV"] = {key: {s: -v for s, v in by.items()} for key, by in scores["loss_y"].items()}
+    return Scored(rows, base, scores, overlaps)
 
+
+def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """The board of one panel."""
+    rows, base, scores, overlaps = scored(panel, reference)
     ranks, notes = _ranks(rows, scores, base, panel)
     grid = _grid(rows)
     out = []
@@ -213,18 +228,18 @@ def to_markdown(board: pd.DataFrame) -> str:
     head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "R_own − R*", "rank y", "ΔI_V", "95 %"]
     head += [f"D_y {name.removeprefix('Dy_')}" for name in heads] + ["seeds", "points", "note"]
     for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
-        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", line(head), line(["---"] * len(head))]
+        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", markdown_row(head), markdown_row(["---"] * len(head))]
         for _, row in rows.iterrows():
             cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
             cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
             cells += [number(row["bd_D"], 2, True), number(row["area"]), number(row["mismatch"]), rank_text(row, "_y")]
             cells += [number(row["dIV"], 3, True), interval_text(row, "dIV", 3)]
             cells += [*(number(row[name], 3) for name in heads), str(row["seeds"])]
-            out.append(line([*cells, counts_text(row), row["note"]]))
+            out.append(markdown_row([*cells, counts_text(row), row["note"]]))
     return "\n".join(out) + "\n"
 
 
-def line(cells: list[str]) -> str:
+def markdown_row(cells: Sequence[object]) -> str:
     """A row of a table in Markdown."""
     return "| " + " | ".join(_cell(str(c)) for c in cells) + " |"
 

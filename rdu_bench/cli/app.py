@@ -41,7 +41,7 @@ def _top(
 app.command()(run.run)
 for listed in (lists.models, lists.datasets, lists.probes, lists.suites):
     app.command()(listed)
-for read in (results.status, results.report, results.leaderboard, results.verify, results.publish):
+for read in (results.status, results.report, results.leaderboard, results.sensitivity, results.verify, results.publish):
     app.command()(read)
 app.command()(claims.claims)
 app.command()(authors.check)

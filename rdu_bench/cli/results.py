@@ -1,4 +1,4 @@
-"""What came out: `status`, `report`, `leaderboard` and `verify`, at any time, also of an unfinished run."""
+"""What came out: `status`, `report`, `leaderboard`, `sensitivity`, `verify`: at any time, also of an unfinished run."""
 
 from __future__ import annotations
 
@@ -143,6 +143,21 @@ def leaderboard(
     print("\n".join(filter(None, [left, *ignored])), file=sys.stderr, end="\n" * bool(left or ignored))
 
 
+def sensitivity(
+    given: Folders = None,
+    base: Annotated[str, typer.Option(metavar="LABEL", help="Data set that others are compared with.")] = "digits",
+    every: Annotated[bool, typer.Option("--all", help="Comparisons that do not flip too.")] = False,
+) -> None:
+    """Print how far other networks, budgets or splits order the models alike, and which comparisons flip."""
+    from .. import analysis
+    from ..analysis.sensitivity import to_markdown
+    from ..records.flatten import table
+
+    found = table(folders(given))
+    taus, pairs = analysis.sensitivity(found, base), analysis.comparisons(found, base)
+    print(to_markdown(taus, pairs, base, every=every), end="")
+
+
 def verify(given: Folders = None) -> None:
     """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
     from ..records.archive import manifest_faults
@@ -177,6 +192,7 @@ def publish(
     """Write what is published of a run: tables, figures, points as Parquet, one archive, a manifest with hashes."""
     from .. import _files, analysis, registry
     from ..analysis.scores import wide
+    from ..analysis.sensitivity import has_panels
     from ..records.archive import publish as write_all
     from ..records.flatten import table
     from ..report import draw
@@ -188,6 +204,8 @@ def publish(
     frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
     claims = analysis.claims(found, registry.claims())
     frames |= {"claims.csv": claims}
+    if has_panels(found):
+        frames |= {"sensitivity.csv": analysis.sensitivity(found), "comparisons.csv": analysis.comparisons(found)}
     tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
     draw(run, out)
     tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}

@@ -21,6 +21,7 @@ SAME = ("model", "variant", "dataset_label", "network", "budget", "device")  # w
 TIMES = (("train_cpu_s", "train_s"), ("measure_cpu_s", "measure_s"))  # of CPU where a record has them
 USUAL = "digits"  # where every model was measured
 SIZES = {"digits": 64, "coloured": 192, "sprites": 256, "mnist": 784, "fashion_mnist": 784}  # numbers in one example
+SIZES["digits_resplit"] = SIZES["digits"]
 SIZES |= dict.fromkeys(("dsprites", "dsprites_like", "smallnorb"), 64**2)
 SIZES |= dict.fromkeys(("shapes3d", "shapes3d_like", "cars3d", "mpi3d"), 3 * 64**2)
 SIZES |= {f"{how}_dsprites": 3 * 64**2 for how in ("color", "noisy", "scream")}
