@@ -15,7 +15,7 @@ class DSprites(FactorGrid):
 
     Factors and their order are those of disentanglement_lib: its colour has one value and is left out.  The file is
     converted once, when it is first used.  80 % train, 10 % validate and 10 % test, by a fixed named seed; `limit`
-    keeps that many examples at most of each split.  H(x) is counted over distinct images.
+    keeps that many examples at most of each split.  H(x) is counted over what is not learned from.
     """
 
     card = Card(

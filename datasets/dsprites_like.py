@@ -22,7 +22,7 @@ class DSpritesLike(FactorGrid):
     A square, ellipse or heart of radius 15 pixels times a scale from ½ to 1, in 40 orientations of which the last is
     the first, and in 32×32 places one pixel apart; a pixel is 1 where half of its 8×8 sample points or more are inside.
     `stride` takes every such scale, orientation and place alone.  80 % train, 10 % validate and 10 % test, by a fixed
-    named seed; `limit` keeps that many examples at most of each split.  H(x) is counted over distinct images.
+    named seed; `limit` keeps that many examples at most of each split.  H(x) is counted over what is not learned from.
     """
 
     card = Card(

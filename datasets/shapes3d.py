@@ -19,7 +19,7 @@ class Shapes3D(FactorGrid):
     10 % test, by a fixed named seed; `limit` keeps that many examples at most of each split.
 
     x is the level of a pixel with uniform noise of one step added once, from 0 to 256, under a Gaussian: D is at least
-    the nats that the stored bytes take, see `Dequantised`, and H(x) is the entropy of these, over distinct images.
+    the nats that the stored bytes take, see `Dequantised`, and H(x) is that of those not learned from.
     """
 
     card = Card(

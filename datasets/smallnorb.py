@@ -20,7 +20,7 @@ class SmallNORB(FactorGrid):
     fixed named seed; `limit` keeps that many examples at most of each split.
 
     x is the level of a pixel with uniform noise of one step added once, under a Gaussian: D is at least the nats that
-    the stored levels take, see `Dequantised`, and H(x) is the entropy of these, over distinct images.  Levels go a
+    the stored levels take, see `Dequantised`, and H(x) is that of those not learned from.  Levels go a
     little below 0 and above 255, where the filter that makes images smaller overshoots.
     """
 
