@@ -24,7 +24,7 @@ from .plots import chart, frontier
 from .structure import structure
 from .text import listed, plain
 
-LARGEST = 9_900_000  # bytes of a page; pictures make room
+LARGEST = 4_900_000  # bytes of a page; pictures make room
 EXTRAS = ("scores", "codes", "learning", "useful", "structure")  # of a data set, where they are there
 SCRIPTS = ("report.js", "chart.js", "sections.js", "codes.js", "start.js")
 BREACHES = 50  # points that break a law, told one by one
@@ -59,7 +59,7 @@ def _page(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple
     payload = {
         "plots": {f"{s['id']}-{p}": {**plot, "set": s["id"]} for s in sets for p, plot in s["plots"].items()},
         "maps": {s["id"]: s["map"] for s in sets if s["map"]},
-        "sets": {s["id"]: {name: s[name] for name in ("looks", "dims", *EXTRAS) if s[name]} for s in sets},
+        "sets": {s["id"]: {name: _scripted(s[name]) for name in ("looks", "dims", *EXTRAS) if s[name]} for s in sets},
     }
     lines, more = failed(context.table)
     broken = context.attempt("", "laws", lambda: analysis.impossible(Shown(context.table)))
@@ -86,6 +86,11 @@ def _page(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple
         plotly=(home / "vendor" / "plotly-basic.min.js").read_text("utf-8"),
         payload=json.dumps(payload, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
     )
+
+
+def _scripted(part: Any) -> Any:
+    """What the script draws of a part of a data set: its tables are written by the templates."""
+    return {name: value for name, value in part.items() if name != "tables"} if isinstance(part, dict) else part
 
 
 def _dataset(context: Context, name: str, drawn: Mapping[tuple[str, str], str], budget: int) -> dict[str, Any]:
