@@ -1,5 +1,6 @@
 """Records in, tables out: frontiers, their differences with intervals, the leaderboard, scores.  Never a model."""
 
+from rdu_bench.analysis.beside import Beside, beside
 from rdu_bench.analysis.frontiers import frontier
 from rdu_bench.analysis.leaderboard import across, leaderboard, to_csv, to_markdown
 from rdu_bench.analysis.points import by_factor, failures, impossible, left_out, left_out_text, points
@@ -8,7 +9,9 @@ from rdu_bench.analysis.structure import structure
 from rdu_bench.analysis.udr import udr
 
 __all__ = [
+    "Beside",
     "across",
+    "beside",
     "by_factor",
     "failures",
     "frontier",

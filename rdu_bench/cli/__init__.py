@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 # errors that users can mend, by name: importing the classes would import torch
-MENDABLE = ("SuiteError", "PluginError", "DataError", "ScaffoldError", "CheckError", "LookupError")
+MENDABLE = ("SuiteError", "PluginError", "DataError", "ScaffoldError", "CheckError", "LookupError", "ArchiveError")
 PLACES = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)  # so are wrong places
 MACHINE = ("EngineError", "MemoryError")  # exit code 1, as for other trouble of the system: what is finished is kept
 

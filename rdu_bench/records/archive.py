@@ -55,7 +55,7 @@ def publish(
     Raises `WriteError`.
     """
     with _files.replacing(out / "points.parquet") as file:
-        points.drop(columns=["path"], errors="ignore").to_parquet(file, index=False)
+        points.drop(columns=["path"], errors="ignore").to_parquet(file, index=False, compression="zstd")
     for name, text in tables.items():
         _files.write(out / name, text)
     count = pack(Store(run), out / ARCHIVE, vectors=vectors)
