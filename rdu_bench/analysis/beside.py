@@ -118,28 +118,36 @@ def _not_yours(mine: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, 
 
 
 def _renamed(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """The points with another variant where `mine` has a row of that place or of that name."""
-    places, shown = _tuples(mine, BASE), named(mine)
-    taken, variants = set(shown["name"]), {*places, *_tuples(theirs, BASE)}
-    owners = _tuples(shown, ["name", "model", "variant"])
-    where, facts = _tuples(theirs, BASE), parts(theirs)
-    yours = parts(mine)
-    names = named(theirs).set_index("key")["name"].reindex(theirs["key"]) if len(theirs) else []
-    called = pd.Series([*names], theirs.index, dtype=object)
+    """The points, with another variant where `mine` has a row of that place, or another model of that name."""
+    if theirs.empty:
+        return theirs
+    yours, facts = parts(mine), parts(theirs)
+    places = {place: index[0] for place, index in _by_place(_tuples(mine, BASE))}
+    held = {*places, *_tuples(theirs, BASE)}
+    owners = {name: row for name, *row in named(mine)[["name", "model", "variant"]].values}
+    names = named(theirs).set_index("key")["name"]
     out = theirs.copy()
-    for place, index in where.groupby(where).groups.items():
-        first = index[0]
-        name, model, variant = called[first], theirs.at[first, "model"], theirs.at[first, "variant"]
-        if place not in set(places) and not (name in taken and (name, model, variant) not in set(owners)):
+    for place, index in _by_place(_tuples(theirs, BASE)):
+        row = theirs.loc[index[0]]
+        mixed = owners.get(names[row["key"]], [row["model"], row["variant"]]) != [row["model"], row["variant"]]
+        if place not in places and not mixed:
             continue
-        held = places[places == place].index
-        differ = differences(facts.loc[first], yours.loc[held[0]], [*map(str, facts)]) if len(held) else []
-        new = ", ".join(filter(None, [variant, "published", *differ]))
-        while (*place[:4], canonical(new)) in variants:
-            new += f", recipe {theirs.at[first, 'recipe']}"
-        variants.add((*place[:4], canonical(new)))
-        out.loc[index, "variant"], out.loc[index, "spec.variant"] = new, canonical(new)
+        base = places.get(place)
+        differ = differences(facts.loc[index[0]], yours.loc[base], [*map(str, facts)]) if base is not None else []
+        variant = ", ".join(filter(None, [row["variant"], "published", *differ]))
+        while (*place[:4], canonical(variant)) in held:  # which a record of `mine` may claim
+            variant += f", recipe {row['recipe']}"
+        held.add((*place[:4], canonical(variant)))
+        out.loc[index, "variant"], out.loc[index, "spec.variant"] = variant, canonical(variant)
     return out
+
+
+def _by_place(places: pd.Series) -> Iterator[tuple[tuple[str, ...], list[int]]]:
+    """Each place with the labels of its points, in their order."""
+    found: dict[tuple[str, ...], list[int]] = {}
+    for label, place in places.items():
+        found.setdefault(place, []).append(label)
+    yield from found.items()
 
 
 def _seeds_lacking(mine: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[str]:
