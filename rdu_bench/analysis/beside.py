@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -61,19 +61,19 @@ def _tuples(points: pd.DataFrame, columns: list[str]) -> pd.Series:
 def _comparable(mine: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Points of recipes that share with some of `mine` all that they must, and why the others do not."""
     yours, facts = parts(mine)[SHARED], parts(theirs)[SHARED]
-    known = {key: yours.loc[index].drop_duplicates() for key, index in _sets(mine).groupby(_sets(mine)).groups.items()}
-    reasons: dict[tuple[object, ...], str] = {}
+    known = {key: yours.loc[index].drop_duplicates() for key, index in _by_place(_sets(mine))}
+    reasons: dict[tuple[str, ...], str] = {}
     rows = _tuples(theirs, [*BASE, "recipe"])
-    for index, row in rows.drop_duplicates().items():
+    for row, index in _by_place(rows):
         there = known.get(row[:3])
-        reasons[row] = "your run has no points there" if there is None else _apart(facts.loc[index], there)
+        reasons[row] = "your run has no points there" if there is None else _apart(facts.loc[index[0]], there)
     why = rows.map(reasons)
     return theirs[why == ""], _grouped(theirs[why != ""].assign(why=why))
 
 
 def _apart(facts: pd.Series, yours: pd.DataFrame) -> str:
     """How a recipe differs from the nearest of yours in what both must share; "" where it does not."""
-    nearest = yours.loc[(yours == facts).sum(axis=1).idxmax()]
+    nearest = yours.iloc[int((yours == facts).sum(axis=1).to_numpy().argmax())]
     differ = [part for part in SHARED if facts[part] != nearest[part]]
     if "heads" in differ and "head files" in differ:
         differ.remove("head files")  # which must differ then
@@ -134,17 +134,17 @@ def _renamed(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
             continue
         base = places.get(place)
         differ = differences(facts.loc[index[0]], yours.loc[base], [*map(str, facts)]) if base is not None else []
-        variant = ", ".join(filter(None, [row["variant"], "published", *differ]))
-        while (*place[:4], canonical(variant)) in held:  # which a record of `mine` may claim
+        variant, title = ", ".join(filter(None, [row["variant"], "published", *differ])), row["title"] or row["model"]
+        while (*place[:4], canonical(variant)) in held or f"{title} ({variant})" in owners:  # as `mine` may claim
             variant += f", recipe {row['recipe']}"
         held.add((*place[:4], canonical(variant)))
         out.loc[index, "variant"], out.loc[index, "spec.variant"] = variant, canonical(variant)
     return out
 
 
-def _by_place(places: pd.Series) -> Iterator[tuple[tuple[str, ...], list[int]]]:
+def _by_place(places: pd.Series) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     """Each place with the labels of its points, in their order."""
-    found: dict[tuple[str, ...], list[int]] = {}
+    found: dict[tuple[str, ...], list[Any]] = {}
     for label, place in places.items():
         found.setdefault(place, []).append(label)
     yield from found.items()

@@ -126,9 +126,9 @@ def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
     """
     seeds: dict[bool, set[int]] = {}
     for row in rows.values():
-        seeds.setdefault(published(row).any(), set()).update(row["seed"])
+        seeds.setdefault(bool(published(row).any()), set()).update(row["seed"])
     return {
-        key: row.groupby(["sigma", "params"], dropna=False).ngroups * len(seeds[published(row).any()])
+        key: row.groupby(["sigma", "params"], dropna=False).ngroups * len(seeds[bool(published(row).any())])
         for key, row in rows.items()
     }
 

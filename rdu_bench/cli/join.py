@@ -33,10 +33,8 @@ def submit(
         for line in str(error).splitlines():
             print(one_line(line))
         raise typer.Exit(1) from None
-    size = megabytes(packed.path.stat().st_size)
-    print(
-        f"packed: {packed.path}, {size}: {packed.records} point{'s' * (packed.records != 1)}, {packed.vectors} with vectors"
-    )
+    points = f"{packed.records} point{'s' * (packed.records != 1)}, {packed.vectors} with vectors"
+    print(f"packed: {packed.path}, {megabytes(packed.path.stat().st_size)}: {points}")
     for name in packed.files:
         print(f"  {one_line(name)}")
     if packed.older:
@@ -65,7 +63,7 @@ def reproduce(
         raise typer.BadParameter(f"--sample {sample}: give a number from 1 on")
     [found] = folders([place])
     planned = again.plan(again.Draw(found, sample, seed, out), data_dir)
-    for sentence in again.announced(planned):
+    for sentence in again.outline(planned):
         say(one_line(sentence))
     points = again.reproduce(planned, jobs)
     for point in points:

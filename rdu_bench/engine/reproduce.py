@@ -131,7 +131,7 @@ def _curve(spec: Mapping[str, Any]) -> Curve:
     )
 
 
-def announced(planned: Planned) -> list[str]:
+def outline(planned: Planned) -> list[str]:
     """What is about to be done, a sentence each."""
     took = sum(spent(record["times"]) for record in planned.records if record["key"] in planned.curves)
     said = [f"{len(planned.records)} of {planned.of} points drawn; those made again took {took:.0f} s of CPU before"]
