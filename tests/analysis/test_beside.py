@@ -1,5 +1,6 @@
 """Published points beside a run: those that compare are there, no others, and each kind that is not says why."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -154,23 +155,26 @@ def forged(published, *, file):
     return changed(rows.assign(R_star=0.1, D=0.1), spec__plugins=plugins if file else rows["spec.plugins"])
 
 
+def as_told_apart(published):
+    """The variant of the published VAE beside another of its name."""
+    known = json.loads(of(published, "vae")["spec.plugins"].iloc[0])["models/vae"]
+    return f"published, file {known[:4]}…"
+
+
 def test_a_row_that_claims_a_published_name_by_another_file_is_told_apart(published):
     joined = beside(forged(published, file="f" * 16), published)
     shown = points(joined.points)
-    names = shown[shown["model"] == "vae"].groupby("name")
-    assert set(names.groups) == {"VAE", "VAE (published, file 90fb…)"}
-    assert {name: part["published"].all() for name, part in names} == {
-        "VAE": False,
-        "VAE (published, file 90fb…)": True,
-    }
+    names, called = shown[shown["model"] == "vae"].groupby("name"), f"VAE ({as_told_apart(published)})"
+    assert set(names.groups) == {"VAE", called}
+    assert {name: part["published"].all() for name, part in names} == {"VAE": False, called: True}
     assert all((part["R_star"] == 0.1).all() != part["published"].all() for _, part in names)
 
 
 def test_no_row_holds_points_of_both_whatever_a_record_claims(mine, published):
     taken = changed(
         forged(published, file="f" * 16),
-        spec__variant=canonical("published, file 90fb…"),
-        variant="published, file 90fb…",
+        spec__variant=canonical(as_told_apart(published)),
+        variant=as_told_apart(published),
     )
     taken["key"] = taken["key"].str.replace("^0", "e", regex=True)
     named = changed(mine, title="β-VAE", model__title="β-VAE")  # another file under a published title
@@ -190,7 +194,7 @@ def test_an_older_recipe_of_ones_own_that_is_the_published_one_is_there_once(pub
     joined = beside(run, published).points
     vae = joined[joined["spec.model"] == canonical("vae")]
     assert vae["published"].sum() == len(of(published, "vae")) and vae["key"].is_unique
-    assert set(points(vae)["name"]) == {"VAE", "VAE (published, file 90fb…)"}
+    assert set(points(vae)["name"]) == {"VAE", f"VAE ({as_told_apart(published)})"}
 
 
 def test_the_published_points_are_those_that_ship(published):
