@@ -21,11 +21,11 @@ def checkout() -> Path | None:
 
 
 def builtin(kind: str) -> Path:
-    """The folder of our own files of one kind (`models`, `probes`, `datasets`) or of the report's templates."""
+    """The folder of our own files of one kind (`models`, `probes`, `datasets`), the `report` or `results`."""
     root = checkout()
     if root:
         return root / kind
-    return HERE / ("_report" if kind == "report" else kind)
+    return HERE / (kind if kind in KINDS else f"_{kind}")
 
 
 def named_roots() -> list[Path]:

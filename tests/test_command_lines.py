@@ -155,6 +155,16 @@ LINES = [
     ("verify", "no run in"),
     ("verify nowhere", "not a folder"),
     ("verify empty", "no records in empty"),
+    ("verify bad.zip", "cannot be read as an archive"),
+    ("submit", "Missing argument"),
+    ("submit nowhere", "not a folder"),
+    ("submit empty", "no records in empty"),
+    ("submit empty --out mine.tar", "ends in .zip"),
+    ("reproduce", "Missing argument"),
+    ("reproduce nowhere", "not a folder"),
+    ("reproduce empty", "holds no point"),
+    ("reproduce empty --sample 0", "--sample 0"),
+    ("reproduce empty --seed one", "no whole number"),
     # for authors
     ("check nothing.py", "nothing.py"),
     ("check empty", "empty"),
@@ -229,6 +239,7 @@ def _within_bounds():
 def place(tmp_path):
     """A folder with the files that the lines name."""
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "bad.zip").write_text("no archive")
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "bad.toml").write_text(BAD_SUITE)

@@ -23,6 +23,7 @@ import json
 from rdu_bench import _paths, registry
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import curves
+from rdu_bench.records.published import shipped
 plugins = {kind: {name: registry.plugin_hash(kind, name) for name in registry.files(kind)} for kind in _paths.KINDS}
 assert all(registry.load(kind, name) for kind in plugins for name in plugins[kind])
 report = _paths.builtin("report")
@@ -31,6 +32,7 @@ print(json.dumps({
     "suites": suite.names(),
     "report": sorted(str(p.relative_to(report)) for part in SHIPPED for p in (report / part).rglob("*.*")),
     "checkout": _paths.checkout() is not None,
+    "published": [str(p.parent.name) for p in shipped() if p.parent.name == "all"],
     "keys": sorted(c.key(s) for c in curves(suite.read("smoke")) for s in c.sigmas),
 }))
 """.replace("SHIPPED", repr(SHIPPED))
@@ -68,19 +70,21 @@ def test_a_wheel_is_small_and_holds_the_package_the_plug_ins_and_the_parts_of_th
         | {"rdu_bench/engine/pace.toml", "rdu_bench/data/downloads.toml", "rdu_bench/adapters/pythae.toml"}
         | {"rdu_bench/py.typed"}
     )
-    assert names == ours | {f"rdu_bench/{name}" for name in here(*PLUGINS)} | {"rdu_bench/models/README.md"} | parts
+    ours |= {f"rdu_bench/{name}" for name in here(*PLUGINS)} | {"rdu_bench/models/README.md"}
+    assert names == ours | parts | {"rdu_bench/_results/all/points.parquet"}
 
 
-def test_a_source_archive_is_small_and_holds_no_results_and_no_published_page(built):
+def test_a_source_archive_is_small_and_holds_no_page_and_of_the_results_the_published_points(built):
     sdist, _ = built
     assert sdist.stat().st_size <= 5 * MB
     with tarfile.open(sdist) as archive:
         names = {PurePosixPath(*PurePosixPath(member.name).parts[1:]) for member in archive if member.isfile()}
     assert {name.parts[0] for name in names if len(name.parts) > 1} == {
-        ".ci", "datasets", "models", "probes", "rdu_bench", "report", "tests",
+        ".ci", "datasets", "models", "probes", "rdu_bench", "report", "results", "tests",
     }  # fmt: skip
     assert {name.parts[1] for name in names if name.parts[0] == "report"} == set(SHIPPED)
-    assert not [name for name in names if name.suffix in (".png", ".pdf", ".svg", ".parquet", ".html", ".csv")]
+    made = {str(name) for name in names if name.suffix in (".png", ".pdf", ".svg", ".parquet", ".html", ".csv", ".zip")}
+    assert made == {"results/all/points.parquet"} and {str(n) for n in names if n.parts[0] == "results"} == made
     assert {"README.md", "METHOD.md", "CONTRIBUTING.md", "constraints.txt", "LICENSE"} <= {str(name) for name in names}
 
 
@@ -118,6 +122,7 @@ def test_an_installed_wheel_finds_what_the_checkout_finds(installed, tmp_path):
     there = json.loads(ask(installed, LIST, tmp_path))
     assert mine.pop("checkout") and not there.pop("checkout")
     assert there == mine
+    assert there["published"] == ["all"]
     assert {"vae", "vq_vae"} <= set(there["plugins"]["models"])
     where = ask(installed, "import rdu_bench; print(rdu_bench.__file__)", tmp_path)
     assert str(installed.parents[1]) in where and str(ROOT) not in where

@@ -1,5 +1,6 @@
 """Records in, tables out: frontiers, their differences with intervals, the leaderboard, scores.  Never a model."""
 
+from rdu_bench.analysis.beside import Beside, beside
 from rdu_bench.analysis.claims import claims
 from rdu_bench.analysis.claims import to_markdown as claims_to_markdown
 from rdu_bench.analysis.frontiers import frontier
@@ -11,7 +12,9 @@ from rdu_bench.analysis.structure import structure
 from rdu_bench.analysis.udr import udr
 
 __all__ = [
+    "Beside",
     "across",
+    "beside",
     "by_factor",
     "claims",
     "claims_to_markdown",

@@ -24,7 +24,8 @@ class Axis(NamedTuple):
 
 NEEDED = [  # columns of the points; the others would be copied with every group
     *(*ROW, "name", "title", "section", "labels", "decoder", "autoregressive", "seed", "sigma", "params", "status"),
-    *("measured", "capped", "R_own", "R_star", "R_star_se", "D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V", "folds"),
+    *("measured", "capped", "published", "R_own", "R_star", "R_star_se"),
+    *("D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V", "folds"),
 ]
 AXES = {"D": Axis("D", "D_se", "D_null"), "Dy": Axis("Dy", "Dy_se", "Hy_V")}
 

@@ -12,7 +12,7 @@ from scipy import stats
 from .frontiers import AXES, NEEDED, null_folds, null_levels, rows_of, seed_hulls, usable
 from .hull import ENOUGH, Gap, Hull, area, first_folds, gap
 from .intervals import Interval, alike, interval, shared_ranks
-from .points import LABELS, STATUSES, Results, of_task, points
+from .points import LABELS, STATUSES, Results, of_task, points, published
 
 REFERENCE = "vae"
 Key = tuple[str, str, str]
@@ -88,6 +88,8 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         cells["mismatch"] = float((there["R_own"] - there["R_star"]).mean())
         cells |= {head: float(there[head].mean()) for head in of_task(panel.columns)}
         cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
+        if published(row).any():
+            notes[key].insert(0, "published")
         if cut := int(row["capped"].fillna(False).sum()):
             notes[key].append(f"{cut} of {len(row)} points were still improving when their steps ran out")
         cells |= {"missing": grid[key] - len(row), "reference": key == base, "note": "; ".join(notes[key])}
@@ -133,9 +135,17 @@ def _each(gaps: dict[Key, dict[int, Gap]], field: str) -> BySeed:
 
 
 def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
-    """How many points each row should have: its own targets times all seeds that any row of the panel has."""
-    seeds = set().union(*(row["seed"] for row in rows.values()))
-    return {key: row.groupby(["sigma", "params"], dropna=False).ngroups * len(seeds) for key, row in rows.items()}
+    """How many points each row should have: its own targets times all seeds that any row of the panel has.
+
+    Published rows beside those of a run are held to the seeds of published rows, and those of the run to its own.
+    """
+    seeds: dict[bool, set[int]] = {}
+    for row in rows.values():
+        seeds.setdefault(bool(published(row).any()), set()).update(row["seed"])
+    return {
+        key: row.groupby(["sigma", "params"], dropna=False).ngroups * len(seeds[bool(published(row).any())])
+        for key, row in rows.items()
+    }
 
 
 def _ranks(

@@ -14,7 +14,7 @@ from ..records.recipes import BASE
 from ..records.schema import FAILED, INVALID, MEASURED, STATUSES
 
 __all__ = ["FAILED", "LABELS", "MEASURED", "ROW", "STATUSES", "Results", "Shown", "by_factor", "failures", "heads"]
-__all__ += ["impossible", "left_out", "points", "records_of"]
+__all__ += ["impossible", "left_out", "points", "published", "records_of"]
 
 ROW = ["dataset", "model", "variant"]  # a row of the leaderboard: all sigmas, all seeds
 LABELS = ("none", "optional", "required")
@@ -69,6 +69,11 @@ def named(found: pd.DataFrame, *, every: bool = False) -> pd.DataFrame:
     return shown.sort_values(
         [*ROW, "seed", "sigma", "params", "key"], na_position="last", kind="stable", ignore_index=True
     )
+
+
+def published(points: pd.DataFrame) -> pd.Series:
+    """Which points were put beside those of a run, see `beside`."""
+    return points["published"].fillna(False).astype(bool)
 
 
 def _told_apart(names: pd.Series, words: pd.Series, form: str) -> pd.Series:

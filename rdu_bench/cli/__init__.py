@@ -14,7 +14,16 @@ from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 # errors that users can mend, by name: importing the classes would import torch
-MENDABLE = ("SuiteError", "PluginError", "DataError", "ScaffoldError", "CheckError", "LookupError")
+MENDABLE = (
+    "SuiteError",
+    "PluginError",
+    "DataError",
+    "ScaffoldError",
+    "CheckError",
+    "LookupError",
+    "ArchiveError",
+    "SubmissionError",
+)
 PLACES = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)  # so are wrong places
 MACHINE = ("EngineError", "MemoryError")  # exit code 1, as for other trouble of the system: what is finished is kept
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import authors, claims, data, lists, results, run
+from . import authors, claims, data, join, lists, results, run
 from .options import no_verb, overview
 
 app = typer.Typer(
@@ -44,6 +44,8 @@ for listed in (lists.models, lists.datasets, lists.probes, lists.suites):
 for read in (results.status, results.report, results.leaderboard, results.sensitivity, results.verify, results.publish):
     app.command()(read)
 app.command()(claims.claims)
+for joined in (join.submit, join.reproduce):
+    app.command()(joined)
 app.command()(authors.check)
 for kind in authors.KINDS:
     new_app.command(kind)(authors.new(kind))

@@ -106,15 +106,26 @@ DataDir = Annotated[
 Out = Annotated[Path | None, typer.Option(parser=path, metavar="DIR", help="Where to [results/runs/SUITE].")]
 Folders = Annotated[
     list[Path] | None,
-    typer.Argument(parser=path, metavar="[FOLDER]...", help="Folders of runs; by default the one written last."),
+    typer.Argument(parser=path, metavar="[FOLDER]...", help="Folders or .zip; by default the run written last."),
+]
+Beside = Annotated[
+    str | None,
+    typer.Option(metavar="PLACE", help="Put the points of a folder, .zip or .parquet file, or `published`, beside."),
 ]
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]")]
 
 
 def folders(given: Sequence[Path] | None) -> list[Path]:
-    """The folders that are given, or that of the run written last.  Raises `FileNotFoundError`."""
+    """The folders that are given, or that of the run written last; an archive of records counts as one.
+
+    Raises `FileNotFoundError`, and `ArchiveError` for an archive that is not safe to read.
+    """
     for place in given or ():
-        if not place.is_dir():
+        if place.suffix == ".zip" and place.is_file():
+            from ..records.raw import check_archive
+
+            check_archive(place)
+        elif not place.is_dir():
             raise FileNotFoundError(f"{place} is not a folder of records")
     if given:
         return list(dict.fromkeys(given))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._text import lasting, one_line
-from .options import Folders, Out, folders
+from .options import Beside, Folders, Out, folders
 
 if TYPE_CHECKING:
     from ..records.store import Store
@@ -86,6 +87,7 @@ def report(
     out: Out = None,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
     formats: Annotated[str, typer.Option(metavar="LIST", help="Of the figures.")] = "png,svg,pdf",
+    beside: Beside = None,
 ) -> None:
     """Draw the report of what is there, or one page of several runs; by default beside the records of the first."""
     from .. import _files
@@ -96,12 +98,22 @@ def report(
     places = folders(given)
     home = _home(places)
     target = out or places[0]
+    if not out and places[0].is_file():
+        raise typer.BadParameter(f"{target} is an archive: name the folder of the page with --out")
+    results: Any = [record for record, _ in home.values()]
+    if beside is not None:
+        from ..analysis import beside as put_beside
+        from ..records.published import points_at
+
+        joined = put_beside(results, points_at(beside))
+        results = joined.points
+        _say(joined.sentences)
     _files.check_folder(target, make=True)
     from .. import registry
     from ..report import render
 
     drawn = render(
-        [record for record, _ in home.values()],
+        results,
         target,
         title=title,
         formats=chosen,
@@ -130,17 +142,31 @@ def leaderboard(
     given: Folders = None,
     csv: Annotated[bool, typer.Option("--csv")] = False,
     every: Annotated[bool, typer.Option("--every", help="Rows of earlier runs and files too.")] = False,
+    beside: Beside = None,
 ) -> None:
     """Print the leaderboard, of one run or of several, as Markdown or as CSV, and what it leaves out."""
     from .. import analysis
     from ..records.flatten import table
 
     found = table(folders(given))
+    apart: list[str] = []
+    if beside is not None:
+        from ..records.published import points_at
+
+        found, apart = analysis.beside(found, points_at(beside))
     board = analysis.leaderboard(found, every=every)
     print(analysis.to_csv(board) if csv else analysis.to_markdown(board), end="" if csv else "\n")
     left = "" if every else analysis.left_out_text(analysis.left_out(found))
     ignored = [f"not a whole record, and ignored: {one_line(sentence)}" for sentence in found.attrs["ignored"]]
-    print("\n".join(filter(None, [left, *ignored])), file=sys.stderr, end="\n" * bool(left or ignored))
+    _say([left, *ignored])
+    _say(apart)
+
+
+def _say(sentences: Iterable[str]) -> None:
+    """Print to standard error, a line each."""
+    for line in "\n".join(sentences).splitlines():
+        if line:
+            print(one_line(line), file=sys.stderr)
 
 
 def sensitivity(

@@ -145,7 +145,7 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
     _files.check_folder(folder)
     curves, sentences = expansion.curves, list[str]()
     if how.scheduler is None:
-        _check_device(selection.device)
+        check_device(selection.device)
         store = Store(folder)
         curves, sentences = at_hand(curves, [curve for curve in curves if missing(curve, store)])
     unmade = sum(len(curve.sigmas) for curve in expansion.curves) - sum(len(curve.sigmas) for curve in curves)
@@ -161,7 +161,8 @@ def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
         os.environ[_paths.DATA[0]] = str(Path(data_dir).resolve())
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raises `SuiteError` for a GPU that torch does not see."""
     if device.startswith("cuda"):
         import torch
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _files
-from .raw import ARCHIVE, read_file
+from .raw import ARCHIVE, names, read_file
 from .schema import PROTOCOL, SCHEMA, Damaged
 from .store import Store
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "manifest.json"
+LARGEST = 2**34  # bytes of the vectors of a record
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the date of every file in an archive, so that equal records make equal archives
 
 
@@ -26,23 +27,46 @@ def pack(store: Store, path: Path, *, vectors: bool = False) -> int:
 
     The same records make the same bytes.  Raises `WriteError`.
     """
-    packed = 0
+    hashes = write_archive(path, members(store, vectors=vectors))
+    return sum(name.endswith(".json") for name in hashes)
+
+
+def members(store: Store, *, vectors: bool, keys: Collection[str] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Name in an archive and bytes of the whole records of a store, of all or of these keys, and of their vectors."""
+    for place, found in store.each():
+        if isinstance(found, Damaged) or (keys is not None and found["key"] not in keys):
+            continue
+        yield f"records/{place.relative_to(store.root).as_posix()}", read_file(place)
+        beside = place.with_suffix(".safetensors")
+        if vectors and store.vectors(found):
+            yield f"records/{beside.relative_to(store.root).as_posix()}", read_file(beside, limit=LARGEST)
+
+
+def write_archive(
+    path: Path, files: Iterable[tuple[str, bytes]], about: Callable[[dict[str, str]], dict[str, Any]] | None = None
+) -> dict[str, str]:
+    """Write an archive of files, the same bytes for the same files; gives the SHA-256 of each by its name.
+
+    `about` makes of these what a manifest at its end says beside them.  Raises `WriteError`.
+    """
+    hashes: dict[str, str] = {}
     with _files.replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for place, found in store.each():
-            if isinstance(found, Damaged):
-                continue
-            packed += 1
-            _add(archive, f"records/{place.relative_to(store.root).as_posix()}", read_file(place))
-            beside = place.with_suffix(".safetensors")
-            if vectors and store.vectors(found):
-                _add(archive, f"records/{beside.relative_to(store.root).as_posix()}", read_file(beside, limit=2**34))
-    return packed
+        for name, content in files:
+            _add(archive, name, content)
+            hashes[name] = hashlib.sha256(content).hexdigest()
+        if about is not None:
+            _add(archive, MANIFEST, _json({**about(hashes), "files": hashes}).encode())
+    return hashes
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     about = zipfile.ZipInfo(name, EPOCH)
     about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
     archive.writestr(about, content)
+
+
+def _json(manifest: Mapping[str, Any]) -> str:
+    return json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def publish(
@@ -55,12 +79,19 @@ def publish(
     Raises `WriteError`.
     """
     with _files.replacing(out / "points.parquet") as file:
-        points.drop(columns=["path"], errors="ignore").to_parquet(file, index=False)
+        points.drop(columns=["path", "published"], errors="ignore").to_parquet(file, index=False, compression="zstd")
     for name, text in tables.items():
         _files.write(out / name, text)
     count = pack(Store(run), out / ARCHIVE, vectors=vectors)
     figures = [path.relative_to(out).as_posix() for path in (out / "figures").glob("*") if path.is_file()]
-    about = {
+    files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *figures, ARCHIVE})}
+    _files.write(out / MANIFEST, _json({**described(points, count), "archive": ARCHIVE, "files": files}))
+    return out / MANIFEST
+
+
+def described(points: pd.DataFrame, count: int) -> dict[str, Any]:
+    """What a manifest says of the records of these points: forms, suites, versions, commits, and counts."""
+    return {
         "schema": SCHEMA,
         "protocol": PROTOCOL,
         "suites": _values(points, "suite"),
@@ -68,11 +99,7 @@ def publish(
         "commits": _values(points, "provenance.git"),
         "records": count,
         "statuses": {str(name): int(n) for name, n in points["status"].value_counts().sort_index().items()},
-        "archive": ARCHIVE,
-        "files": {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *figures, ARCHIVE})},
     }
-    _files.write(out / MANIFEST, json.dumps(about, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
-    return out / MANIFEST
 
 
 def _values(points: pd.DataFrame, column: str) -> list[str]:
@@ -89,9 +116,13 @@ def sha256(path: Path) -> str:
 
 
 def manifest_faults(folder: Path) -> Iterator[str]:
-    """What of a published folder is not as its manifest says, one sentence each; nothing where there is none."""
+    """What of a published folder, or of an archive with a manifest, is not as that says, one sentence each.
+
+    Nothing where there is none.  An archive holds no file that its manifest does not name.
+    """
     path = folder / MANIFEST
-    if not path.exists():
+    held = set(names(folder)) if folder.is_file() else None
+    if not path.exists() if held is None else MANIFEST not in held:
         return
     try:
         files: Any = json.loads(read_file(path))["files"]
@@ -103,7 +134,17 @@ def manifest_faults(folder: Path) -> Iterator[str]:
         place = folder / name
         if Path(name).is_absolute() or ".." in Path(name).parts:
             yield f"{MANIFEST} names {name!r}, which is no file of its folder"
-        elif not place.is_file():
+        elif not place.is_file() if held is None else name not in held:
             yield f"{name} is missing, which {MANIFEST} names"
-        elif sha256(place) != known:
+        elif (sha256(place) if held is None else _inside(place)) != known:
             yield f"{name} was changed: its SHA-256 is not the one in {MANIFEST}"
+    for name in sorted((held or set()) - {MANIFEST, *named}):
+        yield f"{name} is there, and {MANIFEST} does not name it"
+
+
+def _inside(place: Path) -> str:
+    """SHA-256 of a file in an archive, in hex; "" of one that cannot be read."""
+    try:
+        return hashlib.sha256(read_file(place, limit=LARGEST)).hexdigest()
+    except Damaged:
+        return ""

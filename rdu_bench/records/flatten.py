@@ -47,7 +47,7 @@ _NUMBERS = {
     *("D_bits_per_dim", "spec.protocol", "spec.suite_version", "provenance.finished"),
 }
 _EXACT = ("key", "data.hash")  # digits of these that are taken for a number are lost
-_FLAGS = {"asked", "literal_ok", "saturated", "capped", "current", "repeated"}
+_FLAGS = {"asked", "literal_ok", "saturated", "capped", "current", "repeated", "published"}
 _LEAD = (
     *("dataset", "model", "variant", "swept", "seed", "sigma", "status", "R_star", "R_star_se", "D", "D_se", "Dy"),
     *("Dy_se", "reason", "key", "recipe", "current"),

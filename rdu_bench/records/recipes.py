@@ -51,8 +51,8 @@ def identified(table: pd.DataFrame) -> pd.DataFrame:
     sweeps = _sweeps(table)
     table["swept"] = _each_pair(table["params"], sweeps, lambda p, s: ", ".join(f"{n} = {p[n]}" for n in s if n in p))
     table["data.hash"] = _data(table)
-    parts = _parts(table, sweeps)
-    table["recipe"] = [digest(list(row), 12) for row in parts.itertuples(index=False, name=None)]
+    made_of = _parts(table, sweeps)
+    table["recipe"] = [digest(list(row), 12) for row in made_of.itertuples(index=False, name=None)]
     asked = table["asked"].fillna(False).astype(bool)
     order = pd.DataFrame(
         {"asked": asked, "finished": table["finished"], "recipe": table["recipe"], "key": table["key"]}
@@ -64,7 +64,7 @@ def identified(table: pd.DataFrame) -> pd.DataFrame:
     latest = order.sort_values(["asked", "finished", "key"]).index
     again = table.loc[latest].duplicated([*BASE, "recipe", *SAME], keep="last")
     table["repeated"] = again.reindex(table.index)
-    return _in_words(table, parts, best).drop(columns="finished")
+    return _in_words(table, made_of, best).drop(columns="finished")
 
 
 def _shown(table: pd.DataFrame) -> pd.Series:
@@ -129,8 +129,12 @@ def _data(table: pd.DataFrame) -> pd.Series:
     return known.fillna("")
 
 
+def parts(table: pd.DataFrame) -> pd.DataFrame:
+    """What the recipes of an identified table's points are made of, one column each, as texts."""
+    return _parts(table, _sweeps(table))
+
+
 def _parts(table: pd.DataFrame, sweeps: pd.Series) -> pd.DataFrame:
-    """What a recipe is made of, one column each, as texts."""
     import pandas as pd
 
     plugins = table["spec.plugins"].map(_json)
@@ -160,7 +164,7 @@ def _parts(table: pd.DataFrame, sweeps: pd.Series) -> pd.DataFrame:
 OF_DATA = ("protocol", "data")  # numbers that differ in these never stand side by side
 
 
-def _in_words(table: pd.DataFrame, parts: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
+def _in_words(table: pd.DataFrame, made_of: pd.DataFrame, best: pd.DataFrame) -> pd.DataFrame:
     """Adds `differs` and `data_differs`; `best` is whether a recipe was asked for, and when it was last worked on."""
     one = table[[*BASE, "recipe", "current"]].join(best).drop_duplicates([*BASE, "recipe"])
     current = one[one["current"]]
@@ -172,8 +176,9 @@ def _in_words(table: pd.DataFrame, parts: pd.DataFrame, best: pd.DataFrame) -> p
     for index, row in zip(one.index, one[[*BASE, "recipe"]].values, strict=True):
         place, recipe = tuple(row[:5]), row[5]
         base, panel, finished = of_row[place], of_data[place[:3]], one["finished"]
-        differs = _differences(parts.loc[index], parts.loc[base], [c for c in map(str, parts) if c not in OF_DATA])
-        apart = _differences(parts.loc[index], parts.loc[panel], OF_DATA)
+        columns = [c for c in map(str, made_of) if c not in OF_DATA]
+        differs = differences(made_of.loc[index], made_of.loc[base], columns)
+        apart = differences(made_of.loc[index], made_of.loc[panel], OF_DATA)
         if index != base:
             differs.append("newer" if finished[index] > finished[base] else "older")
         if apart:
@@ -187,12 +192,13 @@ def _in_words(table: pd.DataFrame, parts: pd.DataFrame, best: pd.DataFrame) -> p
     return table.assign(differs=[w for w, _ in found], data_differs=[w for _, w in found])
 
 
-def _differences(mine: pd.Series, other: pd.Series, columns: Sequence[str]) -> list[str]:
-    return [_word(c, mine[c], other[c]) for c in columns if mine[c] != other[c]]
+def differences(mine: pd.Series, other: pd.Series, columns: Sequence[str]) -> list[str]:
+    """How the parts of one recipe differ from those of another, in words; of the columns given."""
+    return [word(c, mine[c], other[c]) for c in columns if mine[c] != other[c]]
 
 
-def _word(part: str, mine: str, current: str) -> str:
-    """How a part of a recipe differs from the current one."""
+def word(part: str, mine: str, current: str) -> str:
+    """How a part of a recipe differs from that of the current one."""
     if part == "file":
         return f"file {mine[:4]}…" if mine else "file unknown"
     if part == "budget":

@@ -25,7 +25,7 @@ Spec = Mapping[str, Any]
 
 
 class Store:
-    """The records of one run, under `folder/records/<data set>/<model>/`."""
+    """The records of one run, under `folder/records/<data set>/<model>/`; an archive of these is read as a folder."""
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
@@ -115,7 +115,10 @@ class Store:
         inside = raw.archived(self.root)
         if inside is None:
             return _walk(str(self.root), 2)
-        return (str(inside[0] / name) for name in raw.names(inside[0]) if name.endswith(".json"))
+        kept = f"{inside[1]}/"  # what else an archive has is no record
+        return (
+            str(inside[0] / name) for name in raw.names(inside[0]) if name.startswith(kept) and name.endswith(".json")
+        )
 
     def each(self) -> Iterator[tuple[Path, dict[str, Any] | Damaged]]:
         """Every record, one at a time, or what is wrong with its file.

@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.stats import kendalltau
 
 from ..analysis.leaderboard import number
+from ..analysis.points import published
 from ..records.schema import STATUSES
 from .context import Context
 from .plots import Place, places
@@ -45,6 +46,7 @@ def compared(context: Context) -> list[tuple[str, str]]:
         ("Target rates σ", (f"{listed(targets, 20)} nats" if targets else "none") + _sweeps(table)),
         ("Budget", _budget(table)),
         ("Points", f"{counted(len(table), 'point')}: {listed(told)}"),
+        ("Published", _beside(context)),
     ]
     return [(what, said) for what, said in out if said]
 
@@ -58,6 +60,15 @@ def _versions(table: pd.DataFrame) -> list[str]:
     return [
         f"{name} (version {listed(sorted(filter(None, seen)))})" if any(seen) else name for name, seen in found.items()
     ]
+
+
+def _beside(context: Context) -> str:
+    """What stands beside a run, and what was to and does not compare; empty where nothing was to."""
+    rows = context.table[published(context.table)].groupby(["dataset", "model", "variant"]).ngroups
+    said = [f"{counted(rows, 'row')} of others, marked published on the boards"] if rows else []
+    if len(context.beside) > SAID:
+        return ". ".join([*said, *context.beside[: SAID - 1], f"And {len(context.beside) - SAID + 1} more"])
+    return ". ".join([*said, *context.beside])
 
 
 def _sweeps(table: pd.DataFrame) -> str:

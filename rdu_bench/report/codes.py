@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ..analysis.leaderboard import REFERENCE
+from ..analysis.points import published
 from ..analysis.scores import REPRESENTATIONS
 from .context import Context
 from .lineup import Lineup, short
@@ -24,7 +25,8 @@ def codes(context: Context, dataset: str, budget: int) -> tuple[dict[str, Any] |
     And learning curves of the same points; None where no record has any.
     """
     lineup = context.lineups[dataset]
-    rows, note = chosen(context.of(dataset), lineup)
+    points = context.of(dataset)
+    rows, note = chosen(points[~published(points)], lineup)
     held = [(row, context.whole(row["key"])) for row in rows]
     shown = [(row, record) for row, record in held if record.get("mi") or record.get("pictures")]
     return _codes(context, lineup, shown, (budget, note)), learning(held, lineup, note)

@@ -15,7 +15,7 @@ from .. import analysis
 from .._claims import Said
 from ..analysis.frontiers import AXES
 from ..analysis.leaderboard import REFERENCE
-from ..analysis.points import Shown, left_out_of, named, records_of
+from ..analysis.points import Shown, left_out_of, named, published, records_of
 from ..records.asked import NAME as ASKED
 from .lineup import Lineup
 from .style import Palette
@@ -41,6 +41,7 @@ class Context:
     structure: dict[str, pd.DataFrame]
     left: pd.DataFrame
     ignored: list[str]  # sentences on files that are no records
+    beside: list[str]  # sentences on published points that were to stand beside a run
     whole: Callable[[str], Record]  # the record of a key, read when it is wanted
     vectors: Vectors
     datasets: list[str]  # in the order of the suite
@@ -97,6 +98,7 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
         structure=analysis.structure(shown),
         left=left_out_of(found),
         ignored=ignored,
+        beside=list(results.attrs.get("beside", ())) if isinstance(results, pd.DataFrame) else [],
         whole=_whole(given, table),
         vectors=read,
         datasets=_in_order(table, keys, [folder, *_homes(table)]),
@@ -122,6 +124,8 @@ def _ranked(board: pd.DataFrame, datasets: Sequence[str]) -> list[str]:
 
 def _whole(given: Sequence[Record] | None, table: pd.DataFrame) -> Callable[[str], Record]:
     held = {str(r["key"]): r for r in given or ()}
+    from ..records.store import read_record
+
     paths = dict(zip(table["key"], table["path"], strict=True)) if "path" in table else {}
 
     def whole(key: str) -> Record:
@@ -130,11 +134,8 @@ def _whole(given: Sequence[Record] | None, table: pd.DataFrame) -> Callable[[str
         path = paths.get(key)
         if not path:
             return {}
-        try:
-            found = json.loads(Path(path).read_text("utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return found | {"path": path} if isinstance(found, dict) else {}
+        found = read_record(Path(path))
+        return {} if found is None else found | {"path": path}
 
     return whole
 
@@ -199,7 +200,7 @@ def _asked(folder: Path) -> list[tuple[str, ...]]:
 
 def _agreed(context: Context, given: Sequence[Record] | None) -> pd.DataFrame | None:
     """UDR of the targets with seeds enough, of their first five; None with fewer, or where there are too many."""
-    measured = context.table[context.table["measured"]]
+    measured = context.table[context.table["measured"] & ~published(context.table)]
     cells = measured.groupby(["dataset", "model", "variant", "sigma", "params"], dropna=False)["seed"].nunique()
     many = int((cells >= SEEDS).sum())
     if not many:

@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from .. import __version__, _paths, analysis
 from ..analysis.leaderboard import number
-from ..analysis.points import Shown
+from ..analysis.points import Shown, published
 from . import claims, codes, sections
 from .answer import opening
 from .board import board, columns, failed
@@ -131,6 +131,7 @@ def _dataset(context: Context, name: str, drawn: Mapping[tuple[str, str], str], 
 
 def _data(context: Context, table: pd.DataFrame) -> dict[str, Any]:
     """What a record says of its data, of the first point that saw any."""
+    table = table[~published(table)]  # whose records are elsewhere
     seen = table[table["data.hash"] != ""] if "data.hash" in table else table
     for key in seen["key"].head(20):
         data = context.whole(key).get("data")

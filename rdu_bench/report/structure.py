@@ -108,7 +108,10 @@ def _cell(row: Mapping[Any, Any], field: str, digits: int) -> dict[str, Any]:
     text = number(float(value), digits)
     if field == "sdl" and row.get("sdl_bound") == ">":
         text = f"> {text}"
-    return {"text": text + ("" if error is None or pd.isna(error) else f" ± {number(error, digits)}"), "sort": short(value)}
+    return {
+        "text": text + ("" if error is None or pd.isna(error) else f" ± {number(error, digits)}"),
+        "sort": short(value),
+    }
 
 
 def _clusters(frame: pd.DataFrame, lineup: Lineup) -> Any:

@@ -201,7 +201,7 @@ def test_claims_are_a_section_of_the_page_and_a_table(tmp_path):
     assert '<section id="claims">' not in render(fake_records.suite(("vae", "vq_vae")), tmp_path).read_text("utf-8")
 
 
-def test_what_the_templates_write_is_not_in_the_page_twice(whole, payload):
-    [one, *_] = payload(whole)["sets"].values()
+def test_what_the_templates_write_is_not_in_the_page_twice(whole, told):
+    [one, *_] = told(whole)["sets"].values()
     assert "<h4>Clusters" in whole.read_text("utf-8")
     assert "tables" not in one["structure"] and one["structure"]["curves"]

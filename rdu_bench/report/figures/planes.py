@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...analysis.points import published
 from ..context import Context
 from ..plots import limits, panels
 from ..style import Palette
@@ -56,8 +57,8 @@ def plane(context: Context, dataset: str, name: str) -> Figure | None:
 def frames_of(context: Context, dataset: str) -> int:
     """Frames of an example of a data set of sequences; 1 of any other."""
     measured = context.of(dataset)
-    for key in measured.loc[measured["measured"], "key"].head(1):
-        shape = context.whole(key)["data"].get("shape") or []
+    for key in measured.loc[measured["measured"] & ~published(measured), "key"].head(1):
+        shape = context.whole(key).get("data", {}).get("shape") or []
         return int(shape[0]) if len(shape) == 4 else 1
     return 1
 

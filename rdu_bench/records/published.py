@@ -1,0 +1,38 @@
+"""Places of points that others made: those that come with the package, a folder, an archive, a file of points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import _paths
+from .flatten import table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORD = "published"  # names the points that come with the package
+POINTS = "points.parquet"  # of a published folder
+
+
+def shipped() -> list[Path]:
+    """The files of the points that come with the package, one a suite."""
+    return sorted(_paths.builtin("results").glob(f"*/{POINTS}"))
+
+
+def points_at(place: str | Path) -> pd.DataFrame:
+    """The points at a place, as `load_results` gives them: a folder, an archive of records, a file of points.
+
+    `published` stands for those that come with the package; a folder of that name is `./published`.  Raises
+    `FileNotFoundError` where there is nothing, `ValueError` for a file that holds no points.
+    """
+    import pandas as pd
+
+    if str(place) != WORD:
+        if not Path(place).exists():
+            raise FileNotFoundError(f"{place} does not exist; give a folder, a .parquet file, or the word {WORD}")
+        return table(place)
+    files = shipped()
+    if not files:
+        raise FileNotFoundError(f"no published points came with this package; give a folder that holds {POINTS}")
+    return table(pd.concat([table(file) for file in files], ignore_index=True))

@@ -1,0 +1,211 @@
+"""A run goes to others as one file, and they get the same numbers from it, or are told why not."""
+
+import json
+import zipfile
+
+import fake_records
+import pytest
+
+from rdu_bench import registry
+from rdu_bench.engine import submission
+from rdu_bench.engine.reproduce import Draw, compared, curve_of, plan
+from rdu_bench.engine.submission import SubmissionError, submit, unpacked
+from rdu_bench.records.archive import manifest_faults
+from rdu_bench.records.raw import ArchiveError, check_archive
+from rdu_bench.records.schema import PROTOCOL
+from rdu_bench.records.store import Store
+
+MODEL = '''"""A model."""
+
+from rdu_bench.api import Autoencoder, Row
+
+from . import _parts
+
+
+class Mine(Autoencoder):
+    """The VAE under another name."""
+
+    row = Row(paper="1312.6114", title="Mine")
+    note = _parts.TITLE
+'''
+
+
+@pytest.fixture
+def run(plugins, tmp_path):
+    """A run of a model of one's own, with a part that it imports, and of the package's VAE."""
+    (plugins / "models" / "mine.py").write_text(MODEL)
+    (plugins / "models" / "_parts.py").write_text('TITLE = "Mine"\n')
+    folder = tmp_path / "run"
+    for name in ("mine", "vae"):
+        for sigma in (2.0, 6.0):
+            write(folder, name, sigma)
+    return folder
+
+
+def write(folder, name, sigma, **values):
+    record = fake_records.rich(fake_records.record(name, sigma=sigma))
+    record["spec"]["plugins"] = {
+        f"models/{name}": registry.plugin_hash("models", name),
+        "datasets/sprites": registry.plugin_hash("datasets", "sprites"),
+    }
+    record["values"] |= values
+    record["key"] = fake_records.digest(record["spec"])
+    return Store(folder).write(record, fake_records.vectors(record))
+
+
+def sound(monkeypatch):
+    """Synthetic records and vectors agree in the means that `audit` compares in tests of its own."""
+    monkeypatch.setattr(submission, "audit", lambda store: iter(()))
+
+
+def test_a_submission_holds_records_vectors_the_files_of_plugins_and_their_hashes(run, tmp_path, monkeypatch):
+    sound(monkeypatch)
+    packed = submit(run, tmp_path / "mine.zip")
+    assert (packed.records, packed.vectors, packed.older) == (4, 4, 0)
+    assert packed.files == ["plugins/models/_parts.py", "plugins/models/mine.py", "plugins/models/vae.py"]
+    with zipfile.ZipFile(packed.path) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        assert set(archive.namelist()) == {*manifest["files"], "manifest.json"}
+        assert archive.read("plugins/models/mine.py") == (tmp_path / "models" / "mine.py").read_bytes()
+    assert manifest["statuses"] == {"ok": 4} and manifest["records"] == 4
+    assert manifest["plugins"]["models/mine"] == registry.plugin_hash("models", "mine")
+    assert Store(packed.path).keys() == Store(run).keys()
+    assert list(manifest_faults(packed.path)) == []
+    with pytest.raises(FileExistsError, match="there already"):
+        submit(run, packed.path)
+
+
+def refusal(run, out):
+    with pytest.raises(SubmissionError) as error:
+        submit(run, out)
+    assert not out.exists()
+    return str(error.value)
+
+
+def test_a_file_that_was_changed_or_is_gone_is_not_submitted(run, plugins, tmp_path, monkeypatch):
+    sound(monkeypatch)
+    out = tmp_path / "mine.zip"
+    part = plugins / "models" / "_parts.py"
+    part.write_text('TITLE = "Other"\n')
+    assert "mine.py is not the file of the records" in refusal(run, out)
+    part.write_text('TITLE = "Mine"\n')
+    (plugins / "models" / "mine.py").rename(plugins / "models" / "moved.py")
+    assert "models/mine made records and is gone" in refusal(run, out)
+
+
+def test_records_with_faults_are_not_submitted(run, tmp_path, monkeypatch):
+    path = write(run, "vae", 4.0)
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"key": "0" * 16}))
+    assert "is not the hash of its spec" in refusal(run, tmp_path / "mine.zip")
+    path.write_text("{")
+    assert "not a whole record" in refusal(run, tmp_path / "mine.zip")
+
+
+def test_a_folder_without_a_whole_record_is_not_submitted(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no records"):
+        submit(tmp_path, tmp_path / "mine.zip")
+
+
+def repacked(path, out, **files):
+    """The archive with other files, by names in which `__` stands for a dot and `_in_` for a slash."""
+    named = {name.replace("_in_", "/").replace("__", "."): content for name, content in files.items()}
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w") as new:
+        for name in old.namelist():
+            if name not in named:
+                new.writestr(name, old.read(name))
+        for name, content in named.items():
+            new.writestr(name, content)
+    return out
+
+
+def test_what_was_changed_in_a_submission_is_named(run, tmp_path, monkeypatch):
+    sound(monkeypatch)
+    path = submit(run, tmp_path / "mine.zip").path
+    [said] = manifest_faults(repacked(path, tmp_path / "a.zip", plugins_in_models_in_mine__py="x = 1\n"))
+    assert said.startswith("plugins/models/mine.py was changed")
+    [said] = manifest_faults(repacked(path, tmp_path / "b.zip", more__txt="x"))
+    assert said.startswith("more.txt is there, and manifest.json does not name it")
+
+
+@pytest.mark.parametrize("name", ["../out.py", "/etc/x", "a/../../x", "C:/x", "..\\x", "records/\x1b[31m.json"])
+def test_an_archive_whose_names_lead_out_of_it_is_refused(tmp_path, name):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr(name, "x")
+    with pytest.raises(ArchiveError, match="leads out of it"):
+        check_archive(tmp_path / "bad.zip")
+
+
+def test_an_archive_that_unpacks_to_too_much_or_holds_a_link_is_refused(tmp_path, monkeypatch):
+    link = zipfile.ZipInfo("plugins/models/x.py")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ArchiveError, match="is a link"):
+        check_archive(tmp_path / "link.zip")
+    with zipfile.ZipFile(tmp_path / "big.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("records/x.json", b" " * 10**6)
+    check_archive(tmp_path / "big.zip")
+    monkeypatch.setattr("rdu_bench.records.raw.UNPACKED", 10**6 - 1)
+    with pytest.raises(ArchiveError, match="more than any run"):
+        check_archive(tmp_path / "big.zip")
+    (tmp_path / "none.zip").write_text("no archive")
+    with pytest.raises(ArchiveError, match="cannot be read"):
+        check_archive(tmp_path / "none.zip")
+
+
+def test_only_files_of_plugins_are_unpacked_and_none_that_is_here_already(tmp_path):
+    with zipfile.ZipFile(tmp_path / "some.zip", "w") as archive:
+        archive.writestr("plugins/models/vae.py", "ours is used\n")
+        archive.writestr("plugins/models/theirs.py", "x = 1\n")
+    assert unpacked(tmp_path / "some.zip", tmp_path / "to") == ["models/theirs.py"]
+    assert [path.name for path in (tmp_path / "to").rglob("*.*")] == ["theirs.py"]
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
+        archive.writestr("plugins/sitecustomize.py", "x = 1\n")
+    with pytest.raises(SubmissionError, match="no file of a plug-in"):
+        unpacked(tmp_path / "odd.zip", tmp_path / "other")
+
+
+def values(**given):
+    return {"status": "ok", "reason": None, "values": {"R_star": 4.0, "R_star_se": 0.01, **given}}
+
+
+@pytest.fixture
+def trusted(monkeypatch):
+    monkeypatch.setattr("rdu_bench.engine.reproduce.judged", lambda record: (record["status"], record["reason"]))
+
+
+def test_numbers_are_the_same_within_three_of_our_errors_or_two_per_cent(trusted):
+    assert compared(values(), values(R_star=4.079))[0] == "same"
+    assert compared(values(), values(R_star=4.1))[0] == "differs"
+    assert compared(values(), values(R_star=4.1, R_star_se=0.04))[0] == "same"
+    outcome, words = compared(
+        values(R_star_se=9.0), values(R_star=4.1)
+    )  # errors that a record claims make nothing same
+    assert outcome == "differs" and "R* 4.1000 here, 4.0000 in the record" in words
+    assert compared(values(Dy=1.0), values())[0] == "differs"
+    assert compared(values(), {**values(), "status": "diverged", "reason": "no"}) == (
+        "not made",
+        "it ended as diverged: no",
+    )
+
+
+def test_a_point_of_another_protocol_or_file_is_not_trained(run):
+    record = Store(run).records()[0]
+    with pytest.raises(SubmissionError, match="made under protocol 2"):
+        curve_of(record)
+    record["spec"] |= {"protocol": PROTOCOL, "plugins": {"models/vae": "0" * 16}}
+    record["key"] = fake_records.digest(record["spec"])
+    with pytest.raises(SubmissionError, match=r"vae\.py is not the file of the records"):
+        curve_of(record)
+    with pytest.raises(SubmissionError, match="its record is at fault"):
+        curve_of(record | {"key": "1" * 16})
+
+
+def test_a_seed_draws_the_same_points_and_nothing_is_written_into_the_submission(run, tmp_path):
+    drawn = [plan(Draw(run, 2, seed, tmp_path / "again")) for seed in (0, 0, 1, 2, 3)]
+    keys = [tuple(record["key"] for record in planned.records) for planned in drawn]
+    assert keys[0] == keys[1] and len(set(keys)) > 1 and drawn[0].of == 4
+    assert set(drawn[0].refused) == set(keys[0])  # of another protocol, all of them
+    with pytest.raises(SubmissionError, match="stays as it is"):
+        plan(Draw(run, 1, 0, run / "again"))
