@@ -14,6 +14,8 @@ from .._text import lasting, one_line
 from .options import Beside, Folders, Out, folders
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..records.store import Store
 
 SCREEN = 20  # points that are named unless all are asked for
@@ -102,12 +104,8 @@ def report(
         raise typer.BadParameter(f"{target} is an archive: name the folder of the page with --out")
     results: Any = [record for record, _ in home.values()]
     if beside is not None:
-        from ..analysis import beside as put_beside
-        from ..records.published import points_at
-
-        joined = put_beside(results, points_at(beside))
-        results = joined.points
-        _say(joined.sentences)
+        results, apart = joined(results, beside)
+        say(apart)
     _files.check_folder(target, make=True)
     from .. import registry
     from ..report import render
@@ -138,6 +136,16 @@ def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
     return found
 
 
+def joined(results: Any, beside: str | None) -> tuple[pd.DataFrame, list[str]]:
+    """The points of results with those that `--beside` puts beside them, and what is to be known of these."""
+    from .. import analysis
+    from ..records.flatten import table
+    from ..records.published import points_at
+
+    found = table(results)
+    return (found, []) if beside is None else analysis.beside(found, points_at(beside))
+
+
 def leaderboard(
     given: Folders = None,
     csv: Annotated[bool, typer.Option("--csv")] = False,
@@ -146,23 +154,17 @@ def leaderboard(
 ) -> None:
     """Print the leaderboard, of one run or of several, as Markdown or as CSV, and what it leaves out."""
     from .. import analysis
-    from ..records.flatten import table
 
-    found = table(folders(given))
-    apart: list[str] = []
-    if beside is not None:
-        from ..records.published import points_at
-
-        found, apart = analysis.beside(found, points_at(beside))
+    found, apart = joined(folders(given), beside)
     board = analysis.leaderboard(found, every=every)
     print(analysis.to_csv(board) if csv else analysis.to_markdown(board), end="" if csv else "\n")
     left = "" if every else analysis.left_out_text(analysis.left_out(found))
     ignored = [f"not a whole record, and ignored: {one_line(sentence)}" for sentence in found.attrs["ignored"]]
-    _say([left, *ignored])
-    _say(apart)
+    say([left, *ignored])
+    say(apart)
 
 
-def _say(sentences: Iterable[str]) -> None:
+def say(sentences: Iterable[str]) -> None:
     """Print to standard error, a line each."""
     for line in "\n".join(sentences).splitlines():
         if line:
