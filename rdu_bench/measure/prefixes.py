@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -11,6 +12,7 @@ from ..model import Batch, Code, Model
 from .codes import Codes, Splits, draw
 from .posteriors import Posteriors, aggregates
 
+FEW = 4  # examples that gradients are taken of
 DEEPEST = 6  # blocks of a code that are looked at one after the other
 
 
@@ -41,6 +43,35 @@ def block_names(model: Model, few: View, device: str) -> list[str]:
     return [name for name, block in model.encode(few.batch().to(device)).items() if not block.side]
 
 
+def looks_ahead(model: Model, few: View, device: str) -> dict[str, str]:
+    """Blocks that are expected by what is sent after them, each with a block of those, found by gradients.
+
+    Their charge belongs to the whole code: log q − log p of such a block alone may be below what it tells.
+    """
+    batch = few.batch().to(device)
+    with torch.enable_grad():
+        code = model.encode(batch._replace(x=batch.x.clone().requires_grad_()))
+        sent = [(name, block) for name, block in code.items() if not block.side]
+        ahead: dict[str, str] = {}
+        for i, (name, block) in enumerate(sent):
+            expected = block.p.log_prob(block.drawn.detach()).sum()
+            later = [(other, its.sample) for other, its in sent[i + 1 :] if its.sample.requires_grad]
+            if not (expected.requires_grad and later):
+                continue
+            slopes = torch.autograd.grad(expected, [z for _, z in later], retain_graph=True, allow_unused=True)
+            for (other, _), slope in zip(later, slopes, strict=True):
+                if slope is not None:
+                    ahead[name] = other
+    return ahead
+
+
+def _apart(codes: Codes, ahead: dict[str, str]) -> Codes:
+    """The codes of a prefix, its blocks that are expected by later ones marked as without a marginal of their own."""
+    why = {name: f"block {name} is expected by block {other}, which is sent after it" for name, other in ahead.items()}
+    sent = tuple(one._replace(mixing=one.mixing or why.get(one.name, "")) for one in codes.sent_blocks)
+    return replace(codes, sent_blocks=sent)
+
+
 def levels_below(
     model: Model,
     names: list[str],
@@ -53,10 +84,10 @@ def levels_below(
     if not 2 <= len(names) <= DEEPEST:
         return []
     out = []
+    ahead = looks_ahead(model, views[0].rows(slice(FEW)), device)
     for blocks, name in enumerate(names[:-1], 1):
         prefix = Prefix(model, blocks)
-        codes: list[Codes] = [
-            draw(prefix, view, len(part.z), device=device, decode=False) for view, part in zip(views, like, strict=True)
-        ]
+        drawn = (draw(prefix, v, len(part.z), device=device, decode=False) for v, part in zip(views, like, strict=True))
+        codes = [_apart(part, ahead) for part in drawn]
         out.append(Level(name, Splits(*codes), aggregates(prefix, views[0], population, device)))
     return out
