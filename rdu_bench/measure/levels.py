@@ -9,7 +9,7 @@ from torch import Tensor
 from ..scores import Undefined
 from .found import Found, mean_and_error, per_point
 from .heads import Drawn, read
-from .marginals import refit
+from .marginals import Marginal, refit
 from .prefixes import DEEPEST
 from .study import Study
 
@@ -31,12 +31,18 @@ def levels(study: Study) -> Found:
             one.factor.name: useful(reading.heads["linear"].loss, reading.nothing)
             for one, reading in zip(labels, found, strict=True)
         }
-        out[level.name] = _level(marginal.rate, about)
+        out[level.name] = _level(_least(marginal, study), about)
     about = {}
     for one in labels:
         about[one.factor.name] = useful(study.linear[one.factor.name].loss, study.nothing(one))
     out[names[-1]] = _level(study.marginal.rate, about)
     return Found(tables={"structure": {"levels": out}})
+
+
+def _least(marginal: Marginal, study: Study) -> Tensor:
+    """The rate of the first blocks; that of all, where they have no marginal of their own and cost less together."""
+    whole = study.marginal.rate
+    return whole if "own" in marginal.left_out and whole.mean() < marginal.rate.mean() else marginal.rate
 
 
 def useful(loss: Tensor, nothing: Tensor) -> dict[str, float]:

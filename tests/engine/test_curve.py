@@ -234,7 +234,7 @@ def test_why_a_model_cannot_come_back_is_said_in_a_sentence(planted, tmp_path):
     assert load_model(load_results(tmp_path).iloc[0]).row.title == "Planted"
     file = planted / "models" / "sound.py"
     text = file.read_text(encoding="utf-8")
-    file.write_text(text + "# other\n", encoding="utf-8")
+    file.write_text(text + "OTHER = 1\n", encoding="utf-8")
     with pytest.raises(registry.PluginError, match="has changed"):
         load_model(path)
     file.write_text(text, encoding="utf-8")

@@ -42,7 +42,7 @@ def edited(tmp_path_factory):
     (folder / "tiny.toml").write_text(SUITE, "utf-8")
     (folder / "models").mkdir()
     boards = []
-    for text in (MODEL, MODEL + "\n\n# another penalty\n", MODEL):
+    for text in (MODEL, MODEL + "\n\nPENALTY = 2\n", MODEL):
         (folder / "models" / "mine.py").write_text(text, "utf-8")
         ran = rdu("run", "--suite", "tiny.toml", "-j", "0", "--plugins", ".", "--out", "out", cwd=folder)
         assert ran.returncode == 0, ran.stderr
