@@ -16,8 +16,8 @@ POINTS = "points.parquet"  # of a published folder
 
 
 def shipped() -> list[Path]:
-    """The files of the points that come with the package, one a suite."""
-    return sorted(_paths.builtin("results").glob(f"*/{POINTS}"))
+    """The file of the points that come with the package, those of suite `all`, in a checkout as in the wheel."""
+    return sorted(_paths.builtin("results").glob(f"all/{POINTS}"))
 
 
 def points_at(place: str | Path) -> pd.DataFrame:
