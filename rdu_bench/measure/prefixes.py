@@ -11,6 +11,7 @@ from ..data import Examples, View
 from ..model import Batch, Code, Model
 from .codes import Codes, Splits, draw
 from .posteriors import Posteriors, aggregates
+from .streams import devices
 
 FEW = 4  # examples that gradients are taken of
 DEEPEST = 6  # blocks of a code that are looked at one after the other
@@ -46,10 +47,11 @@ def block_names(model: Model, few: View, device: str) -> list[str]:
 def looks_ahead(model: Model, few: View, device: str) -> dict[str, str]:
     """Blocks that are expected by what is sent after them, each with a block of those, found by gradients.
 
+    Leaves the stream of random numbers as it was.
     Their charge belongs to the whole code: log q − log p of such a block alone may be below what it tells.
     """
     batch = few.batch().to(device)
-    with torch.enable_grad():
+    with torch.enable_grad(), torch.random.fork_rng(devices=devices(device)):
         code = model.encode(batch._replace(x=batch.x.clone().requires_grad_()))
         sent = [(name, block) for name, block in code.items() if not block.side]
         ahead: dict[str, str] = {}

@@ -30,7 +30,9 @@ def made(name, dataset, params):
 @pytest.mark.parametrize(("name", "dataset", "params", "ahead"), MODELS)
 def test_a_block_that_is_expected_by_a_later_one_is_found(name, dataset, params, ahead):
     data, model = made(name, dataset, params)
+    before = torch.get_rng_state()
     assert looks_ahead(model, data.view("train", model.row, slice(4)), "cpu") == ahead
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(("name", "params", "own"), [("m1_m2", {}, False), ("ladder_vae", {}, True)])
