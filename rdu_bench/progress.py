@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,12 @@ class Progress:
 def target(sigma: float | None) -> str:
     """A rate target in words."""
     return "ELBO" if sigma is None else f"σ={sigma:g}"
+
+
+def where(spec: Mapping[str, Any]) -> str:
+    """Which point a spec is of, in words."""
+    row = "-".join(filter(None, (spec["model"], spec["variant"])))
+    return f"{spec['dataset_label']} {row} seed {spec['seed']} {target(spec['sigma'])}"
 
 
 def clock(seconds: float) -> str:

@@ -17,9 +17,9 @@ from scipy.integrate import trapezoid
 from .._claims import Claim, Quantity, Said
 from .._claims import claims as parsed
 from .frontiers import AXES, null_levels, rows_of, seed_hulls
-from .hull import ENOUGH, first_folds, gap
-from .intervals import alike, interval
-from .leaderboard import interval_text, markdown_row, number
+from .hull import ENOUGH
+from .intervals import interval
+from .leaderboard import gaps_of, markdown_head, markdown_row, number, range_text, reference_row
 from .points import Results, points
 from .quantities import unit, values
 
@@ -72,7 +72,7 @@ def _tested(
     claim: Claim, key: Key, rows: dict[Key, pd.DataFrame], levels: dict[str, dict[Key, float]]
 ) -> dict[str, Any]:
     """Effect, interval, rates and verdict of a claim for one row."""
-    base = key if not claim.reference else _plain(rows, claim.dataset, claim.reference)
+    base = key if not claim.reference else _reference(rows, claim)
     if base is None:
         return {"verdict": UNTESTED, "why": f"no points of {claim.reference} on {claim.dataset}"}
     plane = HULLS.get(claim.quantity.kind) if not claim.quantity.of and claim.reference else None
@@ -96,10 +96,8 @@ def _tested(
     }
 
 
-def _plain(rows: dict[Key, pd.DataFrame], dataset: str, model: str) -> Key | None:
-    """The row of a model without a variant, or its first, among those of which anything was measured."""
-    named = sorted(key for key, row in rows.items() if key[:2] == (dataset, model) and row["measured"].any())
-    return named[0] if named else None
+def _reference(rows: dict[Key, pd.DataFrame], claim: Claim) -> Key | None:
+    return reference_row({key: row for key, row in rows.items() if key[0] == claim.dataset}, claim.reference)
 
 
 def _judged(claim: Claim, effect: float, low: float, high: float) -> tuple[str, str]:
@@ -108,13 +106,12 @@ def _judged(claim: Claim, effect: float, low: float, high: float) -> tuple[str, 
     if not (np.isfinite(low) and np.isfinite(high)):
         return UNDECIDED, "one seed: no interval"
     if claim.direction == "within":
-        if -claim.margin < low and high < claim.margin:
-            return HELD, ""
-        return (
-            (FAILED, "") if low > claim.margin or high < -claim.margin else (UNDECIDED, "the interval is on both sides")
-        )
-    ahead, behind = (low > 0, high < 0) if claim.direction == "higher" else (high < 0, low > 0)
-    return (HELD, "") if ahead else (FAILED, "") if behind else (UNDECIDED, "0 is in the interval")
+        held, failed = -claim.margin < low and high < claim.margin, low > claim.margin or high < -claim.margin
+        open_ = "the interval is on both sides"
+    else:
+        held, failed = (low > 0, high < 0) if claim.direction == "higher" else (high < 0, low > 0)
+        open_ = "0 is in the interval"
+    return (HELD, "") if held else (FAILED, "") if failed else (UNDECIDED, open_)
 
 
 def _lacking(claim: Claim, row: pd.DataFrame, base: pd.DataFrame) -> str:
@@ -132,14 +129,10 @@ def _words(quantity: Quantity) -> str:
 def _by_hulls(row: pd.DataFrame, base: pd.DataFrame, nulls: tuple[float, float], name: str) -> Compared:
     """Mean difference of the loss at equal rate between the hulls of two rows, as on the leaderboard."""
     mine, its = (seed_hulls(part, AXES[name], null) for part, null in zip((row, base), nulls, strict=True))
-    effects, reach = {}, [np.nan]
-    for seed in sorted(mine.keys() & its.keys()):
-        folds = alike(mine[seed].R, its[seed].R)
-        loss = gap(first_folds(mine[seed], folds), first_folds(its[seed], folds)).loss
-        if np.isfinite(loss[0]):
-            effects[seed] = loss
-            reach.append(float(its[seed].reach[0]))
-    return Compared(effects, 0.0 if effects else np.nan, float(np.nanmax(reach)) if effects else np.nan)
+    effects = {seed: gap.loss for seed, gap in gaps_of(mine, its).items() if np.isfinite(gap.loss[0])}
+    if not effects:
+        return Compared({}, np.nan, np.nan)
+    return Compared(effects, 0.0, max(float(its[seed].reach[0]) for seed in effects))
 
 
 def _by_lines(row: pd.DataFrame, base: pd.DataFrame, claim: Claim) -> Compared:
@@ -180,16 +173,16 @@ def _between(mine: np.ndarray, its: np.ndarray) -> tuple[float, float, float] | 
 def to_markdown(table: pd.DataFrame) -> str:
     """The claims as Markdown, those that hold first; what is not tested comes last, in a list."""
     tested = table[table["verdict"] != UNTESTED]
-    out = [TITLE, "", NOTE, "", markdown_row(HEADINGS), markdown_row(["---"] * len(HEADINGS))]
+    out = [TITLE, "", NOTE, "", *markdown_head(HEADINGS)]
     for row in tested.to_dict("records"):
-        rates = f"{number(row['R_low'], 1)} to {number(row['R_high'], 1)}" if np.isfinite(row["R_low"]) else "–"
+        rates = range_text(row["R_low"], row["R_high"], 1)
         effect = f"{number(row['effect'], 3, True)} {row['unit']}".strip()
         said = f"{row['verdict']}{': ' if row['why'] else ''}{row['why']}"
         cells = [
             row["name"],
             row["claim"],
             effect,
-            interval_text(row | {"v_low": row["low"], "v_high": row["high"]}, "v", 3),
+            range_text(row["low"], row["high"], 3),
         ]
         out.append(markdown_row([*cells, rates, str(int(row["seeds"] or 0)), said, row["paper"]]))
     rest = table[table["verdict"] == UNTESTED]

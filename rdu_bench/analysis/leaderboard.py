@@ -54,7 +54,7 @@ def scored(panel: pd.DataFrame, reference: str = REFERENCE) -> Scored:
     rows = dict(rows_of(panel))
     R_ref = float(panel["sigma"].max())
     R_ref = R_ref if np.isfinite(R_ref) else float(panel["R_star"].max())
-    base = _reference_row(rows, reference)
+    base = reference_row(rows, reference)
     scores: dict[str, BySeed] = {}
     overlaps: dict[str, BySeed] = {}
     for name, plane in AXES.items():
@@ -63,7 +63,7 @@ def scored(panel: pd.DataFrame, reference: str = REFERENCE) -> Scored:
         hulls = {key: seed_hulls(row, plane, nulls[key]) for key, row in rows.items()}
         source = rows[base] if base else panel
         corner = null_folds(source[usable(source, plane)], plane)
-        gaps = {key: _gaps(by, hulls[base]) if base else {} for key, by in hulls.items()}
+        gaps = {key: gaps_of(by, hulls[base]) if base else {} for key, by in hulls.items()}
         scores |= {f"{c}{suffix}": _each(gaps, c) for c in ("nats", "loss", "percent")}
         overlaps[f"overlap{suffix}"] = _each(gaps, "overlap")
         scores[f"area{suffix}"] = {k: {s: _area(h, R_ref, corner) for s, h in by.items()} for k, by in hulls.items()}
@@ -111,13 +111,14 @@ def _mean(by: dict[int, np.ndarray]) -> float:
     return float(np.mean([v[0] for v in by.values()])) if by else float("nan")
 
 
-def _reference_row(rows: dict[Key, pd.DataFrame], reference: str) -> Key | None:
+def reference_row(rows: dict[Key, pd.DataFrame], reference: str) -> Key | None:
     """The reference's plain variant among these rows, or its first; None where nothing of it was measured."""
     named = sorted(key for key, row in rows.items() if key[1] == reference and row["measured"].any())
     return named[0] if named else None
 
 
-def _gaps(hulls: dict[int, Hull], base: dict[int, Hull]) -> dict[int, Gap]:
+def gaps_of(hulls: dict[int, Hull], base: dict[int, Hull]) -> dict[int, Gap]:
+    """By seed, how the hulls of one row lie relative to those of another, in the folds that both have."""
     found = {}
     for seed in sorted(hulls.keys() & base.keys()):
         folds = alike(hulls[seed].R, base[seed].R)
@@ -214,8 +215,12 @@ def number(value: float, digits: int = 2, signed: bool = False) -> str:
 
 def interval_text(row: Any, column: str, digits: int = 2) -> str:
     """`low to high`, or a dash."""
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    return f"{number(low, digits)} to {number(high, digits)}" if np.isfinite(low) and np.isfinite(high) else "–"
+    return range_text(row[f"{column}_low"], row[f"{column}_high"], digits)
+
+
+def range_text(low: float, high: float, digits: int = 2) -> str:
+    """`low to high`, or a dash where either is none."""
+    return f"{number(low, digits)} to {number(high, digits)}" if np.isfinite([low, high]).all() else "–"
 
 
 def rank_text(row: Any, suffix: str = "") -> str:
@@ -238,7 +243,7 @@ def to_markdown(board: pd.DataFrame) -> str:
     head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "R_own − R*", "rank y", "ΔI_V", "95 %"]
     head += [f"D_y {name.removeprefix('Dy_')}" for name in heads] + ["seeds", "points", "note"]
     for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
-        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", markdown_row(head), markdown_row(["---"] * len(head))]
+        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", *markdown_head(head)]
         for _, row in rows.iterrows():
             cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
             cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
@@ -247,6 +252,11 @@ def to_markdown(board: pd.DataFrame) -> str:
             cells += [*(number(row[name], 3) for name in heads), str(row["seeds"])]
             out.append(markdown_row([*cells, counts_text(row), row["note"]]))
     return "\n".join(out) + "\n"
+
+
+def markdown_head(cells: Sequence[str]) -> list[str]:
+    """The first two rows of a table in Markdown."""
+    return [markdown_row(cells), markdown_row(["---"] * len(cells))]
 
 
 def markdown_row(cells: Sequence[object]) -> str:

@@ -12,7 +12,6 @@ from .._claims import Quantity
 from .scores import SCORES
 
 Structure = Mapping[str, Any]
-IN_PERCENT = 100.0
 
 
 def values(found: pd.DataFrame, quantity: Quantity) -> pd.Series:
@@ -58,7 +57,7 @@ def _few_labels(structure: Structure, quantity: Quantity) -> float | None:
 def _noise(structure: Structure, quantity: Quantity) -> float | None:
     """D_y of heads as they are, so many per cent of the pixels being the other one, summed over the task's factors."""
     given = structure.get("noise") or {}
-    levels = [round(IN_PERCENT * level) for level in given.get("levels") or ()]
+    levels = [round(100 * level) for level in given.get("levels") or ()]
     if given.get("kind") != "flip" or int(quantity.at) not in levels:
         return None
     at = levels.index(int(quantity.at))

@@ -6,7 +6,7 @@ saved at equal distortion (`bd_nats`) and usable information gained at equal rat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +16,7 @@ import pandas as pd
 from .agreement import agreement
 from .frontiers import NEEDED
 from .intervals import paired
-from .leaderboard import markdown_row, number, scored
+from .leaderboard import markdown_head, markdown_row, number, range_text, scored
 from .points import Results, points
 
 BASE = "digits"
@@ -135,10 +135,10 @@ def to_markdown(taus: pd.DataFrame, pairs: pd.DataFrame, base: str = BASE, *, ev
     if "test points" in {*taus["over"], *pairs["over"]}:
         out[-1] += "  Over test points alone, all is said of the models as they were trained: another seed may differ."
     head = ["panel", "section", "score", "τ-b", "95 %", "over", "seeds", "models", "between seeds", "without"]
-    out += ["", *_table(head)]
+    out += ["", *markdown_head(head)]
     for row in taus.to_dict("records"):
         cells = [row["panel"], row["section"], SHOWN[row["score"]], number(row["tau"], 2, True)]
-        cells += [_range(row["tau_low"], row["tau_high"], 2), row["over"] or "–", row["seeds"], row["models"]]
+        cells += [range_text(row["tau_low"], row["tau_high"], 2), row["over"] or "–", row["seeds"], row["models"]]
         out.append(markdown_row([*cells, number(row["tau_seeds"], 2, True), row["without"] or "–"]))
     out += ["", f"## {'Comparisons' if every else 'Comparisons that flip'}", ""]
     for (section, score), part in pairs.groupby(KEY, sort=False):
@@ -148,21 +148,17 @@ def to_markdown(taus: pd.DataFrame, pairs: pd.DataFrame, base: str = BASE, *, ev
     head = ["section", "score", "ahead", "behind", "lead, nats", "95 %"]
     head += ["flips on", "of these resolved", "not on", "conclusion"]
     shown = pairs if every else pairs[pairs["flips"] != ""]
-    out += ["", *(_table(head) if len(shown) else ["No comparison flips."])]
+    out += ["", *(markdown_head(head) if len(shown) else ["No comparison flips."])]
     for row in shown.to_dict("records"):
         digits = 3 if row["score"] == "dIV" else 2
         cells = [row["section"], SHOWN[row["score"]], row["ahead"], row["behind"], number(row["lead"], digits)]
-        cells += [_range(row["lead_low"], row["lead_high"], digits), row["flips"] or "–", row["flips_resolved"] or "–"]
+        cells += [
+            range_text(row["lead_low"], row["lead_high"], digits),
+            row["flips"] or "–",
+            row["flips_resolved"] or "–",
+        ]
         out.append(markdown_row([*cells, row["missing"] or "–", row["conclusion"]]))
     return "\n".join(out) + "\n"
 
 
 SHOWN = {"bd_nats": "BD-nats", "dIV": "ΔI_V"}
-
-
-def _table(head: Sequence[str]) -> list[str]:
-    return [markdown_row(head), markdown_row(["---"] * len(head))]
-
-
-def _range(low: float, high: float, digits: int) -> str:
-    return f"{number(low, digits)} to {number(high, digits)}" if np.isfinite([low, high]).all() else "–"

@@ -76,12 +76,9 @@ def _time(took: dict[str, float], expected: dict[str, float]) -> str:
 
 
 def _sentence(record: dict[str, Any]) -> str:
-    from ..progress import target
+    from ..progress import where
 
-    spec = record["spec"]
-    row = "-".join(filter(None, (spec["model"], spec["variant"])))
-    at = f"{spec['dataset_label']} {row} seed {spec['seed']} {target(spec['sigma'])}"
-    return one_line(f"{at}: {record['status']}: {record['reason']}")
+    return one_line(f"{where(record['spec'])}: {record['status']}: {record['reason']}")
 
 
 def report(

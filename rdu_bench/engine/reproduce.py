@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .. import _files, _paths, registry
 from .._hash import named_seed
 from ..budget import Budget
-from ..progress import target, watch
+from ..progress import watch, where
 from ..records.audit import faults
 from ..records.laws import judged
 from ..records.schema import MEASURED, PROTOCOL
@@ -139,7 +139,9 @@ def outline(planned: Planned) -> list[str]:
     for record in planned.records:
         if chain := record["spec"].get("chain") if record["key"] in planned.curves else None:
             above = ", ".join(f"{sigma:g}" for sigma in chain)
-            said.append(f"{_where(record)} cannot be had alone: it continues from {above} nats, which are made first")
+            said.append(
+                f"{where(record['spec'])} cannot be had alone: it continues from {above} nats, which are made first"
+            )
     return said
 
 
@@ -155,13 +157,13 @@ def reproduce(planned: Planned, jobs: int | None = None, *, quiet: bool = False)
     out = []
     for record in planned.records:
         if why := planned.refused.get(record["key"]):
-            out.append(Again(_where(record), "not made", why))
+            out.append(Again(where(record["spec"]), "not made", why))
             continue
         try:
             outcome, words = compared(record, store.read(record["key"]))
         except KeyError:
             outcome, words = "not made", f"its record is not in {planned.folder}"
-        out.append(Again(_where(record), outcome, words))
+        out.append(Again(where(record["spec"]), outcome, words))
     return out
 
 
@@ -191,9 +193,3 @@ def compared(record: Mapping[str, Any], again: Mapping[str, Any]) -> tuple[str, 
 
 def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.4f}"
-
-
-def _where(record: Mapping[str, Any]) -> str:
-    spec = record["spec"]
-    row = "-".join(filter(None, (spec["model"], spec["variant"])))
-    return f"{spec['dataset_label']} {row} seed {spec['seed']} {target(spec['sigma'])}"

@@ -45,7 +45,8 @@ def submit(run: str | Path, out: str | Path) -> Packed:
     store = Store(run)
     points = table(store)
     current = points[points["current"]]
-    specs = [record["spec"] for record in store.records() if record["key"] in set(current["key"])]
+    keys = set(current["key"])
+    specs = [record["spec"] for record in store.records() if record["key"] in keys]
     wrong = [f"{path.relative_to(store.root)}: {words}" for path, said in audit(store) for words in said]
     files, lost = sources(specs)
     if wrong or lost:
@@ -57,7 +58,7 @@ def submit(run: str | Path, out: str | Path) -> Packed:
         return {**archive.described(current, count), "plugins": made_by}
 
     def contents() -> Iterator[tuple[str, bytes]]:
-        yield from archive.members(store, vectors=True, keys=set(current["key"]))
+        yield from archive.members(store, vectors=True, keys=keys)
         for name, path in files.items():
             yield name, raw.read_file(path, limit=_sources.MOST)
 

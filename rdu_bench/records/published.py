@@ -15,9 +15,9 @@ WORD = "published"  # names the points that come with the package
 POINTS = "points.parquet"  # of a published folder
 
 
-def shipped() -> list[Path]:
+def shipped() -> Path:
     """The file of the points that come with the package, those of suite `all`, in a checkout as in the wheel."""
-    return sorted(_paths.builtin("results").glob(f"all/{POINTS}"))
+    return _paths.builtin("results") / "all" / POINTS
 
 
 def points_at(place: str | Path) -> pd.DataFrame:
@@ -26,13 +26,10 @@ def points_at(place: str | Path) -> pd.DataFrame:
     `published` stands for those that come with the package; a folder of that name is `./published`.  Raises
     `FileNotFoundError` where there is nothing, `ValueError` for a file that holds no points.
     """
-    import pandas as pd
-
-    if str(place) != WORD:
-        if not Path(place).exists():
-            raise FileNotFoundError(f"{place} does not exist; give a folder, a .parquet file, or the word {WORD}")
-        return table(place)
-    files = shipped()
-    if not files:
-        raise FileNotFoundError(f"no published points came with this package; give a folder that holds {POINTS}")
-    return table(pd.concat([table(file) for file in files], ignore_index=True))
+    if str(place) == WORD:
+        place = shipped()
+        if not place.is_file():
+            raise FileNotFoundError(f"no published points came with this package; give a folder that holds {POINTS}")
+    if not Path(place).exists():
+        raise FileNotFoundError(f"{place} does not exist; give a folder, a .parquet file, or the word {WORD}")
+    return table(place)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis.claims import UNTESTED, VERDICTS
-from ..analysis.leaderboard import interval_text, number
+from ..analysis.leaderboard import number, range_text
 from .context import Context
 from .text import counted, plain, short
 
@@ -30,15 +30,14 @@ def claims(context: Context) -> dict[str, Any] | None:
 
 
 def _row(context: Context, row: dict[Any, Any]) -> dict[str, Any]:
-    known = np.isfinite(row["R_low"])
     return {
         "name": plain(row["name"], 80),
         "colour": context.palette[row["name"]].colour,
         "claim": row["claim"],
         "effect": f"{number(row['effect'], 3, True)} {row['unit']}".strip() if np.isfinite(row["effect"]) else "–",
         "sort": short(row["effect"]),
-        "interval": interval_text({"v_low": row["low"], "v_high": row["high"]}, "v", 3),
-        "rates": f"{number(row['R_low'], 1)} to {number(row['R_high'], 1)}" if known else "–",
+        "interval": range_text(row["low"], row["high"], 3),
+        "rates": range_text(row["R_low"], row["R_high"], 1),
         "seeds": int(row["seeds"]),
         "verdict": row["verdict"],
         "why": row["why"],

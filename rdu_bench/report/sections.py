@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.leaderboard import interval_text, number
+from ..analysis.leaderboard import number, range_text
 from ..analysis.points import heads
 from ..analysis.scores import COLUMN, PROTOCOLS, REPRESENTATIONS, SCORES, Score, averages, by_target
 from .lineup import Lineup, short
@@ -81,7 +81,7 @@ def _averages(table: pd.DataFrame, lineup: Lineup) -> dict[str, dict[int, list[A
     """column → model → (mean over targets, its interval in words, points that entered, points)."""
     out: dict[str, dict[int, list[Any]]] = {}
     for row in table.to_dict("records"):
-        interval = interval_text({"v_low": row["low"], "v_high": row["high"]}, "v")
+        interval = range_text(row["low"], row["high"])
         said = [short(row["value"]), "" if interval == "–" else interval, row["n"], row["of"]]
         out.setdefault(_column(row), {})[lineup.number(row)] = said
     return out

@@ -199,7 +199,7 @@ def test_an_older_recipe_of_ones_own_that_is_the_published_one_is_there_once(pub
 
 def test_the_published_points_are_those_that_ship():
     """Of suite `all` alone, which the wheel has too."""
-    [file] = shipped()
+    file = shipped()
     assert file == POINTS.parents[1] / "all" / POINTS.name
     found = points_at("published")
     assert set(found["key"]) == set(points_at(file)["key"]) and found["key"].is_unique
