@@ -46,6 +46,13 @@ def seen(n=64, shape=SHAPE):
     return Batch.unlabelled(images(n, shape))
 
 
+def frames_that_matter(of, shape):
+    """Of which frames of x (8, *shape) something with a gradient is a function."""
+    x = images(8, shape).requires_grad_()
+    [slope] = torch.autograd.grad(of(x).sum(), x)
+    return [t for t in range(shape[0]) if bool(slope[:, t].any())]
+
+
 def labelled(n=64, *, y=(-1,), s=(-1,), progress=1.0, shape=SHAPE):
     """A batch of `images` whose labels follow a pattern, over and over; unknown by default."""
     labels = [torch.tensor(list(pattern)).repeat(n)[:n] for pattern in (y, s)]

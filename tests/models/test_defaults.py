@@ -23,7 +23,7 @@ DEFAULTS = {
     "bigan": {"latent": None, "blur": 0.25, "lr": 0.003, "noise": "posthoc-learned"},
     "dae": {"latent": None, "corruption": "salt-and-pepper", "level": 0.25, "noise": "posthoc-learned"},
     "dc_ign": {"latent": None, "width": 2, "pull": 0.01},
-    "ddpae": {"objects": 2, "content": 4, "zoom": 2.0},
+    "ddpae": {"objects": 2, "content": 8, "zoom": 2.0, "step": 0.2, "width": 64},
     "dip_vae": {"latent": None, "variant": "II", "lambda_od": None, "lambda_d": None},
     "drnet": {"content": None, "pose": 3, "alpha": 1.0, "w": 1000.0, "width": 64, "lr": 0.003},
     "dsvae": {"static": None, "dynamic": 3, "width": 32, "told": False},

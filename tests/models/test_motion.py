@@ -1,30 +1,22 @@
-"""What a sequence shows apart from how it moves: MCNet, DRNET and DDPAE."""
+"""What a sequence shows apart from how it moves: MCNet and DRNET."""
 
 import math
 from types import SimpleNamespace
 
 import pytest
 import torch
-from small import close, gaussian_kl, images, lost, maker, reaches, same_noise, seen, sent
+from small import close, frames_that_matter, images, lost, maker, reaches, seen, sent
 from torch import nn
-from torch.nn.functional import avg_pool2d, pad, softplus
+from torch.nn.functional import softplus
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Spec, bernoulli
-from rdu_bench.model import replay
 from rdu_bench.training import Training, fit
 
 SHAPE = (5, 1, 8, 8)
 SPEC = Spec(SHAPE, examples=500, hidden=(24,), latent=3)
 new = maker(SPEC)
 given = seen(8, SHAPE)
-
-
-def frames_that_matter(of, frames=5):
-    """Of which frames of x (B, T, C, H, W) something with a gradient is a function."""
-    x = images(8, SHAPE).requires_grad_()
-    [slope] = torch.autograd.grad(of(x).sum(), x)
-    return [t for t in range(frames) if bool(slope[:, t].any())]
 
 
 def learned(name, **params):
@@ -63,7 +55,7 @@ def test_content_is_of_the_last_frame_seen_and_motion_of_all_that_are():
         return lambda x: model.encode(Batch.unlabelled(x))[name].sample
 
     assert model.predicts == 2
-    assert frames_that_matter(of("content")) == [2] and frames_that_matter(of("motion")) == [0, 1, 2]
+    assert frames_that_matter(of("content"), SHAPE) == [2] and frames_that_matter(of("motion"), SHAPE) == [0, 1, 2]
 
 
 def test_half_of_the_frames_are_predicted_one_unlike_the_other():
@@ -138,9 +130,12 @@ def test_what_comes_has_the_colour_of_the_content_and_is_predicted_better_than_b
 
 def test_content_is_of_the_middle_frame_and_every_pose_of_its_own():
     model = new("drnet", spread=0.3)
-    assert frames_that_matter(lambda x: model.encode(Batch.unlabelled(x))["content"].sample) == [2]
-    for t in range(5):
-        assert frames_that_matter(lambda x, t=t: model.encode(Batch.unlabelled(x))["pose"].sample[:, 3 * t]) == [t]
+
+    def of(name, first=0):
+        return lambda x: model.encode(Batch.unlabelled(x))[name].sample[:, first]
+
+    assert frames_that_matter(of("content"), SHAPE) == [2]
+    assert [frames_that_matter(of("pose", 3 * t), SHAPE) for t in range(5)] == [[t] for t in range(5)]
 
 
 def test_a_frame_is_drawn_from_its_own_pose_and_the_content():
@@ -214,83 +209,3 @@ def test_an_adversary_of_poses_leaves_the_colour_to_the_content():
     """Seed 0: with another's content 99 % have the other's colour, without the adversary 5 %, for D of 192 and 160."""
     follows = {w: colour_follows(*learned("drnet", w=w), "content") for w in (0.0, 1000.0)}
     assert follows[1000.0] > follows[0.0] + 0.5 and follows[1000.0] > 0.8
-
-
-# ---- DDPAE ----------------------------------------------------------------------------------------------------------
-
-
-def objects(model, c, at):
-    """A message of contents (B, n, 4) and of poses (B, T, n, 3)."""
-    moves = torch.cat([at[:, :1], at.diff(dim=1)], 1) / model.units
-    return {"content": sent(c.flatten(1)), "moves": sent(moves.flatten(1))}
-
-
-def drawn(model, c, at):
-    """(B, T, 1, 8, 8) what is expected of pixels, from 0 to 1."""
-    return (model.receive(objects(model, c, at)).mean - 1e-3) / (1 - 2e-3)
-
-
-def test_a_pose_is_the_sum_of_the_moves_up_to_it():
-    model = new("ddpae")
-    at = model.pose(torch.ones(1, 30))[0]
-    for t in range(5):
-        close(at[t], torch.tensor([0.2, 1.0, 1.0]).expand(2, 3) + 0.1 * t)
-    moves = torch.randn(3, 30)
-    apart = (moves.unflatten(1, (5, 2, 3)) * model.units).unbind(1)
-    for t in range(5):
-        close(model.pose(moves)[:, t], sum(apart[: t + 1]))
-
-
-def test_means_of_moves_lead_to_the_places_that_were_read():
-    model = new("ddpae", spread=0.1)
-    code = model.encode(given)
-    at, raw = model.where(given.x, code["content"].sample).unflatten(1, (2, 5, 2, 3)).unbind(1)
-    close(model.pose(code["moves"].q.mean.flatten(1)), at)
-    close(code["moves"].q.stddev.flatten(2), raw.flatten(2).exp())
-
-
-def test_contents_and_moves_pay_for_what_they_tell():
-    code = new("ddpae", spread=0.1).encode(given)
-    close(code["content"].rate, gaussian_kl(code["content"].q))
-    q = code["moves"].q
-    close(code["moves"].rate, 0.5 * (q.mean**2 + q.variance - 1 - q.variance.log()).sum((1, 2)), rtol=1e-3)
-
-
-def test_where_objects_are_is_read_knowing_what_they_are():
-    model = new("ddpae", spread=0.1)
-    with replay([torch.zeros(8, 8)]):
-        one = same_noise(model.encode, given)["moves"].q.mean
-    with replay([torch.ones(8, 8)]):
-        other = same_noise(model.encode, given)["moves"].q.mean
-    assert not torch.allclose(one, other)
-
-
-@pytest.mark.parametrize(("zoom", "closer"), [(2.0, 0.0), (1.5, 0.5)])
-def test_one_object_is_its_picture_made_smaller_and_moved(zoom, closer):
-    """Half as large every pixel is the mean of four; a pixel is 2/8 of the way across from −1 to 1."""
-    model, c = new("ddpae", objects=1, zoom=zoom, spread=0.3), torch.randn(1, 1, 4)
-    steps = torch.tensor([[0, 0], [1, 0], [0, 1], [-2, 1], [2, -2]])  # pixels right and down
-    at = torch.cat([torch.full((5, 1), closer), steps * 2 / 8], 1)
-    found = drawn(model, c, at[None, :, None])[0]
-    small = pad(avg_pool2d(model.picture_of(c)[0], 2), [2] * 4)[0]
-    assert small.std() > 0.05
-    for frame, (x, y) in zip(found, steps.tolist(), strict=True):
-        close(frame, small.roll((y, x), (-2, -1)), atol=1e-4)
-
-
-def test_two_objects_are_a_sum_and_never_more_than_one():
-    model, c, at = new("ddpae", spread=0.3), 3 * torch.randn(6, 2, 4), 0.2 * torch.randn(6, 5, 2, 3)
-    far = torch.tensor([0.0, 20.0, 0.0])
-    alone = [torch.where(torch.arange(2)[:, None] == k, at, far) for k in (0, 1)]
-    parts = [drawn(model, c, one) for one in alone]
-    total = parts[0] + parts[1]
-    assert (total > 1.1).any() and ((total > 0.1) & (total < 0.9)).any()
-    close(drawn(model, c, at), total.clamp(max=1), atol=1e-4)
-
-
-def test_objects_have_no_order_and_two_of_one_content_commute():
-    model, c, at = new("ddpae", spread=0.3), torch.randn(6, 2, 4), 0.4 * torch.randn(6, 5, 2, 3)
-    twins = c[:, :1].expand(6, 2, 4)
-    close(drawn(model, c.flip(1), at.flip(2)), drawn(model, c, at))
-    close(drawn(model, twins, at.flip(2)), drawn(model, twins, at))
-    assert not torch.allclose(drawn(model, c, at.flip(2)), drawn(model, c, at), atol=1e-2)
