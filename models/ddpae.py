@@ -72,7 +72,7 @@ class DDPAE(Model):
         self.register_buffer("units", units, persistent=False)
         channels, *size = data.frame.shape
         glimpse = data.frame._replace(shape=(channels, *((n + 1) // 2 for n in size)))
-        self.size, self.glimpse = tuple(size), tuple(glimpse.shape[1:])
+        self.whole, self.part = tuple(size), tuple(glimpse.shape[1:])
         self.seen, self.follow = Each(Trunk(data.frame, width)), Past(2 * width, width)
         self.first, self.later = nn.Linear(width, 6), nn.Linear(width, 6)
         self.look, self.gather = Each(Trunk(glimpse, width)), Past(width, width)
@@ -105,7 +105,7 @@ class DDPAE(Model):
         """(B, T, n, C, H, W) what each object adds to each frame, from 0 to 1."""
         c, at = code["content"].sample.unflatten(1, (self.objects, -1)), self.pose(code["moves"].sample)
         scale, away = self.parted(at)
-        return read(self.picture_of(c).unsqueeze(1), scale * (centres(self.size, at) - away))
+        return read(self.picture_of(c).unsqueeze(1), scale * (centres(self.whole, at) - away))
 
     def picture_of(self, c: Tensor) -> Tensor:
         """(B, n, content) → (B, n, C, H/2, W/2) pictures, from 0 to 1."""
@@ -114,7 +114,7 @@ class DDPAE(Model):
     def glimpses(self, x: Tensor, at: Tensor) -> Tensor:
         """(B, T, n, C, H/2, W/2) what of x (B, T, C, H, W) is where an object of pose `at` would be drawn."""
         scale, away = self.parted(at)
-        return read(x.unsqueeze(2), centres(self.glimpse, at) / scale + away)
+        return read(x.unsqueeze(2), centres(self.part, at) / scale + away)
 
     def pose(self, moves: Tensor) -> Tensor:
         """(B, T·n·3) or (B, T, n·3) moves in their units → (B, T, n, 3) zoom, x and y."""

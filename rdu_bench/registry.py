@@ -85,7 +85,8 @@ def find(kind: str, name: str) -> Path:
         return found.files[wanted]
     usable = [known for known in found.files if known not in found.trouble]
     close = difflib.get_close_matches(wanted[:LONGEST], usable, n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    there = _paths.here(kind, name)
+    hint = f" {there}" if there else f" Did you mean {close[0]!r}?" if close else ""
     shown = repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
     raise LookupError(f"there is no {kind[:-1]} {shown}.{hint} `rdu-bench {kind}` shows all {len(usable)}.")
 

@@ -9,6 +9,9 @@ import pytest
 
 from rdu_bench import _paths, _sources, registry
 from rdu_bench._hash import file_digest
+from rdu_bench.engine import suite
+from rdu_bench.engine.expand import Selection, curves
+from rdu_bench.engine.suite import SuiteError
 
 MODEL = """\
 from rdu_bench.api import Autoencoder, Row
@@ -307,6 +310,20 @@ def test_a_folder_is_named_once_however_it_is_given(plug, tmp_path, monkeypatch)
     assert registry.load("models", "mine") and not registry.trouble("models")
     monkeypatch.chdir("/")
     assert registry.find("models", "mine").samefile(root / "models" / "mine.py")
+
+
+def test_a_file_of_the_working_folder_that_is_not_used_is_named(plug, tmp_path, monkeypatch):
+    writer(tmp_path / "own")("models/my_own.py")
+    monkeypatch.chdir(tmp_path / "own")
+    said = r"models/my_own\.py is in this folder: add --plugins \. to use it"
+    with pytest.raises(LookupError, match=said):
+        registry.find("models", "my-own")
+    with pytest.raises(SuiteError, match=said):
+        curves(suite.read("smoke"), Selection(models=["my_own"]))
+    with pytest.raises(LookupError, match="Did you mean 'vae'"):
+        registry.find("models", "vaes")
+    _paths.add_plugins(".")
+    assert registry.find("models", "my_own") and _paths.here("models", "my_own") == ""
 
 
 def test_folders_that_are_none_are_said(tmp_path, monkeypatch):

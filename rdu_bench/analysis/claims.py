@@ -19,9 +19,10 @@ from .._claims import claims as parsed
 from .frontiers import AXES, null_levels, rows_of, seed_hulls
 from .hull import ENOUGH
 from .intervals import interval
-from .leaderboard import gaps_of, markdown_head, markdown_row, number, range_text, reference_row
+from .leaderboard import gaps_of, reference_row
 from .points import Results, points
 from .quantities import unit, values
+from .tables import markdown_head, markdown_row, number, range_text
 
 HELD, FAILED, UNDECIDED, UNTESTED = "held", "not held", "undecided", "not tested"
 VERDICTS = (HELD, FAILED, UNDECIDED, UNTESTED)

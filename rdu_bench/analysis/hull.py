@@ -148,3 +148,11 @@ def area(h: Hull, R_ref: float, D_ref: ArrayLike) -> np.ndarray:
     end = np.full(level.shape, R_ref)
     start = np.clip(_at(h.D[..., ::-1], h.R[..., ::-1], level), 0.0, end)  # where D falls below D_ref
     return np.maximum(level * (end - start) - _integral(h.R, h.D, start, end), 0.0) / R_ref
+
+
+def level(R: np.ndarray, loss: np.ndarray, R_ref: float) -> np.ndarray:
+    """Mean over 0 ≤ R ≤ R_ref of straight segments through (R, loss), (…, V), R rising, flat beyond both ends, nats."""
+    if R_ref <= 0:
+        return np.full(R.shape[:-1], np.nan)
+    end = np.full(R.shape[:-1], R_ref)
+    return _integral(R, loss, np.zeros_like(end), end) / R_ref

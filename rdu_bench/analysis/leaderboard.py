@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .frontiers import AXES, NEEDED, null_folds, null_levels, rows_of, seed_hulls, usable
-from .hull import ENOUGH, Gap, Hull, area, first_folds, gap
+from .frontiers import AXES, NEEDED, Axis, null_folds, null_levels, rows_of, seed_hulls, usable
+from .hull import ENOUGH, Gap, Hull, area, first_folds, gap, level
 from .intervals import Interval, alike, interval, shared_ranks
 from .points import LABELS, STATUSES, Results, of_task, points, published
+from .tables import cell, markdown_head, markdown_row, number, range_text
 
 REFERENCE = "vae"
 Key = tuple[str, str, str]
@@ -27,9 +27,10 @@ def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = F
     `bd_D` (mean D difference at equal R*), `bd_rate` (%), `overlap`, `area` (mean of D_null − D(R), higher is
     better), `bd_nats_y`, `dIV` (mean I_V difference at equal R*, higher is better), each main score with `_low`
     and `_high`, its 95 % t interval over paired seeds and test points; `mismatch` (mean of R_own − R*: what is paid for
-    a marginal that does not fit, such as for total correlation that is not there); `Dy_<head>` (D_y of the task by that
-    head, mean over the points); `rank`, `rank_y` and what they go by (`by`, `by_y`); the number of points of each
-    status, and `missing`.  Other recipes than the current one of each row are there with `every` only, see `points`.
+    a marginal that does not fit, such as for total correlation that is not there); `Dy_<head>` (mean D_y of the task by
+    that head); `rank`, `rank_y` and what they go by (`by`, `by_y`); the number of points of each status, and `missing`.
+    Means of `area`, `mismatch` and `Dy_<head>` are over rates from 0 to the highest target of the panel, whatever a row
+    was measured at.  Other recipes than the current one of each row are there with `every` only, see `points`.
     """
     found = points(results, every=every)
     found = found[[*NEEDED, *of_task(found.columns)]]
@@ -52,8 +53,7 @@ class Scored(NamedTuple):
 def scored(panel: pd.DataFrame, reference: str = REFERENCE) -> Scored:
     """The scores of one data set and one class of decoders, which alone may share a score."""
     rows = dict(rows_of(panel))
-    R_ref = float(panel["sigma"].max())
-    R_ref = R_ref if np.isfinite(R_ref) else float(panel["R_star"].max())
+    R_ref = _highest(panel)
     base = reference_row(rows, reference)
     scores: dict[str, BySeed] = {}
     overlaps: dict[str, BySeed] = {}
@@ -71,9 +71,40 @@ def scored(panel: pd.DataFrame, reference: str = REFERENCE) -> Scored:
     return Scored(rows, base, scores, overlaps)
 
 
+def _highest(panel: pd.DataFrame) -> float:
+    """The highest target rate of a panel, or the highest R* where no point has a target, nats."""
+    target = float(panel["sigma"].max())
+    return target if np.isfinite(target) else float(panel["R_star"].max())
+
+
+def _absolute(panel: pd.DataFrame, rows: dict[Key, pd.DataFrame]) -> dict[str, dict[Key, float]]:
+    """D_y by every head and R_own − R* of every row, means over the rates of the panel and over seeds, nats."""
+    R_ref = _highest(panel)
+    found: dict[str, dict[Key, float]] = {"mismatch": {key: _mean(_mismatch(row, R_ref)) for key, row in rows.items()}}
+    for head in of_task(panel.columns):
+        plane = Axis(head, "", "Hy_V")
+        nulls = null_levels(panel, plane)
+        found[head] = {}
+        for key, row in rows.items():
+            hulls = seed_hulls(row, plane, nulls[key]) if usable(row, plane).any() else {}
+            found[head][key] = _mean({s: level(h.R, h.D, R_ref) for s, h in hulls.items()})
+    return found
+
+
+def _mismatch(row: pd.DataFrame, R_ref: float) -> dict[int, np.ndarray]:
+    """By seed (1,), the mean of R_own − R* over rates from 0, where nothing is paid, to `R_ref`, nats."""
+    found = {}
+    for seed, curve in row[row["measured"]].sort_values("R_star").groupby("seed"):
+        R = np.concatenate([[0.0], np.maximum(curve["R_star"].to_numpy(float), 0.0)])
+        paid = np.concatenate([[0.0], (curve["R_own"] - curve["R_star"]).to_numpy(float)])
+        found[int(str(seed))] = level(R[None], paid[None], R_ref)
+    return found
+
+
 def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The board of one panel."""
     rows, base, scores, overlaps = scored(panel, reference)
+    absolute = _absolute(panel, rows)
     ranks, notes = _ranks(rows, scores, base, panel)
     grid = _grid(rows)
     out = []
@@ -84,9 +115,7 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         for column, source_name in _COLUMNS.items():
             cells |= _cells(column, interval(list(scores[source_name].get(key, {}).values())))
         cells |= {c: _mean(by.get(key, {})) for c, by in overlaps.items()}
-        there = row[row["measured"]]
-        cells["mismatch"] = float((there["R_own"] - there["R_star"]).mean())
-        cells |= {head: float(there[head].mean()) for head in of_task(panel.columns)}
+        cells |= {column: by[key] for column, by in absolute.items()}
         cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
         if published(row).any():
             notes[key].insert(0, "published")
@@ -204,23 +233,9 @@ def across(board: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(out, columns=["section", "name", "mean_rank", "datasets", "p"])
 
 
-def number(value: float, digits: int = 2, signed: bool = False) -> str:
-    """A number for people, with a true minus sign; a dash where there is none."""
-    if value is None or not np.isfinite(value):
-        return "–"
-    text = f"{value + 0.0:{'+' if signed else ''}.{digits}f}"
-    zero = float(text) == 0
-    return (text.lstrip("+-") if zero else text).replace("-", "−")
-
-
 def interval_text(row: Any, column: str, digits: int = 2) -> str:
     """`low to high`, or a dash."""
     return range_text(row[f"{column}_low"], row[f"{column}_high"], digits)
-
-
-def range_text(low: float, high: float, digits: int = 2) -> str:
-    """`low to high`, or a dash where either is none."""
-    return f"{number(low, digits)} to {number(high, digits)}" if np.isfinite([low, high]).all() else "–"
 
 
 def rank_text(row: Any, suffix: str = "") -> str:
@@ -237,13 +252,14 @@ def counts_text(row: Any) -> str:
 def to_markdown(board: pd.DataFrame) -> str:
     """The leaderboard as Markdown, a table for each data set and section."""
     out = ["# Leaderboard", "", "BD-nats: rate saved at equal distortion against the reference, negative is better; "]
-    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better; D_y ≥ H(y|z): mean over the points. "
+    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better; area, R_own − R* and D_y ≥ H(y|z): "
+    out[-1] += "means over rates from 0 to the highest target, time shared between points. "
     out[-1] += "95 % t intervals over paired seeds and test points."
     heads = of_task(board.columns)
     head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "R_own − R*", "rank y", "ΔI_V", "95 %"]
     head += [f"D_y {name.removeprefix('Dy_')}" for name in heads] + ["seeds", "points", "note"]
     for (dataset, section), rows in board.groupby(["dataset", "section"], sort=False):
-        out += ["", f"## {_cell(f'{dataset}, {section}')}", "", *markdown_head(head)]
+        out += ["", f"## {cell(f'{dataset}, {section}')}", "", *markdown_head(head)]
         for _, row in rows.iterrows():
             cells = [rank_text(row), row["name"] + (" (reference)" if row["reference"] else "")]
             cells += [number(row["bd_nats"], 2, True), interval_text(row, "bd_nats"), number(row["bd_rate"], 1, True)]
@@ -252,30 +268,3 @@ def to_markdown(board: pd.DataFrame) -> str:
             cells += [*(number(row[name], 3) for name in heads), str(row["seeds"])]
             out.append(markdown_row([*cells, counts_text(row), row["note"]]))
     return "\n".join(out) + "\n"
-
-
-def markdown_head(cells: Sequence[str]) -> list[str]:
-    """The first two rows of a table in Markdown."""
-    return [markdown_row(cells), markdown_row(["---"] * len(cells))]
-
-
-def markdown_row(cells: Sequence[object]) -> str:
-    """A row of a table in Markdown."""
-    return "| " + " | ".join(_cell(str(c)) for c in cells) + " |"
-
-
-def _cell(text: str) -> str:
-    """Text that Markdown shows as it is, in one line."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    return "".join(f"\\{c}" if c in "\\`*_[]#|~!$" else "&lt;" if c == "<" else c for c in shown)
-
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets begin a formula with
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    """A table as CSV in which no text can be taken for a formula: such a cell begins with an apostrophe."""
-    texts = [c for c in frame.columns if frame[c].dtype == object or str(frame[c].dtype).startswith("str")]
-    safe = {c: ["'" + v if isinstance(v, str) and v.startswith(FORMULA) else v for v in frame[c]] for c in texts}
-    heads = {c: f"'{c}" for c in map(str, frame.columns) if c.startswith(FORMULA)}
-    return frame.assign(**safe).rename(columns=heads).to_csv(index=False, lineterminator="\n")

@@ -16,8 +16,9 @@ import pandas as pd
 from .agreement import agreement
 from .frontiers import NEEDED
 from .intervals import paired
-from .leaderboard import markdown_head, markdown_row, number, range_text, scored
+from .leaderboard import scored
 from .points import Results, points
+from .tables import markdown_head, markdown_row, number, range_text
 
 BASE = "digits"
 SUITE = "sensitivity"

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
-from ..analysis.leaderboard import number
 from ..analysis.points import published
+from ..analysis.tables import number
 from ..records.schema import STATUSES
 from .context import Context
 from .plots import Place, places

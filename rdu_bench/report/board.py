@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ..analysis.leaderboard import counts_text, number, rank_text
+from ..analysis.leaderboard import counts_text, rank_text
+from ..analysis.tables import number
 from .context import Context
 from .style import shown
 from .text import plain, short
@@ -32,12 +33,19 @@ COLUMNS = (
     Column("BD-rate %", "the same in per cent of the reference's rate; negative is better", "bd_rate", 1, ""),
     Column("ΔD", f"distortion at equal rate, {_REFERENCE}; negative is better", "bd_D", 2, "x"),
     Column("area", "mean of D_null − D over rates up to the highest target; higher is better", "area", 2, "x", False),
-    Column("R_own − R*", "mean rate paid for a marginal that does not fit; 0 is best", "mismatch", 2, "x", False),
+    Column(
+        "R_own − R*",
+        "rate paid for a marginal that does not fit, mean over such rates; 0 is best",
+        "mismatch",
+        2,
+        "x",
+        False,
+    ),
     Column("ΔI_V", f"usable information at equal rate, {_REFERENCE}; higher is better", "dIV", 3, "y", True, True),
     Column(
-        "D_y linear", "≥ H(y|z), by the linear head, mean over the points; lower is better", "Dy_linear", 3, "y", False
+        "D_y linear", "≥ H(y|z), by the linear head, mean over such rates; lower is better", "Dy_linear", 3, "y", False
     ),
-    Column("D_y MLP", "≥ H(y|z), by the MLP head, mean over the points; lower is better", "Dy_mlp", 3, "y", False),
+    Column("D_y MLP", "≥ H(y|z), by the MLP head, mean over such rates; lower is better", "Dy_mlp", 3, "y", False),
     Column("area y", "mean of H_V(y) − D_y over such rates; higher is better", "area_y", 3, "y", False),
 )
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..analysis.claims import UNTESTED, VERDICTS
-from ..analysis.leaderboard import number, range_text
+from ..analysis.tables import number, range_text
 from .context import Context
 from .text import counted, plain, short
 

@@ -13,8 +13,8 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from .. import __version__, _paths, analysis
-from ..analysis.leaderboard import number
 from ..analysis.points import Shown, published
+from ..analysis.tables import number
 from . import claims, codes, sections
 from .answer import opening
 from .board import board, columns, failed

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.leaderboard import number, range_text
 from ..analysis.points import heads
 from ..analysis.scores import COLUMN, PROTOCOLS, REPRESENTATIONS, SCORES, Score, averages, by_target
+from ..analysis.tables import number, range_text
 from .lineup import Lineup, short
 
 REASONS = 8  # told of each score; a run can have as many as points

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..analysis.leaderboard import number
+from ..analysis.tables import number
 from .lineup import Lineup, short
 from .text import listed, plain
 

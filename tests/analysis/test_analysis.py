@@ -140,10 +140,50 @@ def test_the_board_finds_who_saves_rate():
     assert low <= found.loc["beta_tcvae", "bd_nats"] <= high
 
 
+def mean_over_rates(R, values):
+    """Mean from 0 to the highest target of straight segments through points, flat after the last."""
+    every = np.linspace(0, max(fake_records.SIGMAS), 200_001)
+    return np.interp(every, R, values).mean()
+
+
 def test_the_board_says_what_is_paid_for_a_marginal_that_does_not_fit():
-    paid = [r["values"]["R_star"] + 2.5 for r in plain("vae")]
-    dear = [broken(r, R_own=R, R_own_mc=R, R_parts={"z": R}) for r, R in zip(plain("vae"), paid, strict=True)]
-    assert board(dear).loc["vae", "mismatch"] == pytest.approx(2.5)
+    found = plain("vae", seeds=(0,))
+    R = np.array([r["values"]["R_star"] for r in found])
+    dear = [
+        broken(r, R_own=own, R_own_mc=own, R_parts={"z": own}) for r, own in zip(found, (R + 2.5).tolist(), strict=True)
+    ]
+    expected = mean_over_rates([0, *R], [0] + [2.5] * len(R))
+    assert board(dear).loc["vae", "mismatch"] == pytest.approx(expected, abs=1e-4)
+
+
+def told(records, b=0.12):
+    """Records whose linear head has H_V(y) − b R* nats."""
+    return [broken(r, Dy_linear=r["values"]["Hy_V"] - b * r["values"]["R_star"], Dy_linear_se=0.01) for r in records]
+
+
+def test_losses_of_heads_are_means_over_rates_whatever_rates_were_measured():
+    """Of a straight line any two of its points say the same, up to the higher of them."""
+    every = told(plain("vae", seeds=(0,)))
+    first, last = every[0]["values"], every[-1]["values"]
+    R, levels = [0, last["R_star"]], [first["Hy_V"], last["Dy_linear"]]
+    expected = mean_over_rates(R, levels)
+    for part in (every, every[-1:], every[::2] + every[-1:], every[-3:]):
+        assert board(part).loc["vae", "Dy_linear"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("gone", [slice(0, 1), slice(0, 3), slice(2, 5), slice(-2, None)])
+def test_no_point_left_out_makes_the_loss_of_a_head_lower(gone):
+    mine = [broken(r, Dy_linear=r["values"]["Dy"], Dy_linear_se=0.01) for r in plain("beta_tcvae", seeds=(0,))]
+    whole = board(told(plain("vae", seeds=(0,))) + mine).loc["beta_tcvae"]
+    del mine[gone]
+    part = board(told(plain("vae", seeds=(0,))) + mine).loc["beta_tcvae"]
+    assert part["Dy_linear"] >= whole["Dy_linear"] - 1e-9
+    assert part["area"] <= whole["area"] + 1e-9
+
+
+def test_a_row_without_a_head_has_no_loss_by_it():
+    found = board(told(plain("vae")) + plain("beta_tcvae"))
+    assert np.isfinite(found.loc["vae", "Dy_linear"]) and np.isnan(found.loc["beta_tcvae", "Dy_linear"])
 
 
 def test_labels_and_autoregressive_decoders_are_ranked_apart():
