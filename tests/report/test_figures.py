@@ -1,12 +1,17 @@
 """Figures as files: what is in them, and who shares a panel."""
 
+import io
 import itertools
 
 import fake_records
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
 from rdu_bench.report import render
+from rdu_bench.report.figures import of_few_colours
 from rdu_bench.report.plots import CROWD, FEW, panels
 from rdu_bench.report.style import Palette
 
@@ -24,6 +29,19 @@ def test_figures_name_axes_units_and_directions(page):
     svg = (page.parent / "figures" / "sprites-R-D.svg").read_text(encoding="utf-8")
     for words in ("R* (nats)", "≥ I(x; z)", "D (nats)", "≥ H(x|z)", "infeasible", "no code", "trained on labels"):
         assert words in svg
+
+
+def test_a_png_of_few_colours_is_the_same_picture_in_fewer_bytes():
+    """Every model keeps its colour, and edges their grey, within an eighth of what can be told."""
+    names = [f"m{i}" for i in range(36)]
+    whole, figure = io.BytesIO(), Figure()
+    for i, name in enumerate(names):
+        figure.gca().plot([0, 1, 2], [i, 2 * i, 9], "o-", color=Palette(names, "m0")[name].colour, label=name)
+    figure.legend()
+    figure.savefig(whole, format="png")
+    few = of_few_colours(whole)
+    before, after = (np.asarray(Image.open(io.BytesIO(b)).convert("RGB"), int) for b in (whole.getvalue(), few))
+    assert np.abs(before - after).max() <= 32 and len(few) < 0.7 * len(whole.getvalue())
 
 
 def rows(names, labels=(), autoregressive=()):
