@@ -177,7 +177,9 @@ def to_markdown(table: pd.DataFrame) -> str:
     out = [TITLE, "", NOTE, "", *markdown_head(HEADINGS)]
     for row in tested.to_dict("records"):
         rates = range_text(row["R_low"], row["R_high"], 1)
-        effect = f"{number(row['effect'], 3, True)} {row['unit']}".strip()
+        effect = number(row["effect"], 3, True)
+        if np.isfinite(row["effect"]):
+            effect = f"{effect} {row['unit']}".strip()
         said = f"{row['verdict']}{': ' if row['why'] else ''}{row['why']}"
         cells = [
             row["name"],

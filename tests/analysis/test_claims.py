@@ -213,3 +213,10 @@ def test_the_markdown_has_every_claim():
     text = analysis.claims_to_markdown(analysis.claims(points, said))
     assert "| MINE | D, lower than vae, on digits | −0." in text and "| held |" in text
     assert "- ae: D, higher than vae, on x (no points of ae on x)" in text
+
+
+def test_an_effect_that_is_not_known_has_no_unit():
+    points = two(lambda s: -1.0 + 0.1 * s)
+    said = {"mine": Said("D, lower than vae, on digits", "0000.00000")}
+    table = analysis.claims(points, said).assign(effect=np.nan)
+    assert "| MINE | D, lower than vae, on digits | – |" in analysis.claims_to_markdown(table)
