@@ -31,9 +31,9 @@ class DRNET(Model):
     random, since both are sent and content is paid for once; no skip connections, which would pass the channel by;
     the poses of the other sequence are those of the next in the batch, which is never the same.
 
-    w = 1000, beside D in nats a sequence, was chosen on validation pairs of `moving_sprites`: with the content of another
-    a sprite has the colour of the other in all of them, at w = 3000 in 97 %, at 300 in 68 %, at 100 in 32 %, at 10 in
-    none; of test pairs in 99 %.  With a pose of 2, which has no room for more than a place, 0.1 is enough.
+    w = 1000, beside D in nats a sequence, was chosen on validation pairs of `moving_sprites`: with the content of
+    another a sprite has the colour of the other in all of them, at w = 3000 in 97 %, at 300 in 68 %, at 100 in 32 %, at
+    10 in none; of test pairs in 99 %.  With a pose of 2, which has no room for more than a place, 0.1 is enough.
     """
 
     row = Row(
