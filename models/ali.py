@@ -31,6 +31,7 @@ class ALI(Autoencoder):
         R2="D_JS(q(x, z) ‖ p(x, z))",
         claim="D_y with 100 labels, lower than vae, on digits",
     )
+    betas = (0.5, 0.999)
     learns_distortion = False
     decoder: Decoder
 

@@ -29,6 +29,7 @@ class BiGAN(Autoencoder):
         rate="noise channel",
         claim="D_y, lower than ae, on digits",
     )
+    betas = (0.5, 0.999)
     learns_distortion = False
     decoder: Decoder
 

@@ -166,6 +166,7 @@ class Model(nn.Module):
     row: Row  # an instance may narrow its class's, to what its hyper-parameters leave of it
     channel = "native"  # how noise enters: native, trained-noise, posthoc-iso, posthoc-learned or multi-rate
     rate_is_set = False  # whether its construction fixes R, whatever its weights
+    betas = (0.9, 0.999)  # of Adam's averages for its own weights; a game wants less of the first
     learns_distortion = True  # whether D teaches its encoder and decoder; else no validation of D ends its training
     limit = ""  # in words, what kept that construction from the rate it was asked for
     size: Mapping[str, int] = {}

@@ -99,5 +99,5 @@ def optimizers(model: Model, params: dict[str, Any], lr: float) -> Optimizers:
             else:
                 averages.append({"params": apart, "lr": module.rate})
     weights = [p for p in ours.values() if p.requires_grad]
-    adam = torch.optim.Adam([{"params": weights}, *groups], lr=lr, fused=True)
+    adam = torch.optim.Adam([{"params": weights}, *groups], lr=lr, betas=model.betas, fused=True)
     return adam, torch.optim.SGD(averages) if averages else None

@@ -4,13 +4,14 @@ import math
 
 import pytest
 import torch
-from effects import measured, trained
+from effects import NETWORK, measured, trained
 from small import close, gaussian_kl, gradient, labelled, maker, reaches, same_noise, sent
 
 from rdu_bench import registry
-from rdu_bench.api import PairCritic, Spec, gaussian, mlp, transmit
+from rdu_bench.api import Batch, PairCritic, Spec, gaussian, mlp, transmit
 from rdu_bench.training import Training, fit
 from rdu_bench.training.control import own_price
+from rdu_bench.training.stack import Single
 
 SPEC = Spec((1, 4, 4), examples=500, hidden=(32,), latent=3)
 REAL = SPEC._replace(likelihood="gaussian", centre=3.0, scale=2.0)
@@ -154,6 +155,14 @@ def test_the_critic_is_of_the_suites_networks_and_steps_as_it_is_told(name):
 # ---- the rate -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", BOTH)
+def test_no_player_has_much_momentum(name):
+    model = new(name)
+    adam, _ = Single(model).optimizers(2e-3)
+    first = {id(p): group["betas"][0] for group in adam.param_groups for p in group["params"]}
+    assert {first[id(weight)] for weight in model.parameters()} == {0.5}
+
+
 def test_the_rate_of_ali_is_that_of_its_gaussian_and_nothing_of_the_game_pays_for_it():
     model, given = new("ali"), labelled()
     code = model.encode(given)
@@ -236,3 +245,25 @@ def test_codes_tell_x_because_the_critic_sees_pairs(monkeypatch):
         values = measured(model, digits).values
         saved[shown] = values["D_null"] - values["D"]
     assert saved["its own"] > 1 and saved["another's"] < 0.5
+
+
+@torch.no_grad()
+def found_again(model):
+    """Mean correlation, over dimensions, of z ~ N(0, I) with the code of a draw of p(x|z)."""
+    torch.manual_seed(1)
+    z = torch.randn(2_000, model.latent)
+    back = model.encode(Batch.unlabelled(model.decoder(z).sample()))["z"].q.mean
+    each = [torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(z.T, back.T, strict=True)]
+    return float(torch.stack(each).mean())
+
+
+@pytest.mark.effect
+def test_the_encoder_of_bigan_inverts_its_decoder_and_needs_little_momentum():
+    """On `digits` after 3,000 steps: .26 and .38 (two seeds); with the momentum of other models .07 and .01."""
+    digits, found = registry.dataset("digits"), {}
+    for first in (0.5, 0.9):
+        torch.manual_seed(0)
+        model = registry.model("bigan", digits.spec(**NETWORK))
+        model.betas = (first, 0.999)
+        found[first] = found_again(fit(model, digits, None, Training(steps=3_000, batch=128)).model.eval())
+    assert found[0.5] > 0.2 and found[0.5] > found[0.9] + 0.12

@@ -171,6 +171,8 @@ class Crowd(Autoencoder):
 
     row = Row(paper="0000.00000")
 
+    betas = (0.7, 0.95)
+
     def __init__(self, data):
         super().__init__(data)
         self.slow, self.fast = Critic(2, hidden=4, depth=1), Critic(2, hidden=4, depth=1, lr=0.03)
@@ -196,7 +198,7 @@ def test_every_weight_has_one_optimiser_and_critics_their_own_learning_rates(cel
         elif name.startswith(("slow", "fast")):
             assert rates[id(weight)] == ({"slow": 1e-4, "fast": 0.03}[name[:4]], (0.5, 0.9))
         elif name != "still" or cells:
-            assert rates[id(weight)] == (2e-3, (0.9, 0.999))
+            assert rates[id(weight)] == (2e-3, (0.7, 0.95))
     assert [(group["lr"], group["params"][0] is params["average.value"]) for group in sgd.param_groups] == [(0.1, True)]
     assert sgd.defaults["momentum"] == 0 and sgd.defaults["weight_decay"] == 0
 
