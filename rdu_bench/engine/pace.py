@@ -72,7 +72,7 @@ def units(spec: Mapping[str, Any]) -> float:
     steps = budget["steps"] * (budget["continuation"] if spec["chain"] else 1.0)
     steps = min(steps, EXPECTED) if budget.get("patience") else steps
     train *= _step(spec) / _step({"dataset": spec["dataset"], "network": _network(spec["dataset_label"])})
-    return train * steps / 1000 * budget["batch"] / 128 + measure * _budget(budget)
+    return train * steps / 1000 * budget["batch"] / 128 + measure * measuring(budget)
 
 
 @cache
@@ -114,7 +114,7 @@ def _step(spec: Mapping[str, Any]) -> float:
     return 1 + sum(n * m for n, m in pairwise((size, *hidden, network.get("latent", 10)))) / STEADY
 
 
-def _budget(budget: Mapping[str, Any]) -> float:
+def measuring(budget: Mapping[str, Any]) -> float:
     """Measuring at this budget, as a multiple of `laptop`: on digits, a VAE takes so many seconds of each."""
 
     def seconds(budget: Mapping[str, Any]) -> float:

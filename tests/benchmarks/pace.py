@@ -1,4 +1,4 @@
-"""Seconds of training and measuring, by row of suites `all` and `fashion`: `python tests/benchmarks/pace.py [ROW …]`.
+"""Seconds of training and measuring, by row of the suites of SUITES: `python tests/benchmarks/pace.py [ROW …]`.
 
 Writes the table that estimates without records start from, `rdu_bench/engine/pace.toml`; rows that are named are
 measured again and the others kept.  Seconds are of CPU, on one thread, and in the units of `calibrate.speed`, which is
@@ -18,17 +18,18 @@ from pathlib import Path
 from rdu_bench.engine import calibrate
 from rdu_bench.engine.curve import run_curve
 from rdu_bench.engine.expand import Selection, curves
+from rdu_bench.engine.pace import measuring
 from rdu_bench.engine.spec import Curve
 from rdu_bench.engine.suite import read
 from rdu_bench.records.store import Store
 
 OUT = Path(__file__).parents[2] / "rdu_bench" / "engine" / "pace.toml"
 STEPS = 160
-SUITES = ("all", "fashion")
+SUITES = ("all", "fashion", "sequences")
 
 
 def measured(curve: Curve) -> tuple[float, float]:
-    """Units per thousand steps of training, and of measuring, of the middle target."""
+    """Units per thousand steps of 128 examples, and of measuring at `laptop`, of the middle target."""
     calibrate.speed.cache_clear()
     before = calibrate.speed()
     sigma = curve.sigmas[len(curve.sigmas) // 2]
@@ -40,7 +41,8 @@ def measured(curve: Curve) -> tuple[float, float]:
     unit = (before + calibrate.speed()) / 2
     print(curve.data_label, curve.row, record["status"], record["times"], f"unit {unit:.4f}", flush=True)
     times = record["times"]
-    return times["train_cpu_s"] / STEPS * 1000 / unit, times["measure_cpu_s"] / unit
+    train, measure = times["train_cpu_s"] * 128 / budget.batch, times["measure_cpu_s"] / measuring(budget.model_dump())
+    return train / STEPS * 1000 / unit, measure / unit
 
 
 def main() -> None:
