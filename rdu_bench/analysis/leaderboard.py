@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,7 +106,8 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The board of one panel."""
     rows, base, scores, overlaps = scored(panel, reference)
     absolute = _absolute(panel, rows)
-    ranks, notes = _ranks(rows, scores, base, panel)
+    elsewhere = _elsewhere(rows, base)
+    ranks, notes = _ranks(rows, scores, base, panel, elsewhere)
     grid = _grid(rows)
     out = []
     for key, row in rows.items():
@@ -121,7 +123,8 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
             notes[key].insert(0, "published")
         if cut := int(row["capped"].fillna(False).sum()):
             notes[key].append(f"{cut} of {len(row)} points were still improving when their steps ran out")
-        cells |= {"missing": grid[key] - len(row), "reference": key == base, "note": "; ".join(notes[key])}
+        cells |= {"missing": grid[key] - len(row), "reference": key == base, "comparable": key not in elsewhere}
+        cells["note"] = "; ".join(notes[key])
         out.append(cells)
     return pd.DataFrame(out)
 
@@ -178,8 +181,28 @@ def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
     }
 
 
+def _targets(row: pd.DataFrame) -> frozenset[object]:
+    """What a row was asked for: its target rates, or the values that were swept."""
+    swept = set(row.loc[row["sigma"].isna(), "params"])
+    return frozenset({*row["sigma"].dropna(), *(swept if len(swept) > 1 else ())})
+
+
+def _elsewhere(rows: dict[Key, pd.DataFrame], base: Key | None) -> set[Key]:
+    """Rows with points that the reference has none of, or most rows where there is no reference.
+
+    A chord lies above the curve between its points, so that a point more lowers a hull whatever the model.
+    """
+    asked = {key: _targets(row) for key, row in rows.items()}
+    common = asked[base] if base else Counter(asked.values()).most_common(1)[0][0]
+    return {key for key, targets in asked.items() if not targets <= common}
+
+
 def _ranks(
-    rows: dict[Key, pd.DataFrame], scores: dict[str, BySeed], base: Key | None, panel: pd.DataFrame
+    rows: dict[Key, pd.DataFrame],
+    scores: dict[str, BySeed],
+    base: Key | None,
+    panel: pd.DataFrame,
+    elsewhere: set[Key],
 ) -> tuple[dict[Key, dict[str, Any]], dict[Key, list[str]]]:
     """Ranks in each section, by the score against the reference, or by dominated area where there is none."""
     ranks: dict[Key, dict[str, Any]] = {}
@@ -191,7 +214,7 @@ def _ranks(
             compared = base is not None and any(np.isfinite(_mean(scores[score].get(key, {}))) for key in keys)
             by, sign = (score, sign) if compared else (fallback, -1)
             signed = {key: {s: sign * v for s, v in scores[by].get(key, {}).items()} for key in keys}
-            seen = {key: by for key, by in signed.items() if rows[key]["measured"].any()}
+            seen = {key: by for key, by in signed.items() if rows[key]["measured"].any() and key not in elsewhere}
             found = shared_ranks(seen)
             shown = {"nats": "bd_nats", "dIV": "dIV"}.get(by, by)
             for key in keys:
@@ -214,6 +237,8 @@ def _ranks(
                 notes[key].append(f"reference lacks seed {', '.join(map(str, lonely))}")
         if row["seed"].nunique() == 1:
             notes[key].append("one seed: no rank, no interval")
+        if key in elsewhere:
+            notes[key].append("points at other rates than the reference's, which alone move a hull: no rank")
     return ranks, notes
 
 

@@ -118,7 +118,7 @@ def findings(context: Context, dataset: str) -> list[str]:
     """What the board of one data set says, in sentences that name numbers, units and intervals."""
     there = [p for p in places(context, dataset) if np.isfinite(p.x) or np.isfinite(p.y)]
     base = next((p for p in there if p.reference), None)
-    others = [p for p in there if not p.reference]
+    others = [p for p in there if not p.reference and p.comparable]
     if base is None or not others:
         return ["No model can be compared with a reference here: the board below goes by dominated area."]
     out = []

@@ -144,6 +144,7 @@ class Place:
         self.name, self.model, self.variant = str(row["name"]), str(row["model"]), str(row["variant"])
         self.labels, self.reference = str(row["labels"]), bool(row["reference"])
         self.auto, self.seeds = bool(row["autoregressive"]), int(row["seeds"])
+        self.comparable = bool(row["comparable"])
         self.x, self.x_low, self.x_high = (-float(row[c]) + 0.0 for c in ("bd_nats", "bd_nats_high", "bd_nats_low"))
         self.y, self.y_low, self.y_high = (float(row[c]) for c in ("dIV", "dIV_low", "dIV_high"))
 

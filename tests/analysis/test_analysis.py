@@ -186,6 +186,31 @@ def test_a_row_without_a_head_has_no_loss_by_it():
     assert np.isfinite(found.loc["vae", "Dy_linear"]) and np.isnan(found.loc["beta_tcvae", "Dy_linear"])
 
 
+def test_more_rates_than_the_reference_has_lower_a_hull_and_bring_no_rank():
+    """One and the same convex curve, measured at more rates, looks better than itself."""
+
+    def curve(model, targets):
+        return [fake_records.record(model, seed=s, sigma=t, noise=0.0, scale=1.0) for s in (0, 1, 2) for t in targets]
+
+    found = board(
+        curve("vae", (4, 8, 16)) + curve("wae", (4, 8, 16)) + curve("ae", (8, 16)) + curve("aae", (2, 4, 8, 16))
+    )
+    assert found.loc["wae", "bd_nats"] == pytest.approx(0, abs=1e-9)
+    assert found.loc["aae", "bd_nats"] < -0.05 and found.loc["ae", "bd_nats"] > 0.05
+    assert found["comparable"].to_dict() == {"vae": True, "wae": True, "ae": True, "aae": False}
+    assert np.isnan(found.loc["aae", "rank"]) and (found.loc[["vae", "wae", "ae"], "rank"] >= 1).all()
+    assert "at other rates" in found.loc["aae", "note"] and "at other rates" not in found.loc["ae", "note"]
+
+
+def test_a_sweep_has_no_rank_beside_targets():
+    swept = [fake_records.record("beta_vae", seed=s, sigma=6.0 / b) for s in (0, 1) for b in (0.5, 1.0, 4.0)]
+    for r, b in zip(swept, [0.5, 1.0, 4.0] * 2, strict=True):
+        r["spec"] |= {"sigma": None, "params": {"beta": b}, "sweep": ["beta"]}
+    found = board(swept + plain("vae", seeds=(0, 1)))
+    assert not found.loc["beta_vae", "comparable"] and np.isnan(found.loc["beta_vae", "rank"])
+    assert found.loc["vae", "comparable"]
+
+
 def test_labels_and_autoregressive_decoders_are_ranked_apart():
     found = board(fake_records.suite(datasets=("sprites",)))
     assert found.loc["m2", "section"] != found.loc["vae", "section"] != found.loc["pixelvae", "section"]
