@@ -1,8 +1,8 @@
-"""Seconds of training and measuring, by row of the suites of SUITES: `python tests/benchmarks/pace.py [ROW …]`.
+"""Seconds of training and measuring, by row of the suites of SUITES: `python tests/benchmarks/pace.py [NAME …]`.
 
-Writes the table that estimates without records start from, `rdu_bench/engine/pace.toml`; rows that are named are
-measured again and the others kept.  Seconds are of CPU, on one thread, and in the units of `calibrate.speed`, which is
-measured before and after each, so that a busy machine slows both.
+Writes the table that estimates without records start from, `rdu_bench/engine/pace.toml`; rows and data sets that are
+named are measured again and the others kept.  Seconds are of CPU, on one thread, and in the units of `calibrate.speed`,
+which is measured before and after each, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -24,25 +24,34 @@ from rdu_bench.engine.suite import read
 from rdu_bench.records.store import Store
 
 OUT = Path(__file__).parents[2] / "rdu_bench" / "engine" / "pace.toml"
-STEPS = 160
+STEPS = (160, 640)
 SUITES = ("all", "fashion", "sequences")
 
 
 def measured(curve: Curve) -> tuple[float, float]:
-    """Units per thousand steps of 128 examples, and of measuring at `laptop`, of the middle target."""
+    """Units per thousand steps of 128 examples, and of measuring at `laptop`, of the middle target.
+
+    What a training takes beside its steps is left out by the difference of a long and a short one.
+    """
     calibrate.speed.cache_clear()
     before = calibrate.speed()
+    short, long = (times_of(curve, steps) for steps in STEPS)
+    calibrate.speed.cache_clear()
+    unit = (before + calibrate.speed()) / 2
+    print(curve.data_label, curve.row, short, long, f"unit {unit:.4f}", flush=True)
+    step = (long["train_cpu_s"] - short["train_cpu_s"]) / (STEPS[1] - STEPS[0])
+    measure = (long["measure_cpu_s"] + short["measure_cpu_s"]) / 2 / measuring(curve.budget.model_dump())
+    return step * 128 / curve.budget.batch * 1000 / unit, measure / unit
+
+
+def times_of(curve: Curve, steps: int) -> dict[str, float]:
+    """Seconds of training and measuring the middle target with so many steps."""
     sigma = curve.sigmas[len(curve.sigmas) // 2]
-    budget = curve.budget.model_copy(update={"steps": STEPS})
+    budget = curve.budget.model_copy(update={"steps": steps})
     with tempfile.TemporaryDirectory() as folder:
         run_curve(replace(curve, budget=budget, sigmas=(sigma,)), Store(folder))
         [record] = Store(folder).records()
-    calibrate.speed.cache_clear()
-    unit = (before + calibrate.speed()) / 2
-    print(curve.data_label, curve.row, record["status"], record["times"], f"unit {unit:.4f}", flush=True)
-    times = record["times"]
-    train, measure = times["train_cpu_s"] * 128 / budget.batch, times["measure_cpu_s"] / measuring(budget.model_dump())
-    return train / STEPS * 1000 / unit, measure / unit
+    return {name: float(record["times"][name]) for name in ("train_cpu_s", "measure_cpu_s")}
 
 
 def main() -> None:
@@ -51,7 +60,7 @@ def main() -> None:
     found = {(data, row): numbers for data, table in kept.items() for row, numbers in table["rows"].items()}
     every = [curve for name in SUITES for curve in curves(read(name), Selection())]
     rows = {(c.data_label, c.row): c for c in every if c.dataset != "mnist"}
-    wanted = {key: c for key, c in rows.items() if key not in found or key[1] in sys.argv[1:]}
+    wanted = {key: c for key, c in rows.items() if key not in found or key[1] in sys.argv[1:] or key[0] in sys.argv[1:]}
     warm = next(iter(wanted.values()))
     measured(replace(warm, budget=warm.budget.model_copy(update={"codes": 100})))  # imports are not a point's
     for key, curve in wanted.items():
