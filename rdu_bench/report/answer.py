@@ -134,7 +134,7 @@ def findings(context: Context, dataset: str) -> list[str]:
     many = counted(len(both), "model") if both else "No model"
     ahead = f"{many} of {len(others)} {'is' if len(both) < 2 else 'are'} ahead on both"
     if any(p.seeds > 1 for p in there):
-        out.append(f"{ahead}, {len(sure)} of them with both 95 % intervals above 0.")
+        out.append(f"{ahead}, {len(sure)} of them with both 95 % intervals above 0." if both else f"{ahead}.")
     else:
         out.append(f"{ahead}. With one seed there are no intervals: such differences may be those of seeds.")
     return [*out, *_orders(others), *_alike(context.of(dataset))]

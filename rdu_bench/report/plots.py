@@ -150,8 +150,8 @@ class Place:
 
     @property
     def placed(self) -> bool:
-        """Whether both coordinates are known."""
-        return bool(np.isfinite(self.x) and np.isfinite(self.y))
+        """Whether both coordinates are known, and are those of points at rates that the reference has too."""
+        return self.comparable and bool(np.isfinite(self.x) and np.isfinite(self.y))
 
     @property
     def intervals(self) -> bool:

@@ -102,6 +102,19 @@ def test_one_seed_has_no_bars_and_the_map_says_so(tmp_path, told):
     assert "One seed: there are no intervals" in drawn.read_text(encoding="utf-8")
 
 
+def test_a_sweep_beside_targets_is_not_on_the_map_and_in_no_sentence(tmp_path, told):
+    swept = [fake_records.record("beta_vae", seed=s, sigma=6.0 / b, scale=0.2) for s in (0, 1) for b in (0.5, 1.0, 4.0)]
+    for r, b in zip(swept, [0.5, 1.0, 4.0] * 2, strict=True):
+        r["spec"] |= {"sigma": None, "params": {"beta": b}, "sweep": ["beta"]}
+    models = ("vae", "beta_tcvae", "vq_vae")
+    page = render([*fake_records.suite(models=models, seeds=2), *swept], tmp_path, formats=("png",))
+    text = page.read_text("utf-8")
+    found = told(page)["maps"]["sprites"]
+    assert len(found["points"]) == 3 and f"rates alone: {swept[0]['model']['title']}." in text
+    answer = text.split('id="answer"')[1].split("<figure>")[0]
+    assert "TCVAE" in answer and swept[0]["model"]["title"] not in answer
+
+
 def test_formats_are_those_that_were_asked_for(tmp_path):
     render(fake_records.suite(("vae",), seeds=1), tmp_path, formats=("png",))
     assert {path.suffix for path in (tmp_path / "figures").iterdir()} == {".png"}
