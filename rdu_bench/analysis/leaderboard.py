@@ -95,7 +95,8 @@ def _absolute(panel: pd.DataFrame, rows: dict[Key, pd.DataFrame]) -> dict[str, d
 def _mismatch(row: pd.DataFrame, R_ref: float) -> dict[int, np.ndarray]:
     """By seed (1,), the mean of R_own − R* over rates from 0, where nothing is paid, to `R_ref`, nats."""
     found = {}
-    for seed, curve in row[row["measured"]].sort_values("R_star").groupby("seed"):
+    there = row[row["measured"]].dropna(subset=["R_own", "R_star"])
+    for seed, curve in there.sort_values("R_star").groupby("seed"):
         R = np.concatenate([[0.0], np.maximum(curve["R_star"].to_numpy(float), 0.0)])
         paid = np.concatenate([[0.0], (curve["R_own"] - curve["R_star"]).to_numpy(float)])
         found[int(str(seed))] = level(R[None], paid[None], R_ref)
@@ -238,7 +239,8 @@ def _ranks(
         if row["seed"].nunique() == 1:
             notes[key].append("one seed: no rank, no interval")
         if key in elsewhere:
-            notes[key].append("points at other rates than the reference's, which alone move a hull: no rank")
+            whose = "the reference's" if base else "those of most rows"
+            notes[key].append(f"points at other rates than {whose}, which alone move a hull: no rank")
     return ranks, notes
 
 
