@@ -41,7 +41,7 @@ class GQN(Model):
         encoder="H",
         prior="N+L",
         needs=("sequence",),
-        claim="D_pred, lower than its D_pred of a constant, on scenes",
+        claim="D_y, lower than vae, on scenes",
     )
 
     def __init__(
