@@ -12,7 +12,6 @@ HERE = Path(__file__).resolve().parent
 PLUGINS = "RDU_BENCH_PLUGINS"
 DATA = ("RDU_BENCH_DATA", "DISENTANGLEMENT_LIB_DATA")  # variables that name the data folder, the first that is set
 KINDS = ("models", "probes", "datasets")
-MAX_NAME = 200  # characters; longer ones are no names of files
 
 
 def checkout() -> Path | None:
@@ -58,14 +57,6 @@ def data_folder() -> tuple[str, str] | None:
 def plugin_roots() -> list[Path]:
     """The user's plug-in folders: those of RDU_BENCH_PLUGINS, then those of installed packages."""
     return list(dict.fromkeys([*named_roots(), *installed_roots()[0]]))
-
-
-def here(kind: str, name: str) -> str:
-    """How to use the file of that name in a folder `kind` of the working folder, a sentence; "" where there is none."""
-    file = Path(kind) / f"{name.replace('-', '_')}.py"
-    if not file.stem.isidentifier() or len(name) > MAX_NAME or not file.is_file() or Path.cwd() in plugin_roots():
-        return ""
-    return f"{file} is in this folder: add --plugins . to use it."
 
 
 def trouble() -> list[str]:

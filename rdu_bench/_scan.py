@@ -58,3 +58,11 @@ def _sort(found: Found, path: Path) -> None:
         found.trouble[name] = f"{path} has the name of {other}: rename one of the two, or leave out one of the folders."
     else:
         found.files[name] = path
+
+
+def here(kind: str, name: str) -> str:
+    """How to use the file of that name in a folder `kind` of the working folder, a sentence; "" where there is none."""
+    file = Path(kind) / f"{name.replace('-', '_')}.py"
+    if not file.stem.isidentifier() or len(name) > LONGEST or not file.is_file() or Path.cwd() in _paths.plugin_roots():
+        return ""
+    return f"{file} is in this folder: add --plugins . to use it."

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import _adapters, _cards, _libraries, _paths, _sources
 from ._cards import check_parameters
 from ._claims import Said
-from ._scan import LONGEST, Found, scan
+from ._scan import LONGEST, Found, here, scan
 from ._sources import PluginError
 from ._text import called
 
@@ -85,7 +85,7 @@ def find(kind: str, name: str) -> Path:
         return found.files[wanted]
     usable = [known for known in found.files if known not in found.trouble]
     close = difflib.get_close_matches(wanted[:LONGEST], usable, n=1)
-    there = _paths.here(kind, name)
+    there = here(kind, name)
     hint = f" {there}" if there else f" Did you mean {close[0]!r}?" if close else ""
     shown = repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
     raise LookupError(f"there is no {kind[:-1]} {shown}.{hint} `rdu-bench {kind}` shows all {len(usable)}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rdu_bench import _paths, _sources, registry
+from rdu_bench import _paths, _scan, _sources, registry
 from rdu_bench._hash import file_digest
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import Selection, curves
@@ -323,7 +323,7 @@ def test_a_file_of_the_working_folder_that_is_not_used_is_named(plug, tmp_path, 
     with pytest.raises(LookupError, match="Did you mean 'vae'"):
         registry.find("models", "vaes")
     _paths.add_plugins(".")
-    assert registry.find("models", "my_own") and _paths.here("models", "my_own") == ""
+    assert registry.find("models", "my_own") and _scan.here("models", "my_own") == ""
 
 
 def test_folders_that_are_none_are_said(tmp_path, monkeypatch):

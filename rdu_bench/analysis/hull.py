@@ -150,7 +150,7 @@ def area(h: Hull, R_ref: float, D_ref: ArrayLike) -> np.ndarray:
     return np.maximum(level * (end - start) - _integral(h.R, h.D, start, end), 0.0) / R_ref
 
 
-def level(R: np.ndarray, loss: np.ndarray, R_ref: float) -> np.ndarray:
+def mean_over_rates(R: np.ndarray, loss: np.ndarray, R_ref: float) -> np.ndarray:
     """Mean over 0 ≤ R ≤ R_ref of straight segments through (R, loss), (…, V), R rising, flat beyond both ends, nats."""
     if R_ref <= 0:
         return np.full(R.shape[:-1], np.nan)

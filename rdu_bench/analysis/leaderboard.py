@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from .frontiers import AXES, NEEDED, Axis, null_folds, null_levels, rows_of, seed_hulls, usable
-from .hull import ENOUGH, Gap, Hull, area, first_folds, gap, level
+from .hull import ENOUGH, Gap, Hull, area, first_folds, gap, mean_over_rates
 from .intervals import Interval, alike, interval, shared_ranks
 from .points import LABELS, STATUSES, Results, of_task, points, published
 from .tables import cell, markdown_head, markdown_row, number, range_text
@@ -88,7 +88,7 @@ def _absolute(panel: pd.DataFrame, rows: dict[Key, pd.DataFrame]) -> dict[str, d
         found[head] = {}
         for key, row in rows.items():
             hulls = seed_hulls(row, plane, nulls[key]) if usable(row, plane).any() else {}
-            found[head][key] = _mean({s: level(h.R, h.D, R_ref) for s, h in hulls.items()})
+            found[head][key] = _mean({s: mean_over_rates(h.R, h.D, R_ref) for s, h in hulls.items()})
     return found
 
 
@@ -99,7 +99,7 @@ def _mismatch(row: pd.DataFrame, R_ref: float) -> dict[int, np.ndarray]:
     for seed, curve in there.sort_values("R_star").groupby("seed"):
         R = np.concatenate([[0.0], np.maximum(curve["R_star"].to_numpy(float), 0.0)])
         paid = np.concatenate([[0.0], (curve["R_own"] - curve["R_star"]).to_numpy(float)])
-        found[int(str(seed))] = level(R[None], paid[None], R_ref)
+        found[int(str(seed))] = mean_over_rates(R[None], paid[None], R_ref)
     return found
 
 

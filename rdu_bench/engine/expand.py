@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .. import _adapters, _paths, registry
+from .. import _adapters, _scan, registry
 from ..budget import Budget
 from .named_files import as_found, with_files
 from .parameters import checked
@@ -108,7 +108,7 @@ def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite)
     for glob in globs:
         if not any(matches(name, glob) for curve in found for name in _names(kind, curve)):
             there = sorted({_names(kind, curve)[1] for curve in found})
-            file = _paths.here(f"{kind}s", glob)
+            file = _scan.here(f"{kind}s", glob)
             hint = f" {file}" if file else close(glob, there)
             raise SuiteError(
                 f"--{kind} {shown(glob)[1:-1]} selects nothing: suite {suite.name!r} has {', '.join(there)}.{hint}"

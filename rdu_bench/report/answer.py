@@ -183,6 +183,8 @@ def _alike(table: pd.DataFrame) -> list[str]:
     there = table[table["measured"] & table["Dy"].notna() & (table["labels"] == "none")]
     cells = there.groupby(["name", "model", "variant", "sigma", "params"], dropna=False)
     points = [_point(part) for _, part in cells]
+    if not points:
+        return []
     R, D = (np.array([getattr(p, name) for p in points]) for name in ("R", "D"))
     near = np.triu((_relative(R) <= NEAR_R) & (_relative(D) <= NEAR_D), 1)
     pairs = [
@@ -190,8 +192,6 @@ def _alike(table: pd.DataFrame) -> list[str]:
         for i, j in zip(*np.nonzero(near), strict=True)
         if points[i].name != points[j].name
     ]
-    if not points:
-        return []
     if not pairs:
         return ["No two models have a point with the same R* (2 %) and D (1 %)."]
     found = [(paired(b.seeds, a.seeds, 1 - 0.05 / len(pairs)), a, b) for a, b in pairs]

@@ -34,12 +34,7 @@ COLUMNS = (
     Column("ΔD", f"distortion at equal rate, {_REFERENCE}; negative is better", "bd_D", 2, "x"),
     Column("area", "mean of D_null − D over rates up to the highest target; higher is better", "area", 2, "x", False),
     Column(
-        "R_own − R*",
-        "rate paid for a marginal that does not fit, mean over such rates; 0 is best",
-        "mismatch",
-        2,
-        "x",
-        False,
+        "R_own − R*", "rate paid for a marginal that does not fit, mean over such; 0 is best", "mismatch", 2, "x", False
     ),
     Column("ΔI_V", f"usable information at equal rate, {_REFERENCE}; higher is better", "dIV", 3, "y", True, True),
     Column(
