@@ -63,7 +63,10 @@ class Batch(NamedTuple):
 
     def to(self, device: str | torch.device) -> Batch:
         """The same on another device, which is not waited for where it is a GPU."""
-        ahead = torch.device(device).type == "cuda"  # from there to memory it would be wrong
+        device = torch.device(device)
+        if device.type == "cpu" and all(part.device.type == "cpu" for part in self):
+            return self
+        ahead = device.type == "cuda"  # from there to memory it would be wrong
         return Batch(*(part.to(device, non_blocking=ahead) for part in self))
 
 

@@ -22,6 +22,7 @@ from .error import DataError
 Rows = Tensor | np.ndarray | Sequence[int] | Sequence[bool] | slice
 CHUNK = 1024  # examples turned into floats at once
 AHEAD = 2**25  # bytes that training reads from a file at once
+NEAR = 2**20  # and takes from memory at once: for small batches, asking costs as much as copying
 ROOM = 2**21  # numbers of x that networks are given at once when they are measured
 
 
@@ -170,8 +171,8 @@ def batches(
 ) -> Iterator[Batch]:
     """`steps` batches of `size` examples, reshuffled every epoch by `seed`; short last batches are not sent.
 
-    From a file the same batches come, of which as many are read at once as `AHEAD` bytes hold.  Raises `DataError`
-    where there are no examples.
+    As many are read at once as `AHEAD` bytes hold from a file, and `NEAR` from memory; the batches are the same.
+    Raises `DataError` where there are no examples.
     """
     if not len(examples):
         raise DataError("there are no examples to train on; the train split is empty.")
@@ -179,13 +180,14 @@ def batches(
     unknown = torch.full((len(examples),), -1)
     y = examples.factors[label] if label else unknown
     s = examples.factors[sensitive] if sensitive else unknown
-    together = max(1, AHEAD // (size * examples.nbytes)) if examples.slow else 1
+    together = max(1, (AHEAD if examples.slow else NEAR) // (size * examples.nbytes))
     orders = enumerate(_orders(len(examples), size, steps, seed))
     while window := list(islice(orders, together)):
-        stored = examples.stored(torch.cat([pick for _, pick in window]))
-        for i, (step, pick) in enumerate(window):
+        picked = torch.cat([pick for _, pick in window])
+        stored, ys, ss = examples.stored(picked), y[picked].split(size), s[picked].split(size)
+        for i, (step, _) in enumerate(window):
             x = examples.as_seen(stored[i * size : (i + 1) * size])
-            yield Batch(x, y[pick], s[pick], torch.tensor(step / steps))
+            yield Batch(x, ys[i], ss[i], torch.tensor(step / steps))
 
 
 def _orders(n: int, size: int, steps: int, seed: int) -> Iterator[Tensor]:

@@ -30,13 +30,14 @@ class RateTarget:
     ):
         self.free = sigma.isnan()
         self.sigma, self.w, self.kp, self.ki = torch.where(self.free, 1.0, sigma), w, kp, ki
+        self.ends = math.log(FLOOR), math.log(w)
         self.log_beta = torch.zeros_like(sigma) if log_beta is None else log_beta.clone()
 
     def __call__(self, rate: Tensor) -> Tensor:
         """(cells,) mean rate of this batch → (cells,) β, without gradient."""
-        error = (rate.detach() / self.sigma - 1).clamp(-1, 1).masked_fill(self.free, 0.0)
-        self.log_beta = (self.log_beta + self.ki * error).clamp(math.log(FLOOR), math.log(self.w))
-        return (self.log_beta + self.kp * error).exp().clamp(max=self.w)
+        error = (rate.detach() / self.sigma).sub_(1).clamp_(-1, 1).masked_fill_(self.free, 0.0)
+        self.log_beta = (self.log_beta + self.ki * error).clamp_(*self.ends)
+        return (self.log_beta + self.kp * error).exp_().clamp_(max=self.w)
 
 
 @dataclass(frozen=True)

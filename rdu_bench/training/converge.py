@@ -34,7 +34,8 @@ class Watch:
     def __init__(self, runner: Single | Stack, batches: Sequence[Batch], sigma: Tensor, *, patience: float, warm: int):
         self.runner, self.batches, self.sigma, self.patience = runner, batches, sigma, patience
         self.weights = runner.weights()
-        self.means = [weight.detach().clone() for weight in self.weights]
+        self.now = [weight.detach() for weight in self.weights]  # the same numbers, whatever becomes of them
+        self.means = [weight.clone() for weight in self.now]
         self.kept = [weight.clone() for weight in self.means]
         self.critics = any(isinstance(module, Critic) for module in runner.model.modules())
         self.due, self.steps, self.warm = FIRST, 0, warm
@@ -50,7 +51,7 @@ class Watch:
         """The weights as they are after one more step."""
         self.steps += 1
         share = (POWER + 1) / (self.steps + POWER)
-        torch._foreach_lerp_(self.means, [weight.detach() for weight in self.weights], share)
+        torch._foreach_lerp_(self.means, self.now, share)
 
     def look(self, beta: Tensor) -> bool:
         """Judge the average at the prices (cells,) of now; whether all cells are done."""

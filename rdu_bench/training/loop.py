@@ -144,9 +144,9 @@ def run(
     ki = SETTLING if training.stage else QUICK if steps <= 1000 and not patience else STEADY
     target = RateTarget(at, w=training.w, ki=ki, log_beta=log_beta)
     optimizer, follow = runner.optimizers(training.lr)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda t: 1.0 if patience else 0.5 * (1 + math.cos(math.pi * t / steps))
-    )
+    schedule = None
+    if not patience:
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda t: 0.5 * (1 + math.cos(math.pi * t / steps)))
     watch = None
     if patience:
         seen = validation(data, runner.model, seed=training.seed, device=device)
@@ -169,7 +169,8 @@ def run(
                 follow.zero_grad()
             loss.sum().backward()
             optimizer.step()
-            schedule.step()
+            if schedule:
+                schedule.step()
             if follow:
                 follow.step()
             last = step == steps - 1

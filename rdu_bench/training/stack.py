@@ -22,7 +22,7 @@ class Single:
 
     def __call__(self, batch: Batch) -> Terms:
         """Terms with a leading cell axis of one."""
-        return Terms(*(term[None] for term in self.model(batch)))
+        return Terms(*(term.unsqueeze(0) for term in self.model(batch)))
 
     def weights(self) -> list[Tensor]:
         """All that is learned."""

@@ -169,7 +169,8 @@ class Moves(TorchFunctionMode):
 
 def test_a_batch_is_sent_ahead_to_a_gpu_and_waited_for_by_memory(data):
     batch = data.view("train", registry.model("vae", data.spec()).row).batch()
+    away = batch.to("meta")
     with Moves() as moves:
         batch.to("cuda:0")
-        batch.to("cpu")
+        away.to("cpu")
     assert moves.seen == [("cuda:0", True)] * len(batch) + [("cpu", False)] * len(batch)
