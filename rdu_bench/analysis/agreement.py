@@ -41,7 +41,8 @@ def agreement(one: Scores[K], other: Scores[K]) -> Agreement:
     With one seed there is no interval over seeds.  The one given is over test points, for the models as they were
     trained.  A pair counts as ordered alike, or not, where the jackknife over parts of the test points tells its order
     on both panels, and may be either otherwise; low and high are τ with all of these against and for agreement.  All
-    pairs are told together at 95 % (Bonferroni, an order being wrong on one side only), so it covers at least as often.
+    pairs are told together, on both panels, at 95 % (Bonferroni, an order being wrong on one side only), so it covers
+    at least as often.
     A jackknife of τ itself, a step function of the scores, covers .85 to .99 where the truth is known, and is as wide.
     """
     rows = [row for row in one if row in other and one[row].keys() & other[row].keys()]
@@ -79,7 +80,7 @@ def over_seeds(taus: Sequence[float], step: float) -> Interval:
 
 def _over_points(one: Scores[K], other: Scores[K], pairs: Sequence[tuple[K, K]], seed: int) -> tuple[float, float]:
     """The least and the highest τ that test points leave open; NaN where scores have no parts."""
-    level = 1 - 2 * (1 - LEVEL) / len(pairs)  # a wrong order lies beyond one end of the interval
+    level = 1 - (1 - LEVEL) / len(pairs)  # two panels for each pair; a wrong order lies beyond one end of an interval
     found = [[over_points(difference(p[a][seed], p[b][seed]), level) for p in (one, other)] for a, b in pairs]
     if not np.isfinite([[i.low for i in both] for both in found]).all():
         return np.nan, np.nan

@@ -120,6 +120,17 @@ def test_the_interval_of_one_seed_covers_the_tau_of_all_test_points(spread, move
     assert moved == 0 or np.mean(jackknife) < 0.9
 
 
+@pytest.mark.parametrize(("errors", "low"), [(2.0, -1.0), (2.2, 1.0)])
+def test_two_models_are_told_apart_by_one_seed_where_both_panels_tell_at_95_percent(errors, low):
+    """Of one pair each panel may be wrong on one side, 2.5 % each; t of 19 degrees of freedom is 2.093."""
+    each = np.arange(20.0)
+    each += errors * each.std(ddof=1) / 20**0.5 - each.mean()
+    scores = {"a": {0: np.array([each.mean(), *((20 * each.mean() - each) / 19)])}, "b": {0: np.zeros(21)}}
+    sure = {"a": {0: np.ones(21)}, "b": {0: np.zeros(21)}}
+    found = agreement(scores, sure)
+    assert (found.tau, found.low, found.high) == pytest.approx((1, low, 1))
+
+
 def records(panel, scales=None, seeds=(0, 1, 2), noise=0.01):
     """One panel of the suite."""
     found = []
