@@ -140,7 +140,8 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
     if v["D_pred"] > v["D_pred_null"] + SLACK * _se(v["D_pred_se"], v["D_pred_null_se"]):
         yield f"D_pred = {v['D_pred']:.3f} is worse than {v['D_pred_null']:.3f} nats, which needs no code"
     sigma, error = record["control"].get("sigma"), record["control"].get("rate_err")
-    if record["status"] == "ok" and sigma is not None and error is not None and abs(error) > 0.02 + 1e-9:
+    most = 0.01 if (sigma or 0) >= 2 else 0.02  # as `training.control` has it
+    if record["status"] == "ok" and sigma is not None and error is not None and abs(error) > most + 1e-9:
         yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
 
 
@@ -215,5 +216,5 @@ def _structure(record: Mapping[str, Any]) -> Iterator[str]:
     if leak["IV"] > v["R_star"] + SLACK * _se(leak["IV_se"], v["R_star_se"]):
         yield f"{leak['IV']:.3f} nats about {leak['s']} leak from a code of R* = {v['R_star']:.3f}"
     entropy = factors.get(str(leak["s"]), Numbers({})).get("H_y", 0)
-    if leak["Ds"] + v["R_star"] < entropy - SLACK * leak["Ds_se"]:
+    if leak["Ds"] + v["R_star"] < entropy - SLACK * _se(leak["Ds_se"], v["R_star_se"]):
         yield f"D_s + R* = {leak['Ds'] + v['R_star']:.3f} nats is below H({leak['s']})"

@@ -1,0 +1,151 @@
+"""Every law at its edge: a number just inside its allowance breaks it not, and one just outside does."""
+
+import copy
+from math import hypot
+
+import pytest
+
+from rdu_bench.records.laws import check
+
+E = 1e-4  # nats that edges are looked at from
+
+
+def lawful():
+    """A record of D + R* = 105 nats, R* = 5 ± .1, whose task y has 8 nats and is independent of w."""
+    factor = {"H_y": 8.0, "Hy_V": 8.0, "Dy": 5.0, "Dy_se": 0.1, "IV": 3.0, "IV_se": 0.1}
+    factor |= {"IV_shuffled": 0.0, "IV_shuffled_se": 0.01}
+    told = {"Dy": 7.0, "Dy_se": 0.1, "Hy_V": 8.0, "IV": 0.5, "IV_se": 0.1}
+    return {
+        "status": "ok",
+        "values": {
+            "R_star": 5.0, "R_star_se": 0.1, "R_own": 6.0, "R_own_se": 0.1, "R_own_mc": 6.0, "R_own_mc_se": 0.1,
+            "R_parts": {"a": 2.0, "b": 4.0}, "D": 100.0, "D_se": 0.4, "D_null": 150.0, "D_null_se": 0.3,
+            "H_x": 100.0, "H_x_kind": "exact", "gap_RD_se": 0.4, "I_low": 4.0, "I_low_se": 0.05, "log_N": 7.0,
+            "I_exact": 4.5, "I_exact_se": 0.05, "TC": 1.0, "TC_se": 0.1, "TC_low": 0.8, "TC_low_se": 0.05,
+            "D_pred": 30.0, "D_pred_se": 0.3, "D_pred_null": 60.0, "D_pred_null_se": 0.4, "H_pred": 20.0,
+            "D_bits_per_dim": 1.4426950408889634, "D_own_lost": 0,
+        },
+        "factors": {"y": factor, "w": {**factor, "Dy": 7.5, "IV": 0.5}},
+        "data": {"shape": [1, 10, 10], "n_test": 3, "factors": {f: {"independent": True} for f in "yw"}},
+        "control": {"sigma": 6.0, "rate_err": 0.0},
+        "folds": {"n": [2, 1], "R_star": [4.0, 7.0], "D": [100.0, 100.0]},
+        "structure": {
+            "levels": {"a": {"R_star": 1.0, "R_star_se": 0.1, "factors": {"y": dict(told)}}},
+            "blocks": {"b": {"R": 4.0, "factors": {"y": dict(told)}}},
+            "leakage": {"s": "y", "Ds": 7.0, "Ds_se": 0.1, "IV": 0.5, "IV_se": 0.1},
+        },
+    }  # fmt: skip
+
+
+def changed(where, value):
+    """The lawful record with one number, or several, `where` as `values.D`."""
+    record = copy.deepcopy(lawful())
+    *path, last = where.split(".")
+    part = record
+    for name in path:
+        part = part[name]
+    part[last] = part[last] | value if isinstance(value, dict) and where != "values.R_parts" else value
+    return record
+
+
+BOTH = 3 * hypot(0.1, 0.1)  # three errors of a number of error .1 and of R*
+EDGES = [  # the number, what it may be at most or at least (−1), and what is said beyond
+    ("values.R_star", -0.3, -1, "R_star = -0.300 nats is negative"),
+    ("values.R_own", -0.3, -1, "R_own = -0.300 nats is negative"),
+    ("values.D", 95 - 1.2, -1, "is below H(x)"),
+    ("values.I_low", 5 + 3 * hypot(0.1, 0.05), 1, "exceeds R* ="),
+    ("values.I_low", 7.0, 1, "exceeds log N"),
+    ("values.I_exact", 5.02 + 3 * hypot(0.1, 0.05), 1, "exceeds min(R*, H(x)) = 5.000"),
+    ("values.TC_low", 1.02 + 3 * hypot(0.1, 0.05), 1, "the lower bound on TC"),
+    ("values.R_star", 6.02 + BOTH, 1, "whose marginal it contains"),
+    ("values.R_own_mc", 6 + 1e-4 + 4 * hypot(0.1, 0.1), 1, "the log-ratio of the draws"),
+    ("values.R_own_mc", 6 - 1e-4 - 4 * hypot(0.1, 0.1), -1, "the log-ratio of the draws"),
+    ("values.D", 100 / (1 - 1e-4), 1, "over 100 dimensions"),
+    ("values.D_own_lost", 0, 1, "gives no finite number for"),
+    ("values.D", 150 + 3 * 0.5, 1, "is worse than D_null"),
+    ("values.D_pred", 15 - 3 * hypot(0.3, 0.1), -1, "H of the frames to come"),
+    ("values.D_pred", 60 + 3 * 0.5, 1, "is worse than 60.000"),
+    ("factors.y.Dy", 3 - BOTH, -1, "is below H(y)"),
+    ("factors.y.Dy", 8.02 + 3 * 0.1, 1, "D_y of y"),
+    ("factors.y.IV", 5 + BOTH, 1, "nats about y came out of a code"),
+    ("factors.y.IV_shuffled", 0.05, 1, "from shuffled labels"),
+    ("factors.y.IV_shuffled", -0.05, -1, "from shuffled labels"),
+    ("factors.w.IV", 2 + 3 * 0.03**0.5, 1, "about independent factors"),
+    ("structure.levels.a.R_star", 5.1 + BOTH, 1, "blocks up to a cost"),
+    ("structure.levels.a.factors.y.IV", 1.0, 1, None),  # no more than H(y) − D_y is known of it
+    ("structure.leakage.IV", 5 + BOTH, 1, "leak from a code"),
+    ("structure.leakage.Ds", 3 - BOTH, -1, "D_s + R* ="),
+]
+
+
+@pytest.mark.parametrize(("where", "edge", "sign", "said"), EDGES)
+def test_a_law_breaks_at_its_edge_and_not_before(where, edge, sign, said):
+    step = sign * (E if where != "values.D_own_lost" else 1)
+    inside, outside = (check(changed(where, edge + s)) for s in (-step if step not in (1, -1) else 0, step))
+    assert not any(said and said in line for line in inside)
+    assert any(said in line for line in outside) if said else not outside
+
+
+def test_a_lawful_record_breaks_no_law():
+    assert check(lawful()) == []
+
+
+def test_without_an_error_of_the_gap_that_of_its_parts_counts():
+    limit = 95 - 3 * hypot(0.4, 0.1)
+    for d, broken in ((limit + E, False), (limit - E, True)):
+        record = changed("values", {"D": d, "gap_RD_se": None})
+        assert any("is below H(x)" in line for line in check(record)) is broken
+
+
+@pytest.mark.parametrize(("kind", "broken"), [("exact", True), ("differential", True), ("upper_only", False)])
+def test_only_an_entropy_that_is_known_forbids_a_distortion(kind, broken):
+    record = changed("values", {"D": 50.0, "H_x_kind": kind})
+    assert any("is below H(x)" in line for line in check(record)) is broken
+
+
+def test_information_is_no_more_than_the_entropy():
+    limit = 4.02 + 3 * hypot(0.1, 0.05)
+    for i, broken in ((limit - E, False), (limit + E, True)):
+        record = changed("values", {"H_x": 4.0, "I_exact": i})
+        assert any("exceeds min(R*, H(x)) = 4.000" in line for line in check(record)) is broken
+
+
+def test_blocks_add_up_to_the_rate():
+    for more, broken in ((5e-4, False), (7e-4, True), (-7e-4, True)):
+        record = changed("values.R_parts", {"a": 2.0, "b": 4.0 + more})
+        assert any("the blocks' rates add up" in line for line in check(record)) is broken
+
+
+def test_factors_that_may_depend_on_each_other_are_not_added_up():
+    record = changed("factors.w.IV", 4.5)
+    assert any("about independent factors" in line for line in check(record))
+    record["data"]["factors"]["w"]["independent"] = False
+    assert check(record) == []
+
+
+@pytest.mark.parametrize("part", ["levels.a", "blocks.b"])
+def test_a_part_tells_no_more_than_it_costs(part):
+    """A level costs 1 nat, a block may draw on all 5 of the code; what is told is the less of I_V and H(y) − D_y."""
+    limit = (1.0 if part == "levels.a" else 5.0) + BOTH
+    for told, Dy, broken in (
+        (limit + E, 0.0, True),
+        (limit - E, 0.0, False),
+        (9.0, 8 - limit + E, False),
+        (9.0, 8 - limit - E, True),
+    ):
+        record = changed(f"structure.{part}.factors.y", {"IV": told, "Dy": Dy})
+        assert any("nats about y came out of" in line for line in check(record)) is broken
+
+
+def test_means_of_parts_weigh_by_their_sizes():
+    for more, broken in ((4e-4, False), (6e-4, True)):
+        record = changed("folds.R_star", [4.0, 7.0 + 3 * more])
+        assert any("is not the mean of its folds" in line for line in check(record)) is broken
+
+
+@pytest.mark.parametrize(("sigma", "most"), [(1.9, 0.02), (2.0, 0.01)])
+def test_a_rate_that_is_ok_is_that_asked_for(sigma, most):
+    for error, broken in ((most, False), (-most, False), (most + 1e-6, True), (-most - 1e-6, True)):
+        record = changed("control", {"sigma": sigma, "rate_err": error})
+        assert any("status is ok" in line for line in check(record)) is broken
+        assert not check(record | {"status": "rate_missed"})
