@@ -1,0 +1,57 @@
+"""Robust scores and errors of curves by hand, where no reference implementation says them."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from rdu_bench import scores
+from rdu_bench.scores import codelength
+
+
+def test_informations_of_independent_columns_are_corrected_below_zero():
+    """Of a full table of 2 × 3 cells, whose plug-in information is 0: (2 + 3 − 6 − 1) / 2 n (Miller and Madow)."""
+    table = np.array([*product(range(2), range(3))] * 3)
+    z, y = np.stack([table[:, 0], np.zeros(18)], 1), table[:, 1:]
+    assert scores.mutual_information(z, y) == pytest.approx(np.array([[-2 / 36], [0.0]]), abs=1e-12)
+    assert scores.mutual_information(z, y, "dlib") == pytest.approx(np.zeros((2, 1)), abs=1e-12)
+
+
+def test_a_latent_weighs_in_modularity_by_all_that_it_knows():
+    draw = np.random.default_rng(0)
+    y = draw.integers(4, size=(4000, 2))
+    z = np.stack([y[:, 0], 4 * y[:, 0] + y[:, 1]], 1).astype(float)  # the second knows both, and counts twice
+    found = scores.modularity(z, y)
+    each = [1.0, 1 - 1.0]  # of equal informations of two factors
+    assert found == pytest.approx(np.average(each, weights=[1, 2]), abs=0.01)
+
+
+def test_the_error_of_a_curve_is_that_of_a_mean_over_label_seeds(monkeypatch):
+    made = []
+
+    class Learner:
+        def __init__(self, x, y, classes):
+            made.append(self)
+            self.loss = float(len(made))  # 1, 2 and 4 nats
+            self.loss += self.loss > 2
+
+        def learn(self, n):
+            pass
+
+        def log_loss(self, x, y):
+            return np.full(len(x), self.loss)
+
+    monkeypatch.setattr(codelength, "Learner", Learner)
+    z, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
+    curve = scores.n_label_curve(z, y, z, y, sizes=[20, 40], seeds=3)
+    assert curve.loss[0] == pytest.approx(7 / 3) and curve.se.tolist() == pytest.approx([(7 / 9) ** 0.5, 0.0])
+
+
+def test_udr_is_the_median_of_the_agreements_with_all_others_in_latents_that_say_something():
+    draw = np.random.default_rng(0)
+    source = draw.normal(size=(300, 3))
+    models = [source @ np.linalg.qr(np.eye(3) + s * draw.normal(size=(3, 3)))[0] for s in (0, 0.1, 0.3, 0.6, 2)]
+    apart = np.array([[scores.udr([a, b], least=2)[0] if a is not b else np.nan for b in models] for a in models])
+    assert scores.udr(models) == pytest.approx(np.nanmedian(apart, axis=1))
+    rates = [np.array([1.0, 0.02, 0.009])] * 5
+    assert scores.udr(models, kl=rates) == pytest.approx(scores.udr([m[:, :2] for m in models]))
