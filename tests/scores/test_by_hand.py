@@ -7,6 +7,7 @@ import pytest
 
 from rdu_bench import scores
 from rdu_bench.scores import codelength
+from rdu_bench.scores.clustering import fit_clusters
 
 
 def test_informations_of_independent_columns_are_corrected_below_zero():
@@ -55,3 +56,35 @@ def test_udr_is_the_median_of_the_agreements_with_all_others_in_latents_that_say
     assert scores.udr(models) == pytest.approx(np.nanmedian(apart, axis=1))
     rates = [np.array([1.0, 0.02, 0.009])] * 5
     assert scores.udr(models, kl=rates) == pytest.approx(scores.udr([m[:, :2] for m in models]))
+
+
+def test_informations_that_chance_explains_count_as_none():
+    """Four latents of a factor each: of pairs that have nothing in common one in fifty is beyond three errors."""
+    draws = (np.random.default_rng(seed).integers(3, size=(600, 4)) for seed in range(8))
+    assert sum(scores.modularity(y.astype(float), y) == 1.0 for y in draws) >= 5
+
+
+def test_a_latent_weighs_in_irs_by_what_it_knows():
+    draw = np.random.default_rng(0)
+    y = draw.integers(6, size=(3000, 2))
+    z = np.stack([y[:, 0], y[:, 1] + 1.5 * draw.normal(size=3000)], 1)
+    known = scores.mutual_information(z, y).diagonal()
+    each = [scores.irs(z[:, [j]], y) for j in (0, 1)]
+    assert scores.irs(z, y) == pytest.approx(np.average(each, weights=known), abs=1e-3)
+    assert abs(np.average(each, weights=known) - np.mean(each)) > 0.05  # which is something else
+
+
+def test_a_code_that_hardly_helps_to_guess_has_no_importances():
+    """Values that are right in 51.5 of 100 examples, where guessing is in 50."""
+    draw = np.random.default_rng(0)
+    y = draw.integers(2, size=(20_000, 2))
+    z = np.where(draw.random(y.shape) < 0.03, y, draw.integers(2, size=y.shape)).astype(float)
+    with pytest.raises(scores.Undefined, match=r"informativeness is 0\.0"):
+        scores.dci(z, y)
+
+
+def test_the_likelihood_of_k_means_is_that_of_balls_of_one_size():
+    """Two balls about (±1, 0), of a variance of .01 in each direction."""
+    z = np.array([[a + b, c] for a in (-1, 1) for b in (-0.1, 0.1) for c in (-0.1, 0.1)])
+    found = fit_clusters(z, 2, method="k-means").log_likelihood(np.array([[1.0, 0.0], [-1.0, 0.1]]))
+    assert found == pytest.approx(-np.log(2) - np.log(2 * np.pi * 0.01) - 0.5 / 2, abs=1e-6)
