@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -141,7 +140,7 @@ def _summary(study: Study, factors: dict[str, dict[str, Any]]) -> tuple[dict[str
         "Hy_V": sum(f["Hy_V"] for f in task),
         "H_y": None if None in known else sum(known),
         "IV": sum(f["Hy_V"] for f in task) - dy,
-        "IV_se": math.sqrt(sum(f["IV_se"] ** 2 for f in task)),
+        "IV_se": standard_error(_sum(study.readings[name].gained for name in data.task)),
         "Dy_sum": sum(factors[f.name]["Dy"] for f in data.factors if not f.frames),
     }
     if values["H_y"] is None:

@@ -168,7 +168,8 @@ def test_a_task_of_several_factors_is_their_sum_and_u_their_mean_share():
     data = Coins()
     data.load(n=400)
     data.task = ("bit0", "bit2")
-    found = usefulness(study(Symbols(0.3), data))
+    about = study(Symbols(0.3), data)
+    found = usefulness(about)
     v, f = found.values, found.factors
     mine = [f["bit0"], f["bit2"]]
     for name in ("Dy", "Hy_V", "H_y", "IV", "Dy_linear"):
@@ -177,6 +178,9 @@ def test_a_task_of_several_factors_is_their_sum_and_u_their_mean_share():
     assert v["U"] == pytest.approx(sum(one["IV"] / one["Hy_V"] for one in f.values()) / 3)
     each = sum(found.vectors[f"Dy_i/{name}"].astype(float) for name in data.task)
     assert v["Dy_se"] == pytest.approx(each.std(ddof=1) / 20, rel=1e-4)
+    gained = sum(about.readings[name].gained.double() for name in data.task)
+    assert v["IV_se"] == pytest.approx(float(gained.std()) / 20)
+    assert v["IV_se"] > 1.1 * math.hypot(*(one["IV_se"] for one in mine))  # one symbol errs on both at once
     sizes = [20] * 20
     for name in ("Dy", "Hy_V"):
         assert np.average(found.tables["folds"][name], weights=sizes) == pytest.approx(v[name])
