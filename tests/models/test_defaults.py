@@ -1,10 +1,13 @@
-"""What a model is when nothing is asked of it: the default of every parameter, as published numbers were made with."""
+"""What a model is when nothing is asked of it, as published numbers were made with, and that what is asked is done."""
 
 import inspect
 
 import pytest
+import torch
+from small import gradient
 
 from rdu_bench import registry
+from rdu_bench.api import Batch, Critic, Spec
 
 DEFAULTS = {
     "aae": {
@@ -93,3 +96,95 @@ def test_every_model_has_its_defaults_here():
 def test_defaults_are_those_of_the_table(name):
     given = inspect.signature(registry.load("models", name).__init__).parameters.values()
     assert {p.name: p.default for p in given if p.default is not p.empty} == DEFAULTS[name]
+
+
+# ---- what is asked ---------------------------------------------------------------------------------------------------
+
+IMAGE = Spec((1, 6, 6), examples=500, classes=4, groups=3, factors=3, hidden=(12,), latent=6)
+FILM = IMAGE._replace(shape=(4, 1, 6, 6))
+OTHER = {  # than the default, where that is no number or wants company
+    "aae": {"variant": "clustering", "noise": ""},
+    "ae": {"noise": "posthoc-iso"},
+    "bigan": {"noise": "posthoc-iso"},
+    "dae": {"corruption": "masking", "noise": "posthoc-iso"},
+    "dc_ign": {"latent": 8, "width": 1},
+    "dip_vae": {"variant": "I"},
+    "fader": {"noise": "posthoc-iso"},
+    "gqn": {"context": 3},
+    "gumbel_vq": {"codes": 8},
+    "hadad": {"noise": "posthoc-iso"},
+    "hfvae": {"groups": [1, 5]},
+    "hsic_vae": {"against": "s"},
+    "info_vae": {"alpha": 0.5},
+    "information_dropout": {"task": "label"},
+    "ladder_vae": {"dims": [3, 2]},
+    "mcnet": {"seen": 3},
+    "mr_vae": {"lowest": 0.1},
+    "pixel_vae": {"levels": 1, "free": 1.0},
+    "pixelgan_ae": {"prior": "categorical"},
+    "som_vae": {"side": 3},
+    "structured_dgm": {
+        "nodes": ("y", "z", "x | y, z"),
+        "guide": ("y", "w", "z"),
+        "classes": {"w": 3},
+        "observed": (),
+        "latent": 3,
+    },
+    "vae": {"noise": "trained"},
+    "vfae": {"layers": 2},
+    "vlae_ladder": {"dims": [3, 2]},
+    "vq_vae": {"codebook": "ema"},
+    "wae": {"penalty": "gan", "noise": "posthoc-iso"},
+}
+BESIDE = {  # what else is asked, that a parameter has a say
+    ("aae", "clusters"): {"variant": "clustering"},
+    ("aae", "labelled"): {"variant": "semi-supervised"},
+    ("aae", "alpha"): {"variant": "semi-supervised"},
+    ("dip_vae", "lambda_d"): {"lambda_od": 2.0},
+    ("pixelgan_ae", "clusters"): {"prior": "categorical"},
+    ("pixelgan_ae", "labelled"): {"prior": "categorical"},
+    ("pixelgan_ae", "alpha"): {"prior": "categorical", "labelled": 10},
+    ("structured_dgm", "particles"): {"nodes": ("z", "y | z", "x | y, z")},
+    ("vfae", "alpha"): {"layers": 2},
+}
+
+UNSEEN = {("vae", part) for part in ("encoder", "decoder", "prior")}  # modules, which have tests of their own
+
+
+def other(name, param):
+    """A value of a parameter that is not its default."""
+    if param in OTHER.get(name, {}):
+        return OTHER[name][param]
+    default = DEFAULTS[name][param]
+    if default is None:
+        return 2
+    return not default if isinstance(default, bool) else default * 2 if isinstance(default, float) else default + 1
+
+
+def seen_of(name, **params):
+    """What there is to see of a new model: its size, how it is trained, its terms on a batch and what they teach."""
+    spec = FILM if "sequence" in registry.load("models", name).row.needs else IMAGE
+    torch.manual_seed(0)
+    model = registry.model(name, spec, **params)
+    x = torch.rand(16, *spec.shape, generator=torch.Generator().manual_seed(1)).round()
+    y, s = (torch.arange(16) % (count + 1) - 1 for count in (spec.classes, spec.groups))
+    torch.manual_seed(3)
+    terms = model(Batch(x, y, s, torch.tensor(0.25), torch.tensor(1)))
+    learned = gradient(sum(term.mean() for term in terms), model.parameters())
+    steps = [module.lr for module in model.modules() if isinstance(module, Critic)]
+    shapes = {part: weight.shape for part, weight in model.state_dict().items()}
+    numbers = [float(part.detach().abs().sum()) for part in (*terms, *learned)]
+    return model.channel, model.labelled, steps, shapes, numbers
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_what_is_seen_of_a_model_is_always_the_same(name):
+    assert seen_of(name) == seen_of(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "param"), [(name, p) for name, params in DEFAULTS.items() for p in params if (name, p) not in UNSEEN]
+)
+def test_every_parameter_has_a_say(name, param):
+    beside = BESIDE.get((name, param), {})
+    assert seen_of(name, **beside, **{param: other(name, param)}) != seen_of(name, **beside)
