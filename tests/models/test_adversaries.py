@@ -143,6 +143,21 @@ def test_a_critic_of_symbols_pays_little_where_all_are_the_first(name, block):
     assert model.critic_loss(labelled(2000), code).item() - other == pytest.approx(0.25 * high + 1.75 * low, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "part"),
+    [("aae", {"variant": "clustering"}, "critic_of_y"), ("pixelgan_ae", {"prior": "categorical"}, "critic")],
+)
+def test_the_critic_of_symbols_is_small_and_quick_and_is_shown_single_symbols(name, params, part):
+    model, given = new(name, **params), labelled(400)
+    critic, shown = getattr(model, part), []
+    assert critic.lr == 1e-3 and [w.shape[0] for w in critic.parameters()] == [32, 32, 1, 1]
+    critic.loss = lambda p, q: shown.append((p, q)) or torch.zeros(())
+    model.critic_loss(given, model.encode(given))
+    [(_, prior)] = shown
+    assert torch.equal(prior.amax(-1), torch.ones(400)) and torch.equal(prior.sum(-1), torch.ones(400))
+    assert (prior.mean(0) - 1 / prior.shape[1]).abs().max() < 4 * 0.5 / 20
+
+
 @pytest.mark.parametrize(("name", "params"), GAUSSIAN)
 def test_critics_are_given_what_was_drawn_and_not_its_mean(name, params):
     model, given = new(name, **params), labelled()

@@ -103,6 +103,21 @@ def test_vq_of_a_given_size_and_without_a_target_stays_as_it_is():
         assert model.for_rate(sigma) is model and model.size == {}
 
 
+def test_vq_of_the_size_of_its_target_is_what_was_asked_for():
+    made = new("vq_vae", codebook="ema", b=0.5).for_rate(4.0)
+    assert made.size and made.ema and made.b == 0.5 and not hasattr(made, "codebook")
+
+
+@pytest.mark.parametrize("name", ["vq_vae", "gumbel_vq"])
+def test_a_codebook_starts_as_wide_as_is_said(name):
+    """A spread of .7, whose square is where the temperature of drawn ones starts."""
+    torch.manual_seed(0)
+    model = registry.model(name, SPEC, codes=1000)
+    assert model.codebook.std().item() == pytest.approx(0.7, rel=0.05)
+    if name == "gumbel_vq":
+        assert (10 * model.log_T).exp().item() == pytest.approx(0.5)
+
+
 @pytest.mark.effect
 @pytest.mark.parametrize("codebook", ["gradient", "ema"])
 def test_vq_meets_rates_and_uses_its_codebook(codebook):

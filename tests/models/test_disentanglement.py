@@ -396,6 +396,14 @@ def test_dip_vaes_differ_by_the_mean_variance_on_the_diagonal():
     assert penalty(one, mean, s) == penalty(one, mean, 2 * s) != penalty(two, mean, s)
 
 
+def test_dip_vae_weighs_variances_in_proportion_to_what_is_off_the_diagonal():
+    for variant, usual, ratio in (("I", 1.0, 10.0), ("II", 5.0, 0.2)):
+        model, asked = new("dip_vae", variant=variant), new("dip_vae", variant=variant, lambda_od=3.0)
+        assert (model.lambda_od, model.lambda_d) == pytest.approx((usual, ratio * usual))
+        assert (asked.lambda_od, asked.lambda_d) == pytest.approx((3.0, ratio * 3.0))
+        assert new("dip_vae", variant=variant, lambda_od=0.0).lambda_d == 0
+
+
 def test_dip_vae_without_weights_is_the_vae():
     found, plain = same_noise(new("dip_vae", lambda_od=0.0), labelled()), same_noise(new("vae"), labelled())
     assert torch.equal(found.distortion, plain.distortion) and found.regularizer == 0

@@ -194,6 +194,19 @@ def test_every_label_of_the_graph_is_used_and_can_be_hidden():
     assert reaches(wrong, both.q["s"]) and reaches(wrong, both.q["y"])
 
 
+def test_a_label_of_s_weighs_as_one_example_and_one_of_y_as_many():
+    """Labels of y are few by design; those of s are as many as the data have."""
+    model = new("structured_dgm", nodes=["y", "s", "z", "x | y, s, z"], alpha=1.0, labelled=4)
+    assert model.scarce == 10
+    told = labelled(48, s=(1, 0))
+    log_s = [model.q["s"](told.x, torch.eye(3)[k].expand(48, -1)).log_softmax(-1) for k in range(3)]
+    log_y = model.q["y"](told.x).log_softmax(-1)
+    of_s = torch.stack([part.gather(1, told.s[:, None])[:, 0] for part in log_s], 1)  # (48, 3)
+    close(same_noise(model, told).regularizer, -(log_y + of_s).logsumexp(-1).mean())
+    both = told._replace(y=torch.arange(48) % 3)
+    close(same_noise(model, both).regularizer, -10 * (log_y + of_s).gather(1, both.y[:, None]).mean())
+
+
 @pytest.mark.parametrize(
     "wrong", [["y", "x | z"], ["z | y", "y", "x | z"], ["y", "z | x"], ["y", "z"], ["y", "x | y, x"]], ids=str
 )

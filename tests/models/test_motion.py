@@ -88,6 +88,7 @@ def test_frames_with_the_same_edges_cost_nothing_and_others_their_difference():
     dot = torch.zeros(2, *SHAPE)
     dot[0, 3, 0, 4, 4] = 1  # four neighbours, in one of two sequences
     assert said(model, torch.zeros(2, 3, *SHAPE[1:]), dot) == pytest.approx(3 * 4 / 2)
+    assert said(model, torch.zeros(2, 3, *SHAPE[1:]), 0.5 * dot) == pytest.approx(0.5 * 3 * 4 / 2)
     stripe = torch.zeros(1, *SHAPE)
     stripe[0, 3, 0, :, 4] = 1  # 8 rows of two neighbours
     assert said(model, torch.zeros(1, 3, *SHAPE[1:]), stripe) == pytest.approx(3 * 16)
@@ -107,6 +108,32 @@ def test_edges_teach_the_whole_network_and_can_be_left_out():
     paid = model.regularizer(given, model.encode(given))
     assert all(reaches(paid, part) for part in (model.decoder, model.roll, model.content, model.motion, model.change))
     assert new("mcnet", gamma=0.0)(given).regularizer == 0
+
+
+def test_motion_has_a_direction_and_is_where_the_last_difference_left_it():
+    """The negative of a film moves as the film does, and no difference keeps its sign."""
+    model = new("mcnet", seen=4, spread=0.3)
+    changes = given.x[:, :4].diff(dim=1)
+    *_, last = model.past(torch.stack([model.change.net(d) for d in changes.unbind(1)], 1), now=True).unbind(1)
+    close(model.encode(given)["motion"].sample, model.motion(last))
+    negative = model.encode(Batch.unlabelled(1 - given.x))["motion"].sample
+    assert not torch.allclose(negative, model.encode(given)["motion"].sample, atol=1e-3)
+
+
+def test_frames_to_come_follow_each_other_whatever_comes_after():
+    model, code = new("mcnet", seen=2, spread=0.3), new("mcnet", seen=2, spread=0.3).encode(given)
+    shorter = new("mcnet", SPEC._replace(shape=(4, *SHAPE[1:])), seen=2, spread=0.3)
+    close(model.receive(code).mean[:, :2], shorter.receive(code).mean)
+
+
+def test_content_says_how_what_comes_will_move():
+    """So it is in the state that is unrolled, and not only beside it."""
+    model = new("mcnet", spread=0.3)
+    with torch.no_grad():
+        model.decoder.net.net[0].weight[:, model.past.width :] = 0  # of the content beside the state
+    code = model.encode(given)
+    other = code | {"content": code["content"]._replace(sample=code["content"].sample.roll(1, 0))}
+    assert not torch.allclose(model.receive(other).mean, model.receive(code).mean)
 
 
 @pytest.mark.parametrize(("frames", "seen"), [(2, None), (5, 1), (5, 5)])

@@ -387,6 +387,18 @@ def test_in_the_second_step_all_but_s_are_learnt():
     assert reached(model.regularizer(given, code), model) == {"encoder"}
 
 
+@pytest.mark.parametrize("progress", [0.0, 1.0])
+def test_labels_of_hadad_weigh_as_many_examples_as_have_one(progress):
+    """Of s known in a third, each term is a third of that of those: a batch with few labels teaches little of s."""
+    model, given = new("hadad", strength=3.0), batch(progress=progress)
+    code, few = model.encode(given), torch.arange(60) < 20
+    seen = given._replace(s=torch.where(few, given.s, -1))
+    log_c, log_s = model.adversary.log_prob(code["z"].sample), model.specified(given.x).log_softmax(-1)
+    of = [part[few].gather(1, given.s[few, None]).sum() / 60 for part in (log_c, log_s)]
+    close(model.regularizer(seen, code), 3 * of[0] if progress else -of[1])
+    close(model.critic_loss(seen, code), -of[0])
+
+
 def test_s_stands_still_once_its_step_is_over():
     """But for the momentum of its last steps, which fades by a tenth at every one."""
     model, moved = new("hadad", first=0.5), []

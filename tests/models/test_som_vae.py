@@ -46,6 +46,11 @@ def test_neighbours_are_two_to_four_and_one_step_away(side, most):
     assert (count == 2).sum() == 4  # the corners
 
 
+def test_vectors_start_as_wide_as_those_of_vq_vae():
+    torch.manual_seed(0)
+    assert registry.model("som_vae", SPEC, side=16).vectors().std().item() == pytest.approx(0.7, rel=0.05)
+
+
 def test_a_frame_is_sent_as_the_nearest_vector():
     model, batch = new("som_vae"), film()
     block, k = model.encode(batch)["k"], used(new("som_vae"), film().x)
