@@ -137,6 +137,23 @@ def test_particles_are_weighed_by_how_well_they_explain_the_label():
     close(terms.regularizer, -model.scarce * (log_q.logsumexp(-1) - math.log(S)).mean())
 
 
+def test_what_was_drawn_before_a_label_is_paid_at_the_draw():
+    """z before y: R = Σ_s w_s [log q(z_s|x) − log p(z_s) + KL(q(y|x, z_s) ‖ p(y|z_s))], not KL(q(z|x) ‖ p(z))."""
+    S = 5
+    model = new("structured_dgm", nodes=["z", "y | z", "x | z"], particles=S, spread=1.0)
+    batch = labelled(6, y=(2, 0, 1))
+    R = same_noise(model, batch).rate
+    torch.manual_seed(7)
+    x = batch.x.repeat_interleave(S, 0)
+    q = model.law("z", model.q["z"](x))
+    z = q.rsample()
+    log_q = model.q["y"](x, z).log_softmax(-1).view(6, S, 3)
+    log_p = model.p["y"](z).log_softmax(-1).view(6, S, 3)
+    w = log_q[torch.arange(6), :, batch.y].softmax(-1)
+    paid = q.log_prob(z) + 0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+    close(R, (w * (paid.view(6, S) + (log_q.exp() * (log_q - log_p)).sum(-1))).sum(-1))
+
+
 def test_particles_weigh_the_same_where_the_label_comes_first():
     nodes = ["y", "z | y", "x | y, z"]
     one, many = (new("structured_dgm", nodes=nodes, particles=n) for n in (1, 400))

@@ -339,6 +339,8 @@ def test_noise_put_on_afterwards_is_on_z_and_not_on_what_is_told(name, side):
     assert torch.equal(code[side].sample, sharp[side].sample) and code[side].side
     assert flatten(sharp).shape == flatten(code).shape == (200, 4)
     assert noisy.decode(code).log_prob(given.x).isfinite().all()
+    close(total_rate(code).mean(), 3.0)  # what is told is paid for out of the same nats
+    close(code[side].rate, sharp[side].rate)
 
 
 # ---- two-step disentanglement ---------------------------------------------------------------------------------------

@@ -1,9 +1,13 @@
-"""Convolutional pairs: maps of the decoder are those of the encoder in reverse, and every pixel is seen and drawn."""
+"""Convolutional pairs, whose decoder is the encoder in reverse, and the units in which networks see x and write it."""
+
+import math
 
 import pytest
 import torch
+from small import close
+from torch import nn
 
-from rdu_bench.api import Batch, Decoder, Spec, Trunk, Untrunk
+from rdu_bench.api import Batch, Channel, Decoder, Gaussian, Observation, Spec, Trunk, Untrunk
 from rdu_bench.engine.suite import read
 from rdu_bench.registry import model
 
@@ -73,3 +77,49 @@ def test_models_of_28_by_28_take_the_convolutional_pair(name):
     loss.backward()
     convolutions = [p.grad for part in made.modules() if isinstance(part, torch.nn.Conv2d) for p in part.parameters()]
     assert loss.isfinite() and convolutions and all(g is not None and g.abs().sum() > 0 for g in convolutions)
+
+
+# ---- units ----------------------------------------------------------------------------------------------------------
+
+REAL = Spec((1, 2, 2), examples=100, likelihood="gaussian", hidden=(8,), latent=2, centre=3.0, scale=2.0)
+
+
+@pytest.mark.parametrize(("noise", "variance"), [(None, 4.0), (0.25, 0.25)])
+def test_a_mean_is_written_in_units_of_the_data_and_a_given_noise_is_a_variance(noise, variance):
+    """A variance that is learned starts at that of the data, and its logarithm moves by 20 for 1."""
+    observed, out = Observation(REAL._replace(noise=noise)), torch.randn(5, 1, 2, 2)
+    p = observed(out)
+    close(p.mean, 3 + 2 * out)
+    close(p.variance, torch.full((5, 1, 2, 2), variance))
+    off = (torch.ones(5, 1, 2, 2) - p.mean).square() / variance
+    close(p.log_prob(torch.ones(5, 1, 2, 2)), -0.5 * (off + math.log(2 * math.pi * variance)).flatten(1).sum(1))
+    assert sum(w.numel() for w in observed.parameters()) == (noise is None)
+    if noise is None:
+        with torch.no_grad():
+            observed.log_scale.fill_(0.05)
+        close(observed(out).variance, torch.full((5, 1, 2, 2), 4 * math.e))
+
+
+@pytest.mark.parametrize("family", ["mlp", "conv"])
+def test_networks_see_x_in_units_of_the_data(family):
+    hidden = (8,) if family == "mlp" else (4, 8)
+    plain, real = (torch.manual_seed(0) and Trunk(data, 3) for data in _both(family, hidden))
+    x = torch.randn(5, 1, 4, 4)
+    close(real(3 + 2 * x), plain(x))
+
+
+def _both(family, hidden):
+    """A data set whose pixels have no units, and one whose pixels have."""
+    data = REAL._replace(shape=(1, 4, 4), family=family, hidden=hidden)
+    return data._replace(centre=0.0, scale=1.0), data
+
+
+def test_posteriors_have_a_mean_as_it_is_and_a_deviation_above_nothing():
+    out = torch.tensor([[1.0, -2.0, 0.0, -200.0]])
+    q = Gaussian(nn.Identity())(out)
+    close(q.mean, out[:, :2])
+    close(q.stddev, torch.tensor([[math.log(2) + 1e-4, 1e-4]]))
+
+
+def test_trained_noise_starts_at_three_tenths():
+    close(Channel(nn.Identity(), 2)(torch.zeros(5, 2)).stddev, torch.full((5, 2), math.exp(-1.2)))

@@ -21,6 +21,12 @@ def test_a_new_flow_is_the_unit_gaussian():
     assert torch.allclose(AutoregressiveFlow(4)().log_prob(z), unit.log_prob(z))
 
 
+def test_scales_of_a_flow_stay_within_three_in_the_logarithm():
+    wild, z = flow(3, layers=1, scale=50.0), torch.randn(500, 3)
+    _, log_scale = wild.affine(wild.layers[0], z)
+    assert 2.99 < log_scale.abs().max() <= 3
+
+
 def grid(dim, reach, n):
     axis = torch.linspace(-reach, reach, n, dtype=torch.float64)
     return torch.stack(torch.meshgrid(*[axis] * dim, indexing="ij"), -1).view(-1, dim), (axis[1] - axis[0]) ** dim
@@ -122,6 +128,13 @@ def test_with_one_position_there_is_nothing_before():
     prior, k = randomise(Autoregression(1, 5), 1.0), strings(1, 5)
     table = prior(k).base_dist.probs[:, 0]
     assert torch.equal(table, table[:1].expand(5, 5)) and table.std() > 0.01
+
+
+def test_prices_of_symbols_move_five_times_as_far_as_their_weights():
+    prior = Autoregression(2, 3)
+    with torch.no_grad():
+        prior.base.copy_(torch.tensor([[0.1, 0.2, 0.3], [0.0, -0.4, 0.4]]))
+    assert torch.allclose(prior(torch.rand(4, 2, 3)).base_dist.probs, (5 * prior.base).softmax(-1).expand(4, -1, -1))
 
 
 @pytest.mark.parametrize("kind", [Unigram, Autoregression])

@@ -222,6 +222,8 @@ def test_a_rate_no_code_can_carry_is_called_unreachable():
     assert verdict(3.0, 5.0, FLOOR, 100)[0] == "unreachable"
     assert verdict(3.0, 2.0, 100.0, 100)[0] == "unreachable"
     assert verdict(0.01, 2.0, 1.0, 100)[0] == "collapsed"
+    assert verdict(0.09, 2.0, 1.0, 100)[0] == "collapsed"
+    assert verdict(0.11, 2.0, 1.0, 100)[0] == "rate_missed"
     assert verdict(2.5, 2.0, 1.0, 100)[0] == "rate_missed"
     assert verdict(2.019, 2.0, 1.0, 100)[0] == "ok"
     assert verdict(2.021, 2.0, 1.0, 100)[0] == "rate_missed"
@@ -274,6 +276,19 @@ def test_equal_noise_is_the_inverse_of_its_rate(data):
     noisy = Whitened(Silent(data.spec(hidden=(8,))), data.view("train", Silent.row), 2.0)
     torch.testing.assert_close(noisy.tau, torch.full_like(noisy.tau, math.expm1(2 * 2.0 / 3) ** -0.5))
     assert 0.5 * torch.log1p(noisy.tau**-2).sum().item() == pytest.approx(2.0)
+
+
+def test_the_decoder_gets_the_mean_of_the_code_given_what_arrived(data, monkeypatch):
+    """So what it misses of f has nothing to do with what arrived, which the nearest code to that would have."""
+    noisy = Whitened(Silent(data.spec(hidden=(8,))), data.view("train", Silent.row), 2.0)
+    monkeypatch.setattr(noisy.model, "decode", lambda code: code["z"].sample)
+    with torch.no_grad():
+        batch = data.view("train", Silent.row).batch()
+        f, code = noisy.model.encode(batch)["z"].sample, noisy.encode(batch)
+        z, guess = code["z"].sample, noisy.receive(code)
+    each = (f - guess)[:, :, None] * z[:, None]
+    assert (each.mean(0).abs() < 4 * each.std(0) / len(f) ** 0.5).all()
+    assert ((f - guess).square().mean(0) < f.var(0)).all()
 
 
 def test_the_elbo_of_a_channel_finds_its_own_rate(data):
