@@ -22,6 +22,7 @@ MENDABLE = (
     "CheckError",
     "LookupError",
     "ArchiveError",
+    "TableError",
     "SubmissionError",
 )
 PLACES = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)  # so are wrong places

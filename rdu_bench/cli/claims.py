@@ -20,7 +20,7 @@ def claims(
     from .. import _paths, analysis, registry
 
     _paths.add_plugins(*(plugins or ()))
-    points, apart = joined(folders(given), beside)
+    points, apart = joined(folders(given, tables=True), beside)
     found = analysis.claims(points, registry.claims())
     print(analysis.to_csv(found) if csv else analysis.claims_to_markdown(found), end="" if csv else "\n")
     say(apart)

@@ -115,9 +115,10 @@ Beside = Annotated[
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]")]
 
 
-def folders(given: Sequence[Path] | None) -> list[Path]:
+def folders(given: Sequence[Path] | None, *, tables: bool = False) -> list[Path]:
     """The folders that are given, or that of the run written last; an archive of records counts as one.
 
+    With `tables`, so does a file of points, and the word `published`.
     Raises `FileNotFoundError`, and `ArchiveError` for an archive that is not safe to read.
     """
     for place in given or ():
@@ -125,14 +126,32 @@ def folders(given: Sequence[Path] | None) -> list[Path]:
             from ..records.raw import check_archive
 
             check_archive(place)
-        elif not place.is_dir():
-            raise FileNotFoundError(f"{place} is not a folder of records")
+        elif not place.is_dir() and not (tables and _points(place)):
+            raise FileNotFoundError(f"{place} is not a folder of records{_why_not(place)}")
     if given:
-        return list(dict.fromkeys(given))
+        return [_points(place) or place for place in dict.fromkeys(given)]
     runs = [place for place in Path("results/runs").glob("*") if (place / "records").is_dir()]
     if not runs:
         raise FileNotFoundError("no run in results/runs; give the folder of one, or start one with `rdu-bench run`")
     return [max(runs, key=lambda place: (place / "records").stat().st_mtime)]
+
+
+def _points(place: Path) -> Path | None:
+    """The file of points that a place is, or that the word `published` means where no folder is called so."""
+    from ..records.columns import WORD, is_table, shipped
+
+    if str(place) == WORD and not place.exists() and shipped().is_file():
+        return shipped()
+    return place if is_table(place) and place.is_file() else None
+
+
+def _why_not(place: Path) -> str:
+    """What a place is that is no folder, and what to do."""
+    if not place.exists() and not _points(place):
+        return ": it does not exist"
+    if _points(place):
+        return ", but a table of points, which `leaderboard`, `claims`, `sensitivity` and `report` read"
+    return "; give the folder of a run, or its .zip"
 
 
 def overview(app: typer.Typer) -> None:

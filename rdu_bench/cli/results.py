@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import lasting, one_line
-from .options import Beside, Folders, Out, folders
+from .options import Beside, Folders, Out, folders, path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,13 +33,13 @@ def status(
 def _status(folder: Path, most: int | None) -> None:
     from ..engine.pace import spent
     from ..records.schema import Damaged
-    from ..records.store import Store
+    from ..records.store import Store, lacking
 
     store, counts, told = Store(folder), Counter[str](), []
     expected, there, asked, took = store.asked(), 0, 0, dict[str, float]()
-    for path, record in store.heads():
+    for file, record in store.heads():
         if isinstance(record, Damaged):
-            told.append(f"not a whole record, and ignored: {path}: {one_line(record)}")
+            told.append(f"not a whole record, and ignored: {file}: {one_line(record)}")
             continue
         there, asked = there + 1, asked + (record["key"] in (expected or ()))
         counts[record["status"]] += 1
@@ -47,7 +47,7 @@ def _status(folder: Path, most: int | None) -> None:
         if record["status"] != "ok":
             told.append(_sentence(record))
     if not there and not told and not expected:
-        raise FileNotFoundError(f"no records in {folder}; `rdu-bench run` makes some")
+        raise FileNotFoundError(lacking(folder))
     print(f"{folder}: {there} points")
     if expected is not None:
         older = f"; {there - asked} points of what was asked for before" if there > asked else ""
@@ -90,18 +90,20 @@ def report(
 ) -> None:
     """Draw the report of what is there, or one page of several runs; by default beside the records of the first."""
     from .. import _files
+    from ..records.columns import is_table
 
     chosen = tuple(part.strip() for part in formats.split(","))
     if not set(chosen) <= {"png", "svg", "pdf"}:
         raise typer.BadParameter(f"--formats {formats}: give one or more of png, svg and pdf, such as png,svg")
-    places = folders(given)
-    home = _home(places)
+    places = folders(given, tables=True)
+    held = [place for place in places if not is_table(place)]
+    home = _home(held)
     target = out or places[0]
     if not out and places[0].is_file():
-        raise typer.BadParameter(f"{target} is an archive: name the folder of the page with --out")
+        raise typer.BadParameter(f"{target} is a file: name the folder of the page with --out")
     results: Any = [record for record, _ in home.values()]
-    if beside is not None:
-        results, apart = joined(results, beside)
+    if beside is not None or held != places:
+        results, apart = joined(results if held == places else places, beside)
         say(apart)
     _files.check_folder(target, make=True)
     from .. import registry
@@ -113,21 +115,21 @@ def report(
         title=title,
         formats=chosen,
         claims=registry.claims(),
-        vectors=lambda record: home[record["key"]][1].vectors(record),
+        vectors=lambda record: home[record["key"]][1].vectors(record) if record["key"] in home else {},
     )
     print(f"report: {drawn}")
 
 
 def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
     """Key → record and the store that it lies in; that of the first folder counts."""
-    from ..records.store import Store
+    from ..records.store import Store, lacking
 
     found: dict[str, tuple[dict[str, Any], Store]] = {}
     for place in places:
         store = Store(place)
         records = store.records()
         if not records:
-            raise FileNotFoundError(f"no records in {place}; `rdu-bench run` makes some")
+            raise FileNotFoundError(lacking(place))
         for record in records:
             found.setdefault(record["key"], (record, store))
     return found
@@ -152,7 +154,7 @@ def leaderboard(
     """Print the leaderboard, of one run or of several, as Markdown or as CSV, and what it leaves out."""
     from .. import analysis
 
-    found, apart = joined(folders(given), beside)
+    found, apart = joined(folders(given, tables=True), beside)
     board = analysis.leaderboard(found, every=every)
     print(analysis.to_csv(board) if csv else analysis.to_markdown(board), end="" if csv else "\n")
     left = "" if every else analysis.left_out_text(analysis.left_out(found))
@@ -178,7 +180,7 @@ def sensitivity(
     from ..analysis.sensitivity import to_markdown
     from ..records.flatten import table
 
-    found = table(folders(given))
+    found = table(folders(given, tables=True))
     taus, pairs = analysis.sensitivity(found, base), analysis.comparisons(found, base)
     print(to_markdown(taus, pairs, base, every=every), end="")
 
@@ -187,21 +189,21 @@ def verify(given: Folders = None) -> None:
     """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
     from ..records.archive import manifest_faults
     from ..records.audit import audit
-    from ..records.store import Store
+    from ..records.store import Store, lacking
 
     faults = 0
     for folder in folders(given):
         store, count, found = Store(folder), 0, 0
-        for path, sentences in audit(store):
+        for file, sentences in audit(store):
             count += 1
             found += len(sentences)
             for sentence in sentences:
-                print(f"{path.relative_to(store.root)}: {one_line(sentence)}")
+                print(f"{file.relative_to(store.root)}: {one_line(sentence)}")
         for sentence in manifest_faults(folder):
             found += 1
             print(one_line(sentence))
         if not count:
-            raise FileNotFoundError(f"no records in {folder}; `rdu-bench run` makes some")
+            raise FileNotFoundError(lacking(folder))
         bare = "; their vectors are not in the archive, and were not compared" if store.without_vectors else ""
         print(f"{folder}: {count} records, {found} faults{bare}")
         faults += found
@@ -210,8 +212,10 @@ def verify(given: Folders = None) -> None:
 
 
 def publish(
-    run: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    out: Annotated[Path, typer.Option(help="Folder for tables, points, archive and manifest.")],
+    run: Annotated[Path, typer.Argument(parser=path, metavar="RUN", help="Folder of a run.")],
+    out: Annotated[
+        Path, typer.Option(parser=path, metavar="DIR", help="Folder for tables, points, archive and manifest.")
+    ],
     vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
 ) -> None:
     """Write what is published of a run: tables, figures, points as Parquet, one archive, a manifest with hashes."""
@@ -222,8 +226,9 @@ def publish(
     from ..records.flatten import table
     from ..report import draw
 
-    _files.check_folder(out, make=True)
+    [run] = folders([run])
     found = table(run)
+    _files.check_folder(out, make=True)
     board = analysis.leaderboard(found)
     frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
     frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}

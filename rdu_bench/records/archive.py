@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _files
+from . import asked
 from .raw import ARCHIVE, names, read_file
 from .schema import PROTOCOL, SCHEMA, Damaged
 from .store import Store
@@ -28,11 +29,16 @@ def pack(store: Store, path: Path, *, vectors: bool = False) -> int:
     The same records make the same bytes.  Raises `WriteError`.
     """
     hashes = write_archive(path, members(store, vectors=vectors))
-    return sum(name.endswith(".json") for name in hashes)
+    return sum(name.startswith("records/") and name.endswith(".json") for name in hashes)
 
 
 def members(store: Store, *, vectors: bool, keys: Collection[str] | None = None) -> Iterator[tuple[str, bytes]]:
-    """Name in an archive and bytes of the whole records of a store, of all or of these keys, and of their vectors."""
+    """Name in an archive and bytes of what was asked of a store, of its whole records, and of their vectors.
+
+    Of all records, or of these keys.
+    """
+    if (wanted := asked.packed(store.root.parent)) is not None:
+        yield asked.NAME, wanted
     for place, found in store.each():
         if isinstance(found, Damaged) or (keys is not None and found["key"] not in keys):
             continue

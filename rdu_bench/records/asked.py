@@ -53,6 +53,23 @@ def write(folder: Path, specs: Iterable[Mapping[str, Any]], seconds: Callable[[S
     _files.write(folder / NAME, json.dumps({"schema": 1, "rows": rows}, ensure_ascii=False, indent=0) + "\n")
 
 
+def packed(folder: Path) -> bytes | None:
+    """What `read` and `datasets` need, as bytes for an archive: without times, so that equal runs make equal ones."""
+    rows = _rows(folder)
+    if rows is None:
+        return None
+    kept = {name: {"recipe": row.get("recipe"), "keys": row["keys"]} for name, row in rows.items()}
+    return (json.dumps({"schema": 1, "rows": kept}, ensure_ascii=False, indent=0) + "\n").encode("utf-8", "replace")
+
+
+def datasets(folder: Path) -> list[tuple[str, ...]]:
+    """Label, name and parameters of the data sets asked for, in that order, as canonical JSON; none where unknown."""
+    try:
+        return [tuple(map(canonical, json.loads(json.loads(name)[0]))) for name in _rows(folder) or ()]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return []
+
+
 def _rows(folder: Path) -> dict[str, dict[str, Any]] | None:
     try:
         rows = json.loads(read_file(folder / NAME))["rows"]

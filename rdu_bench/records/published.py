@@ -5,19 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import _paths
+from .columns import POINTS, WORD, shipped
 from .flatten import table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-WORD = "published"  # names the points that come with the package
-POINTS = "points.parquet"  # of a published folder
-
-
-def shipped() -> Path:
-    """The file of the points that come with the package, those of suite `all`, in a checkout as in the wheel."""
-    return _paths.builtin("results") / "all" / POINTS
+__all__ = ["POINTS", "WORD", "points_at", "shipped"]
 
 
 def points_at(place: str | Path) -> pd.DataFrame:
@@ -31,5 +25,5 @@ def points_at(place: str | Path) -> pd.DataFrame:
         if not place.is_file():
             raise FileNotFoundError(f"no published points came with this package; give a folder that holds {POINTS}")
     if not Path(place).exists():
-        raise FileNotFoundError(f"{place} does not exist; give a folder, a .parquet file, or the word {WORD}")
+        raise FileNotFoundError(f"{place} does not exist; give a folder, a .zip or .parquet file, or the word {WORD}")
     return table(place)

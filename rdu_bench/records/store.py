@@ -171,11 +171,11 @@ class Store:
 
     def asked(self) -> set[str] | None:
         """Keys of the points that runs asked for last, row by row; None where nothing says so."""
-        return asked.read(self.folder)
+        return asked.read(self.root.parent)
 
     def expected(self) -> dict[str, float]:
         """CPU seconds that points were expected to take when they were asked for, by key; of those known."""
-        return asked.expected(self.folder)
+        return asked.expected(self.root.parent)
 
     def _of(self, key: str) -> list[Path]:
         return [Path(path) for path in sorted(self._names()) if key_of(path) == key]
@@ -197,6 +197,21 @@ class Store:
             yield
         finally:
             lock.release()
+
+
+def lacking(place: Any) -> str:
+    """Why there is no record at a place, a folder, a file or a Store, and where there are some: a sentence."""
+    path = place.folder if isinstance(place, Store) else Path(place)
+    if not str(place).strip() or not path.exists():
+        return f"{str(place)!r} does not exist" if not str(place).strip() else f"{path} does not exist"
+    if path.is_file():
+        return f"{path} is a file without records; give the folder of a run, its .zip, or a .csv or .parquet of points"
+    above = [folder for folder in (path, *path.parents) if folder.name == "records"]
+    if above and any(_walk(str(above[0]), 2)):
+        return f"{path} is a part of a run; give its folder, {above[0].parent}"
+    below = sorted(str(inside) for inside in path.glob("*") if any(Store(inside)._names()))[:3]
+    some = f"; there are some in {', '.join(below)}" if below else "; `rdu-bench run` makes some"
+    return f"no records in {path}{some}"
 
 
 def _walk(folder: str, depth: int) -> Iterator[str]:

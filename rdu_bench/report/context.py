@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from .._claims import Said
 from ..analysis.frontiers import AXES
 from ..analysis.leaderboard import REFERENCE
 from ..analysis.points import Shown, left_out_of, named, published, records_of
-from ..records.asked import NAME as ASKED
+from ..records import asked
 from .lineup import Lineup
 from .style import Palette
 from .text import identifiers, plain, slugs
@@ -183,19 +182,8 @@ def _in_order(table: pd.DataFrame, keys: Sequence[str], folders: Sequence[Path])
     shown: dict[tuple[str, ...], list[str]] = {}
     for row in kinds.itertuples(index=False, name=None):
         shown.setdefault(tuple(row[:3]), []).append(row[3])
-    asked = [name for folder in folders for kind in _asked(folder) for name in shown.get(kind, ())]
-    return list(dict.fromkeys([*asked, *map(str, late.index)]))
-
-
-def _asked(folder: Path) -> list[tuple[str, ...]]:
-    """Label, name and parameters of the data sets that a folder's runs asked for, as canonical JSON."""
-    from .._hash import canonical
-
-    try:
-        rows = json.loads((folder / ASKED).read_text("utf-8"))["rows"]
-        return [tuple(map(canonical, json.loads(json.loads(name)[0]))) for name in rows]
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return []
+    first_come = [name for folder in folders for kind in asked.datasets(folder) for name in shown.get(kind, ())]
+    return list(dict.fromkeys([*first_come, *map(str, late.index)]))
 
 
 def _agreed(context: Context, given: Sequence[Record] | None) -> pd.DataFrame | None:

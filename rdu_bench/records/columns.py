@@ -1,0 +1,204 @@
+"""What the columns of the table hold: texts, numbers, counts and flags, whatever file or frame they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import from_json
+
+from .. import _paths
+from .schema import STATUSES, short
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+WORD = "published"  # names the points that come with the package
+POINTS = "points.parquet"  # of a published folder
+TABLES = (".csv", ".parquet")  # how files of points end, in small letters or capitals
+FIX = "make one with `load_results`, and write it with `to_csv(file, index=False)` or `to_parquet(file)`"
+
+
+class TableError(ValueError):
+    """A file or a frame is no table of records; the message names it, what is wrong with it, and what to do."""
+
+
+_ABOUT = ("title", "paper", "labels", "decoder", "objective", "channel", "side")
+_TEXT = {
+    *("key", "status", "reason", "suite", "dataset", "model", "variant", "params", "strategy", "path", "nulls"),
+    *("folds", "structure", "title", "labels", "decoder", "D_source", "D_star_kind", "D_pred_source", "likelihood"),
+    *("H_x_kind", "swept", "recipe", "differs", "data_differs"),
+    *(f"model.{name}" for name in _ABOUT),
+    *("data.hash", "data.likelihood", "data.sensitive", "data.H_x_kind", "data.task"),
+    *(f"spec.{name}" for name in ("suite", "variant", "dataset_label", "dataset", "dataset_params", "network")),
+    *(
+        f"spec.{name}"
+        for name in ("budget", "chain", "heads", "device", "plugins", "sweep", "model", "strategy", "params")
+    ),
+    *(f"provenance.{name}" for name in ("version", "python", "torch", "numpy", "sklearn", "git", "platform", "device")),
+}
+_NUMBERS = {
+    *("schema", "sigma", "w", "beta_end", "R_train", "rate_err", "steps"),
+    *("train_s", "train_cpu_s", "measure_s", "measure_cpu_s"),
+    *("R_own", "R_own_se", "R_star", "R_star_se", "I_low", "log_N", "D", "D_se", "D_null", "D_null_se", "D_own"),
+    *("D_star", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se", "Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "D_bits"),
+    *("D_pred", "D_pred_se", "D_pred_null", "H_pred"),
+    *("D_bits_per_dim", "spec.protocol", "spec.suite_version", "provenance.finished"),
+}
+_EXACT = ("key", "data.hash")  # digits of these that are taken for a number are lost
+_JSON = ("params", "nulls", "folds", "structure", "data.task")  # as are all texts of `spec.`
+NEEDED = ("key", "status", "seed", "spec.model", "spec.dataset_label", "spec.variant")
+_FLAGS = {"asked", "literal_ok", "saturated", "capped", "current", "repeated", "published"}
+
+
+def shipped() -> Path:
+    """The file of the points that come with the package, those of suite `all`, in a checkout as in the wheel."""
+    return _paths.builtin("results") / "all" / POINTS
+
+
+def is_table(place: Any) -> bool:
+    """Whether a source is a file of points by its name."""
+    return isinstance(place, str | Path) and Path(place).suffix.lower() in TABLES
+
+
+def read(path: Path) -> pd.DataFrame:
+    """A table from its file, every text as it was written.  Raises `FileNotFoundError` or `TableError`."""
+    import pandas as pd
+
+    if not path.is_file():
+        there = "is a folder, and its name ends as that of a file of points does" if path.is_dir() else "does not exist"
+        raise FileNotFoundError(f"{path} {there}")
+    try:
+        if path.suffix.lower() == ".parquet":
+            found = pd.read_parquet(path)
+        else:
+            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except (ValueError, OSError) as error:
+        raise TableError(f"{path} is no table of records ({str(error).splitlines()[0]}); {FIX}") from error
+    return given(found, str(path))
+
+
+def given(frame: pd.DataFrame, what: str = "this frame") -> pd.DataFrame:
+    """The table in a frame that came from elsewhere, typed, without the column that pandas makes of an index.
+
+    What pandas takes for nothing, though it was a text, is put back where that can be told.  Raises `TableError` that
+    names `what`, the column and the value, for what is no table of records and for what does not fit its column.
+    """
+    frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
+    wrong = next(_wrong(frame), "")
+    if wrong:
+        raise TableError(f"{what} is no table of records: {wrong}; {FIX}")
+    found = typed(frame.drop(columns=[name for name in frame.columns if name.startswith("Unnamed: ")]))
+    for name in ("D", "D_pred"):  # "null" of their sources is what pandas reads as nothing
+        lost = (found[f"{name}_source"] == "") & (found[name] == found[f"{name}_null"])
+        found.loc[lost, f"{name}_source"] = "null"
+    return found
+
+
+def _wrong(frame: pd.DataFrame) -> Iterator[str]:
+    """What keeps a frame from being a table of records, in words."""
+    names = list(frame.columns)
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        yield f"its column {twice!r} is there twice"
+    if lost := [name for name in NEEDED if name not in names]:
+        yield f"it has no column {lost[0]!r}"
+    for name in names:
+        kind, column = _KINDS.get(name), frame[name]
+        if str(column.dtype) == _DTYPES.get(kind or "", ""):
+            continue
+        values = column.dropna().drop_duplicates().tolist() if kind else ()
+        said = kind == "text" and (name in _JSON or name.startswith("spec."))
+        fits = _FITS["json" if said else kind or "text"]
+        bad = next((value for value in values if value != "" and not fits(value)), None)
+        if bad is not None:
+            yield f"its column {name!r} holds {short(bad)}"
+        if kind == "count" and (column.isna() | (column == "")).any():
+            yield f"its column {name!r} has no value in some rows"
+    if not set(frame["status"]) <= set(STATUSES):
+        yield f"its column 'status' holds {short(next(s for s in frame['status'] if s not in STATUSES))}"
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Every column as text ("" for none), number (NaN for none), count or flag, whatever file the table came from."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name in [*map(str, frame.columns), *(name for name in _KINDS if name not in frame.columns)]:
+        column = frame[name] if name in frame.columns else None
+        kind = _KINDS.get(name) or ("text" if name.startswith("Dy_head[") else None)
+        if column is None:
+            columns[name] = _column([None] * len(frame), kind, name)
+        elif str(column.dtype) == _DTYPES.get(kind or "number", ""):
+            columns[name] = column.array
+        else:
+            columns[name] = _column(column.tolist(), kind, name)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def _column(values: list[Any], kind: str | None, name: str) -> Any:
+    """One column as an array of its kind; where its name says nothing, of what all its values can be."""
+    import numpy as np
+    import pandas as pd
+
+    known = [None if v is None or v is pd.NA or v != v or v == "" else v for v in values]
+    there = [v for v in known if v is not None]
+    if kind is None:
+        kind = "flag" if there and all(map(_is_flag, there)) else None
+        kind = kind or ("number" if all(map(_numeric, there)) else "text")
+    if kind == "number":
+        return np.array([float(v) if v is not None and _numeric(v) else np.nan for v in known], dtype=float)
+    if kind == "count":
+        return np.array([int(float(v)) for v in there], dtype="int64")
+    if kind == "flag":
+        return pd.array([_FLAG.get(v) for v in known], dtype="boolean")
+    if name in _EXACT and any(not isinstance(v, str) for v in there):
+        raise TableError(
+            f"column {name!r} of this table was read as numbers, and what it said is lost; "
+            "give `load_results` the CSV file itself"
+        )
+    return np.array(["" if v is None else _letters(str(v)) for v in known], dtype=object)
+
+
+def _letters(text: str) -> str:
+    """The text with escapes for what UTF-8 cannot say."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _numeric(value: Any) -> bool:
+    if isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return False
+    return True
+
+
+_KINDS = {**dict.fromkeys(sorted(_TEXT), "text"), **dict.fromkeys(sorted(_NUMBERS), "number")}
+_KINDS |= {**dict.fromkeys(sorted(_FLAGS), "flag"), "seed": "count"}
+_DTYPES = {"number": "float64", "count": "int64", "flag": "boolean"}
+_FLAG: dict[Any, bool] = {True: True, False: False} | {
+    word: True for word in ("True", "TRUE", "true")
+}  # as Python, sheets and R write
+_FLAG |= {word: False for word in ("False", "FALSE", "false")}
+
+
+def _is_flag(value: Any) -> bool:
+    return value in _FLAG if isinstance(value, str) else value is True or value is False
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        from_json(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+_FITS: dict[str, Callable[[Any], bool]] = {
+    "json": _is_json,
+    "text": lambda value: True,
+    "number": _numeric,
+    "count": lambda value: _numeric(value) and float(value).is_integer(),
+    "flag": _is_flag,
+}

@@ -1,0 +1,187 @@
+"""The same points say the same from every door, and a door that leads nowhere is named."""
+
+import fake_records
+import pandas as pd
+import pytest
+
+import rdu_bench
+from rdu_bench import analysis
+from rdu_bench._hash import digest
+from rdu_bench.cli.app import app
+from rdu_bench.records.archive import manifest_faults, publish
+from rdu_bench.records.columns import TableError, shipped
+from rdu_bench.records.flatten import records_of, table
+from rdu_bench.records.store import Store
+
+
+def stored(folder, *records):
+    """A run of these records, whose folder is given."""
+    for record in records:
+        Store(folder).write(record)
+    return folder
+
+
+def same(a, b):
+    """Two tables agree to the last digit; where a record lies is not what it says."""
+    a, b = (frame.drop(columns=["path"], errors="ignore") for frame in (a, b))
+    pd.testing.assert_frame_equal(a, b, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two runs, and the table of the second as CSV and as Parquet."""
+    home = tmp_path_factory.mktemp("doors")
+    stored(home / "one", *(fake_records.record("vae", sigma=s) for s in (2.0, 6.0)))
+    two = stored(home / "two", *(fake_records.record("beta_vae", sigma=s) for s in (2.0, 6.0)))
+    frame = table(two)
+    frame.to_csv(home / "two.csv", index=False)
+    frame.to_csv(home / "INDEX.CSV")
+    frame.to_parquet(home / "two.parquet")
+    (home / "empty").mkdir()
+    (home / "notes.txt").write_text("none")
+    return home
+
+
+def test_several_sources_of_any_kind_are_one_table(runs):
+    both = rdu_bench.load_results(runs / "one", runs / "two")
+    assert len(both) == 4
+    for other in (runs / "two.csv", runs / "INDEX.CSV", runs / "two.parquet", table(runs / "two")):
+        same(both, rdu_bench.load_results(runs / "one", other))
+        same(both, rdu_bench.load_results([[other], Store(runs / "one")]))
+
+
+def test_tables_put_together_by_hand_hold_each_point_once(runs):
+    one, two = table(runs / "one"), table(runs / "two")
+    same(table([runs / "one", runs / "two"]), table(pd.concat([one, two, one])))
+
+
+@pytest.mark.parametrize("place", ["empty", "gone", "notes.txt", "gone.csv"])
+def test_a_place_without_records_is_named_and_not_passed_over(runs, place):
+    with pytest.raises(FileNotFoundError, match=place):
+        rdu_bench.load_results(runs / "one", runs / place)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("one/records", "give its folder, .*one"), ("one/records/sprites", "give its folder"), (".", "some in .*one")],
+)
+def test_where_records_are_is_said(runs, place, said):
+    with pytest.raises(FileNotFoundError, match=said):
+        rdu_bench.load_results(runs / place)
+
+
+def test_the_word_published_is_what_comes_with_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert set(table("published")["key"]) == set(pd.read_parquet(shipped(), columns=["key"])["key"])
+    stored(tmp_path / "published", fake_records.record("vae"))
+    assert len(table("published")) == 1
+
+
+def test_records_of_a_table_are_those_that_are_still_there(runs, tmp_path):
+    run = stored(tmp_path / "run", fake_records.record("vae"))
+    table(run).to_csv(tmp_path / "run.csv", index=False)
+    keys = [record["key"] for record in records_of([tmp_path / "run.csv", runs / "one"])]
+    assert len(keys) == 3 and keys[0] == table(run)["key"][0]
+    next(run.rglob("*.json")).unlink()
+    assert records_of(tmp_path / "run.csv") == []
+
+
+def test_what_pandas_takes_for_nothing_is_put_back(tmp_path):
+    record = fake_records.record("vae")
+    record["values"] |= {"D_source": "null", "D": record["values"]["D_null"]}
+    found = table([record])
+    found.to_csv(tmp_path / "points.csv", index=False)
+    assert found["D_source"].tolist() == ["null"]
+    assert table(pd.read_csv(tmp_path / "points.csv"))["D_source"].tolist() == ["null"]
+
+
+@pytest.mark.parametrize("words", [("True", "False"), ("TRUE", "FALSE"), ("true", "false")])
+def test_flags_are_read_as_python_sheets_and_r_write_them(runs, words):
+    frame = table(runs / "one")
+    asked = table(frame.assign(asked=list(words)))["asked"]
+    assert asked.tolist() == [True, False] and str(asked.dtype) == "boolean"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"sigma": "1,5"}, "'sigma' holds '1,5'"),
+        ({"R_star": "?"}, "'R_star' holds"),
+        ({"seed": 0.5}, "'seed' holds '?0.5"),
+        ({"seed": None}, "'seed' has no value in some rows"),
+        ({"status": "fine"}, "'status' holds 'fine'"),
+        ({"asked": "yes"}, "'asked' holds 'yes'"),
+        ({"nulls": "{D"}, "'nulls' holds '{D'"),
+        ({"folds": "{D"}, "'folds' holds '{D'"),
+        ({"spec.model": "vae"}, "'spec.model' holds 'vae'"),
+    ],
+)
+def test_a_table_that_was_changed_is_refused_with_column_and_value(runs, tmp_path, change, said):
+    frame = table(runs / "one").assign(**change)
+    frame.to_csv(tmp_path / "changed.csv", index=False)
+    for source, named in ((frame, "this frame"), (tmp_path / "changed.csv", "changed.csv")):
+        with pytest.raises(TableError, match=f"{named} is no table of records: .*{said}"):
+            analysis.leaderboard(source)
+
+
+def test_columns_that_are_missing_or_there_twice_are_named(runs):
+    frame = table(runs / "one")
+    with pytest.raises(TableError, match="no column 'seed'"):
+        table(frame.drop(columns="seed"))
+    with pytest.raises(TableError, match="'D' is there twice"):
+        table(pd.concat([frame, frame[["D"]]], axis=1))
+    with pytest.raises(TableError, match="no records here"):
+        analysis.leaderboard(frame.iloc[:0])
+
+
+def test_what_was_asked_for_last_is_published_too(tmp_path):
+    asked, newer = fake_records.record("vae", sigma=2.0), fake_records.record("vae", sigma=2.0)
+    newer["spec"]["budget"] = {"steps": 9}
+    newer["key"], newer["values"]["R_star"] = digest(newer["spec"]), 1.5
+    newer["provenance"]["finished"] = asked["provenance"]["finished"] + 100
+    run, out = stored(tmp_path / "run", asked, newer), tmp_path / "out"
+    Store(run).ask([asked["spec"]])
+    publish(run, table(run), {}, out)
+    assert list(manifest_faults(out)) == []
+    for door in (out, out / "records.zip", out / "points.parquet"):
+        same(table(run), table(door))
+        assert analysis.points(door)["key"].tolist() == [asked["key"]]
+    assert Store(out).asked() == {asked["key"]}
+
+
+def printed(capsys, *line):
+    app([*map(str, line)], standalone_mode=False)
+    return capsys.readouterr()
+
+
+@pytest.mark.parametrize("verb", ["leaderboard", "claims"])
+def test_verbs_of_points_print_the_same_of_a_folder_and_of_its_table(runs, capsys, verb):
+    wanted = printed(capsys, verb, "--csv", runs / "two")
+    for name in ("two.csv", "two.parquet"):
+        assert printed(capsys, verb, "--csv", runs / name) == wanted
+
+
+@pytest.mark.slow
+def test_a_page_of_points_needs_a_folder_and_has_the_board_of_the_run(runs, tmp_path, capsys):
+    for name in ("two", "two.csv"):
+        printed(capsys, "report", runs / name, "--formats", "png", "--out", tmp_path / name)
+    for file in ("leaderboard.csv", "frontier-D.csv", "frontier-Dy.csv"):
+        assert (tmp_path / "two" / file).read_text() == (tmp_path / "two.csv" / file).read_text()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "status TABLE",
+        "verify TABLE",
+        "submit TABLE",
+        "reproduce TABLE",
+        "publish TABLE --out OUT",
+        "publish . --out OUT",
+    ],
+)
+def test_verbs_of_records_refuse_a_table_and_write_nothing(runs, tmp_path, line):
+    words = line.replace("TABLE", str(runs / "two.csv")).replace("OUT", str(tmp_path / "out")).split()
+    with pytest.raises(FileNotFoundError, match=r"two\.csv is not a folder of records, but|no records in"):
+        app(words, standalone_mode=False)
+    assert not (tmp_path / "out").exists()
