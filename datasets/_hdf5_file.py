@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ NUMBERS_EACH = 2**24  # most numbers of one example
 UNPACKED = 2**28  # most bytes of a chunk, all of which is unpacked to read one row
 SHOWN = 12  # data sets that a sentence lists
 WALKED = 2000  # groups and data sets that are looked at
+KINDS = {b"PK\x03\x04": "an .npz or .zip file", b"\x93NUMPY": "an .npy file", b"MATLAB 5": "a .mat file of MATLAB 5"}
 AGAIN = "get the file again, or write it anew"
 
 
@@ -28,6 +29,8 @@ def opened(path: Path, cache: int = 2**20) -> Iterator[h5py.File]:
     """
     if not regular(path).stat().st_size:
         raise DataError(f"{path} is empty; {AGAIN}.")
+    if kind := foreign(path):
+        raise DataError(f"{path} is {kind}, not HDF5: write its arrays into one, as create_dataset('images', data=x).")
     if not h5py.is_hdf5(path):
         raise DataError(f"{path} is no HDF5 file, or its beginning is damaged; {AGAIN}.")
     try:
@@ -38,6 +41,16 @@ def opened(path: Path, cache: int = 2**20) -> Iterator[h5py.File]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(f"{path} cannot be read as HDF5, is it damaged or truncated ({why})? {AGAIN}.") from error
+
+
+def foreign(path: Path) -> str:
+    """What a file of arrays is that is no HDF5, by how it begins; "" for any other."""
+    with suppress(OSError), path.open("rb") as file:
+        start = file.read(8)
+        for mark, kind in KINDS.items():
+            if start.startswith(mark):
+                return kind
+    return ""
 
 
 def listed(file: h5py.Group) -> dict[str, h5py.Dataset]:

@@ -1,5 +1,6 @@
 """What of an HDF5 file is x, what are factors and how it is split: as told, or guessed from names and shapes."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ PARTS = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
+WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # a text that says a whole number
 CLASSES = 1000  # most values of a class
 COLUMNS = 64  # most columns of a table of factors
 FRACTIONS = (0.1, 0.1)  # of validation and test
@@ -149,8 +151,13 @@ def column(file: h5py.File, name: str, keys: list[str]) -> Column:
         if not (finite := np.isfinite(values).all(1)).all():
             bad = int((~finite).sum())
             raise DataError(f"{where} has no finite value for {bad} of {len(values)} rows; leave these rows out.")
-        return Column(Factor(name, values.shape[1], "real"), values, "")
+        whole = values.shape[1] == 1 and len(np.unique(values)) <= CLASSES and bool((values == np.rint(values)).all())
+        said = f"{name} holds whole numbers as floats and is real; store integers for classes" if whole else ""
+        return Column(Factor(name, values.shape[1], "real"), values, said)
     known, ranks = np.unique(values, return_inverse=True)
+    if values.dtype.kind == "U" and all(map(WHOLE.fullmatch, known)):  # 2 before 10, as if they were numbers
+        order = np.argsort([int(text) for text in known])
+        known, ranks = known[order], np.argsort(order)[ranks]
     if len(known) < 2:
         raise DataError(f"{where} has the same value everywhere, {known[0]}; leave it out.")
     if len(known) > CLASSES:
@@ -221,7 +228,7 @@ def _told(file: h5py.File, n: int, key: str) -> dict[str, np.ndarray]:
         raise DataError(f"{where} is {values.dtype} of shape {values.shape}; it must be a text or number for {n} rows.")
     names = {word: part for part, words in PARTS.items() for word in words}
     names |= {str(i): part for i, part in enumerate(PARTS)}
-    plain = np.char.lower(values.astype(str))
+    plain = np.char.lower(np.char.strip(values.astype(str)))
     known = {str(value): names.get(str(value)) for value in np.unique(plain)}
     for value, part in known.items():
         if part is None:

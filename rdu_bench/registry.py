@@ -6,7 +6,6 @@ A file whose name starts with `_`, and a package, is a module that the plug-ins 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import importlib.util
 import sys
@@ -15,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import _adapters, _cards, _libraries, _paths, _sources
+from . import _adapters, _cards, _libraries, _near, _paths, _sources
 from ._cards import check_parameters
 from ._claims import Said
-from ._scan import LONGEST, Found, here, scan
+from ._scan import LONGEST, Found, scan
 from ._sources import PluginError
 from ._text import called
 
@@ -84,9 +83,7 @@ def find(kind: str, name: str) -> Path:
         _unconfused(found.files[wanted], found)
         return found.files[wanted]
     usable = [known for known in found.files if known not in found.trouble]
-    close = difflib.get_close_matches(wanted[:LONGEST], usable, n=1)
-    there = here(kind, name)
-    hint = f" {there}" if there else f" Did you mean {close[0]!r}?" if close else ""
+    hint = _near.near(kind, name)
     shown = repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
     raise LookupError(f"there is no {kind[:-1]} {shown}.{hint} `rdu-bench {kind}` shows all {len(usable)}.")
 

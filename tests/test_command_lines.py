@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 LONG = "x" * 5000
@@ -54,6 +56,38 @@ LINES = [
     ("run --model '\udcff\udcfe'", "\\udcff"),
     ("run --dataset nonesuch", "selects nothing"),
     ("run --dataset ''", "give a name"),
+    # names of something near
+    ("run --suite smoke --model FactorVAE", "Did you mean 'factor_vae'"),
+    ("run --suite smoke --model β-TCVAE", "Did you mean 'beta_tcvae'"),
+    ("run --suite smoke --model beta-vea", "Did you mean 'beta_vae'"),
+    ("run --suite smoke --model my_vae", "my_vae.py is a file here: put it into FOLDER/models/"),
+    ("run --suite smoke --model my_vae.py", "my_vae.py is a file here: put it into FOLDER/models/"),
+    ("run --suite smoke --model vae,vq-vae", "for each: --model vae --model vq-vae."),
+    ("run --suite smoke --dataset digits,sprites", "for each: --dataset digits --dataset sprites."),
+    ("run --suite smoke --dataset mnsit", "Did you mean 'mnist'"),
+    ("run --suite smoke --dataset linear-gaussian", "linear_gaussian is in suite analytic."),
+    ("run --suite smoke --dataset usps.h5", "Say hdf5:usps.h5."),
+    ("run --suite smoke --dataset HDF5:usps.h5", "Say hdf5:usps.h5."),
+    ("run --suite smoke --dataset hdf5=usps.h5", "Say hdf5:usps.h5."),
+    ("run --suite smoke --dataset arrays.npz", "arrays.npz is no HDF5 file"),
+    ("run --suite smoke --dataset hdf5:arrays.npz", "arrays.npz is an .npz or .zip file, not HDF5"),
+    ("run --suite quick.toml", "Did you mean 'quick'"),
+    ("run quick", "name a suite with --suite"),
+    ("run --sigma 3,8", "give --sigma again for each"),
+    ("run --sigma '3 8'", "give --sigma again for each"),
+    ("run --seeds 0,1", "the seeds 0 to N"),
+    ("models FactorVAE", "Did you mean 'factor_vae'"),
+    ("models my_vae.py", "my_vae.py is a file here"),
+    ("datasets mnist.py", "Did you mean 'mnist'"),
+    ("datasets hdf5:usps.h5", "`rdu-bench data verify` shows what is in it"),
+    ("check vae", "The model vae is in"),
+    ("check beta-vae", "The model beta_vae is in"),
+    ("check digits", "The dataset digits is in"),
+    ("data verify usps.h5", "Say hdf5:usps.h5."),
+    ("data get digits --data-dir empty", "comes with the package"),
+    ("data get sprites --data-dir empty", "`rdu-bench data make sprites`"),
+    ("data get hdf5 --data-dir empty", "has no files to fetch"),
+    ("data make mnist --data-dir empty", "`rdu-bench data get mnist` fetches them"),
     ("run --sigma 0", "--sigma 0"),
     ("run --sigma -3", "--sigma -3"),
     ("run --sigma nan", "--sigma nan"),
@@ -165,6 +199,19 @@ LINES = [
     ("reproduce empty", "holds no point"),
     ("reproduce empty --sample 0", "--sample 0"),
     ("reproduce empty --seed one", "no whole number"),
+    ("leaderboard table.csv", "table.csv is no table of records: it has no column 'key'"),
+    ("claims table.csv", "table.csv is no table of records"),
+    ("sensitivity table.csv", "table.csv is no table of records"),
+    ("report table.csv", "name the folder of the page with --out"),
+    ("report table.csv --out empty", "table.csv is no table of records"),
+    ("status table.csv", "table.csv is not a folder of records, but a table of points"),
+    ("verify table.csv", "but a table of points"),
+    ("submit table.csv", "but a table of points"),
+    ("reproduce table.csv", "but a table of points"),
+    ("publish table.csv --out new", "but a table of points"),
+    ("publish empty --out new", "no records in empty"),
+    ("publish nowhere --out new", "nowhere is not a folder"),
+    ("publish empty --out ''", "empty text is no path"),
     # for authors
     ("check nothing.py", "nothing.py"),
     ("check empty", "empty"),
@@ -243,6 +290,11 @@ def place(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "folder.toml").mkdir()
     (tmp_path / "bad.toml").write_text(BAD_SUITE)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "my_vae.py").write_text("")
+    np.savez(tmp_path / "arrays.npz", images=np.zeros((2, 4, 4)))
+    with h5py.File(tmp_path / "usps.h5", "w") as file:
+        file["images"] = np.zeros((2, 4, 4))
     (tmp_path / "binary.toml").write_bytes(bytes(range(256)))
     (tmp_path / "binary.py").write_bytes(bytes(range(256)))
     os.mkfifo(tmp_path / "fifo.py")

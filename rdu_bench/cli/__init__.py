@@ -96,6 +96,8 @@ def _explain(error: BaseException) -> int:
         _traceback(error)
     if hasattr(error, "format_message"):  # typer's own: a wrong option or argument
         text = error.format_message()
+        if "extra argument" in text and getattr(getattr(error, "ctx", None), "info_name", "") == "run":
+            text += "; name a suite with --suite"
         _tell(text if text.startswith("Usage") else f"rdu-bench: {text}")
         return 2
     if kind in MENDABLE or isinstance(error, PLACES):

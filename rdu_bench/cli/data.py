@@ -33,12 +33,28 @@ def get(
     prepare(data_dir, ())
     if not 0 < timeout < 1e6:
         raise typer.BadParameter(f"--timeout {timeout:g}: give a positive number of seconds")
+    if not downloads.fetchable(name.replace("-", "_")):
+        _nothing_to_get(name.replace("-", "_"))
     wanted = downloads.entries(name)
     folder = data_folder(str(_folder()), name, "the files that are fetched")
     for entry in wanted:
         _introduce(entry)
         for file in entry.files:
             _fetch(file, folder, timeout)
+
+
+def _nothing_to_get(name: str) -> None:
+    """Says what a data set needs of which nothing can be fetched.  Raises `typer.BadParameter` for such a one."""
+    from .. import registry
+    from ..data import Dataset
+
+    if name not in registry.files("datasets"):
+        return
+    made = registry.empty_dataset(name)
+    if type(made).make is not Dataset.make:
+        raise typer.BadParameter(f"{name} is made, not fetched: `rdu-bench data make {name}` writes its files")
+    needs = made.card.files
+    raise typer.BadParameter(f"{name} has no files to fetch; it needs {needs or 'none, and comes with the package'}")
 
 
 def _introduce(entry: Entry) -> None:

@@ -46,6 +46,20 @@ def number(text: str) -> float:
         raise typer.BadParameter(f"{one_line(repr(text), 60)} is no number") from error
 
 
+def target(text: str) -> float:
+    """A target rate; several are given one by one."""
+    if len(text.replace(",", " ").split()) > 1:
+        raise typer.BadParameter(f"{one_line(repr(text), 60)} is no number; give --sigma again for each target")
+    return number(text)
+
+
+def seeds(text: str) -> int:
+    """How many seeds; they are not named one by one."""
+    if "," in text:
+        raise typer.BadParameter(f"{one_line(repr(text), 60)} is no whole number; N means the seeds 0 to N − 1")
+    return whole(text)
+
+
 def shard(text: str) -> tuple[int, int]:
     """`i/n` → (i, n)."""
     found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)

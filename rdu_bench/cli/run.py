@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import lasting, one_line, say
-from .options import DataDir, Out, Plugins, number, shard, whole
+from .options import DataDir, Out, Plugins, shard, target, whole
+from .options import seeds as numbered
 
 if TYPE_CHECKING:
     from ..engine.expand import Selection
@@ -20,9 +21,9 @@ def run(
     model: Annotated[list[str] | None, typer.Option(help="Only models that match; may be given again.")] = None,
     dataset: Annotated[list[str] | None, typer.Option(help="Only data sets that match, or a file: hdf5:FILE.")] = None,
     sigma: Annotated[
-        list[float] | None, typer.Option(parser=number, metavar="NATS", help="These target rates, not the suite's.")
+        list[float] | None, typer.Option(parser=target, metavar="NATS", help="These target rates, not the suite's.")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(parser=whole, metavar="N", help="Seeds 0 to N − 1.")] = None,
+    seeds: Annotated[int | None, typer.Option(parser=numbered, metavar="N", help="Seeds 0 to N − 1.")] = None,
     jobs: Annotated[
         int | None,
         typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [one a core]; 0 is this one."),

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import _libraries, _paths
+from .. import _libraries, _near, _paths
 
 KINDS = ("models", "probes", "datasets")
 BASES = {  # names a class may be made from, and what it then is
@@ -103,7 +103,7 @@ def read(path: str | Path) -> Source:
             raise CheckError(f"{path} is no regular file; give a Python file or a suite's TOML file.")
         raw = path.read_bytes()
     except FileNotFoundError as error:
-        raise CheckError(f"there is no file {path}.") from error
+        raise CheckError(f"there is no file {path}.{_near.of_all(str(path))}") from error
     except OSError as error:  # a loop of links, no permission
         raise CheckError(f"{path} cannot be read: {error.strerror}.") from error
     if not raw.strip():

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..model import Row
 from ..nn.networks import Spec
 from .content import content_hash
+from .downloads import fetchable
 from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Rows, View
@@ -91,7 +92,9 @@ class Dataset(ABC):
 
     def make(self, folder: Path, **params: Any) -> Path:
         """Write the files that `load` reads into `folder`; returns the one written.  For data sets made by rule."""
-        raise DataError(f"{self.card.title} has nothing to make; it needs {self.card.files or 'no files'}.")
+        known = fetchable(self.name)
+        fetched = f" `rdu-bench data get {known}` fetches them." if known else ""
+        raise DataError(f"{self.card.title} has nothing to make; it needs {self.card.files or 'no files'}.{fetched}")
 
     def about(self, **params: Any) -> About:
         """What is known before `load` of the data with these parameters; asked where `load` takes a `file`.

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .. import _adapters, _scan, registry
+from .. import _adapters, _near, registry
 from ..budget import Budget
 from .named_files import as_found, with_files
 from .parameters import checked
 from .selection import STRATEGY, Selection, matches
 from .sentences import close, place, shown
 from .spec import Curve, hashed
-from .suite import DataEntry, ModelEntry, Suite, SuiteError
+from .suite import DataEntry, ModelEntry, Suite, SuiteError, names, read
 
 __all__ = ["STRATEGY", "Expansion", "Plan", "Selection", "curves", "expand", "on", "planned"]
 
@@ -108,8 +108,8 @@ def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite)
     for glob in globs:
         if not any(matches(name, glob) for curve in found for name in _names(kind, curve)):
             there = sorted({_names(kind, curve)[1] for curve in found})
-            file = _scan.here(f"{kind}s", glob)
-            hint = f" {file}" if file else close(glob, there)
+            hint = _near.several(f"--{kind}", glob, [*there, *registry.files(f"{kind}s")])
+            hint = hint or _near.a_file(f"{kind}s", glob) or close(glob, there) or _elsewhere(kind, glob)
             raise SuiteError(
                 f"--{kind} {shown(glob)[1:-1]} selects nothing: suite {suite.name!r} has {', '.join(there)}.{hint}"
             )
@@ -121,6 +121,17 @@ def _narrowed(found: list[Curve], kind: str, globs: Sequence[str], suite: Suite)
         return curve.data_label == glob if glob in labels else any(matches(n, glob) for n in _names(kind, curve))
 
     return [c for c in found if any(meant(c, glob) for glob in globs)]
+
+
+def _elsewhere(kind: str, glob: str) -> str:
+    """What a name may mean that is none of a suite's: a data set of other suites, a file, a title."""
+    stem = glob.replace("-", "_")
+    if kind == "dataset" and stem in registry.files("datasets"):
+        having = [name for name in names() if any(stem == at.name.replace("-", "_") for at in read(name).datasets)]
+        if having:
+            return f" {stem} is in suite{'s' * (len(having) > 1)} {', '.join(having)}."
+        return f" No suite has {stem}: `rdu-bench new suite NAME` writes one to put it into."
+    return _near.near(f"{kind}s", glob)
 
 
 def _with(suite: Suite, models: Sequence[str]) -> Suite:

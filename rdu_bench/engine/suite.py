@@ -259,7 +259,8 @@ def _table(path: Path) -> dict[str, Any]:
             raise SuiteError(f"{path} has {found.st_size / 1e6:.0f} MB; a suite file has at most {BYTES / 1e6:.0f} MB")
         return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError as error:
-        raise SuiteError(f"suite file {path} does not exist") from error
+        hint = close(path.stem, names()) if path.name == str(path) else ""
+        raise SuiteError(f"suite file {path} does not exist{hint and '.' + hint}") from error
     except OSError as error:
         raise SuiteError(f"suite file {shown(str(path))} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -1,0 +1,83 @@
+"""The same images and labels are the same data, whatever type, chunks or file they are stored in."""
+
+import h5py
+import numpy as np
+import pytest
+from hdf5_files import BITS, LABELS, N
+
+from rdu_bench import registry
+from rdu_bench.data import Examples
+from rdu_bench.data.content import content_hash
+
+IMAGES = np.tile(BITS, (1, 2, 1))  # (N, 8, 5), so that no side can be a number of channels
+PARTS = ("train", "val", "test")
+PART = np.arange(N) % 7 // 3  # 0, 1 and 2
+NAMES = np.array(PARTS)[PART]
+WORDS = NAMES.astype(object)
+TEXT = h5py.string_dtype()
+RANKS = np.unique(LABELS, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def stored(path, images=IMAGES, labels=LABELS, split=WORDS, **how):
+    """A file of these, whose data set is given."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=images, **how)
+        file.create_dataset("labels", data=labels)
+        if split is not None:
+            file.create_dataset("split", data=split)
+    return registry.dataset(f"hdf5:{path}")
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    """The hash of examples in memory, as the class of a data set has them."""
+    rows = {part: np.flatnonzero(part == NAMES) for part in PARTS}
+    return content_hash({p: Examples(IMAGES[:, None], {"labels": RANKS[r]}, rows=r) for p, r in rows.items()})
+
+
+WAYS = {
+    **{kind: {"images": IMAGES.astype(kind)} for kind in ("bool", "int64", "float16", "float64", ">f4")},
+    "black and white": {"images": IMAGES.astype(np.uint8) * 255},
+    "channels first": {"images": IMAGES[:, None]},
+    "channels last": {"images": IMAGES[..., None]},
+    "one chunk each": {"chunks": (1, *IMAGES.shape[1:])},
+    "gzip": {"chunks": (16, *IMAGES.shape[1:]), "compression": "gzip", "shuffle": True},
+    "gzip, one chunk": {"chunks": IMAGES.shape, "compression": "gzip"},
+    "split as numbers": {"split": PART.astype(np.uint8)},
+    "split as bytes": {"split": NAMES.astype("S5")},
+    "split in capitals": {"split": np.char.upper(NAMES).astype(object)},
+    "split with spaces": {"split": np.char.ljust(NAMES, 8).astype(object)},
+    "split in other words": {"split": np.where(PART == 1, "validation", NAMES).astype(object)},
+    **{f"labels {kind}": {"labels": RANKS.astype(kind)} for kind in ("uint8", "int8", ">i8")},
+    "labels from 1": {"labels": RANKS + 1},
+    "labels in a column": {"labels": RANKS[:, None]},
+    "labels as texts": {"labels": RANKS.astype(str).astype(object)},
+    "labels as bytes": {"labels": RANKS.astype("S2")},
+    "labels as texts of two lengths": {"labels": (RANKS + 8).astype(str).astype(object)},
+    "labels below zero as texts": {"labels": (RANKS - 2).astype(str).astype(object)},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_however_it_is_stored_it_is_the_same_data(tmp_path, wanted, way):
+    data = stored(tmp_path / "a.h5", **WAYS[way])
+    assert data.hash == wanted and data.likelihood == "bernoulli" and data.shape == (1, *IMAGES.shape[1:])
+
+
+def test_two_classes_are_the_same_as_flags_numbers_and_texts(tmp_path):
+    flags = LABELS > 0
+    kinds = [
+        flags,
+        flags.astype(np.uint8),
+        flags.astype(str).astype(object),
+        np.where(flags, "true", "false").astype("S"),
+    ]
+    found = [stored(tmp_path / f"{i}.h5", labels=labels) for i, labels in enumerate(kinds)]
+    assert len({data.hash for data in found}) == 1 and found[0].factor("labels").size == 2
+
+
+def test_whole_numbers_as_floats_are_real_and_a_note_says_so(tmp_path):
+    data = stored(tmp_path / "a.h5", labels=RANKS.astype(np.float32))
+    assert data.factor("labels").kind == "real"
+    assert "labels holds whole numbers as floats and is real; store integers for classes" in data.notes
+    assert not stored(tmp_path / "b.h5", labels=RANKS + 0.5).notes
