@@ -18,6 +18,7 @@ from . import _adapters, _cards, _libraries, _near, _paths, _sources
 from ._cards import check_parameters
 from ._claims import Said
 from ._scan import LONGEST, Found, scan
+from ._settings import untouched
 from ._sources import PluginError
 from ._text import called
 
@@ -175,7 +176,10 @@ def load(kind: str, name: str) -> Any:
     _cards.card(kind, path)
     _forget(path)
     try:
-        module = importlib.import_module(f"rdu_bench.{kind}.{path.stem}")
+        with untouched(str(path)):
+            module = importlib.import_module(f"rdu_bench.{kind}.{path.stem}")
+    except PluginError:
+        raise
     except (Exception, SystemExit) as error:
         raise PluginError(f"{path} does not import:\n{traceback.format_exc(limit=-3)}") from error
     classes = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
@@ -285,5 +289,5 @@ def model(name: str, spec: Any, **params: Any) -> Any:
     name = full_name("models", name)
     kind = load("models", name)
     check_parameters(name, kind.__init__, params)
-    with _sources.staying(name):
+    with _sources.staying(name), untouched(name):
         return kind(spec, **params)

@@ -1,6 +1,7 @@
 """A folder of plug-ins may hold anything: what cannot be used is named and hides nothing; what is used is hashed."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,34 @@ def test_an_import_that_fails_is_a_plugin_error_with_its_traceback(plug, text):
     assert registry.card("models", "bad")["title"] == "Mine"
     with pytest.raises(registry.PluginError, match=r"bad.py does not import:\n(?s:.*bad.py., line)"):
         registry.load("models", "bad")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("torch.set_default_dtype(torch.float64)", "the default precision of torch"),
+        ("torch.set_num_threads(torch.get_num_threads() + 1)", "the number of threads"),
+        ("torch.distributions.Normal.log_prob = lambda self, value: 0.0", "torch.distributions.normal.Normal.log_prob"),
+        (
+            "torch.distributions.register_kl(torch.distributions.Normal, torch.distributions.Normal)(lambda q, p: 0)",
+            "the divergence of Normal from Normal",
+        ),
+    ],
+)
+@pytest.mark.parametrize("where", ["on import", "in the constructor"])
+def test_a_plugin_that_changes_what_others_are_made_with_is_refused_and_undone(plug, line, words, where):
+    import torch
+    from torch.distributions import Normal, kl_divergence
+
+    inside = f"\n    def __init__(self, data):\n        {line}\n" if where == "in the constructor" else "\n"
+    first = "import torch\nfrom rdu_bench.api import Model, Row\n"
+    outside = f"{line}\n" if where == "on import" else ""
+    plug("models/mine.py", f"{first}{outside}class Mine(Model):\n    row = Row(paper='1312.6114'){inside}")
+    before = torch.get_default_dtype(), torch.get_num_threads(), Normal.log_prob
+    with pytest.raises(registry.PluginError, match=f"mine.* changes {re.escape(words)}"):
+        registry.model("mine", None)
+    assert before == (torch.get_default_dtype(), torch.get_num_threads(), Normal.log_prob)
+    assert float(kl_divergence(Normal(1.0, 1.0), Normal(0.0, 1.0))) == 0.5
 
 
 def test_two_classes_of_which_one_has_no_row_are_said(plug):

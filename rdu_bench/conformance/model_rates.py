@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
+from ..measure.codes import log_density
 from ..model import Batch, Block, Model, Terms, flatten, total_rate
+from ..nn.networks import Spec
 from .model_subject import DRAWS, B, ModelSubject
 from .model_terms import reached
 from .plugin import Problems
@@ -32,7 +34,8 @@ def _paid(model: Model, batch: Batch, mode: str) -> Problems:
     for _ in range(DRAWS):
         for name, block in model.encode(batch).items():
             closed[name] = _is_closed(block)
-            off.setdefault(name, []).append(block.log_ratio - block.rate)
+            ratio = log_density(block.q, block.drawn) - log_density(block.p, block.drawn)
+            off.setdefault(name, []).append(ratio - block.rate)
             paid.setdefault(name, []).append(block.rate)
     for name in off:
         gap, rate = torch.cat(off[name]), torch.cat(paid[name])
@@ -86,6 +89,8 @@ def terms_are_the_codes(subject: ModelSubject) -> Problems:
             gaps["rate"].append(terms.rate - total_rate(code))
             if model.decodes:
                 gaps["distortion"].append(terms.distortion + model.receive(code).log_prob(model.predicted(batch.x)))
+    if not torch.equal(model.predicted(batch.x), Model.predicted(model, batch.x)):
+        yield "predicted changes what D is of: it is all of x, or the last frames where `predicts` says how many"
     said = {"rate": "the sum of what its blocks pay", "distortion": "−log p(x|z) of what decode returns"}
     for name, gap in gaps.items():
         if gap and (z := _off(torch.cat(gap))) > LIMIT:
@@ -151,28 +156,38 @@ def predictor_sees_the_past(subject: ModelSubject) -> Problems:
 
 def labels_are_declared(subject: ModelSubject) -> Problems:
     """Labels are used where the row says so, and an unknown one is not taken for a class."""
-    spec = subject.spec()
-    model, batch = subject.new(), subject.batch()
+    spec, said = subject.spec(), subject.row.labels
+    batch = subject.batch()
     known = batch._replace(y=torch.arange(B) % spec.classes, varied=torch.tensor(0))
     changed = known._replace(y=(known.y + 1) % spec.classes, s=batch.s.roll(1), varied=torch.tensor(1))
-
-    def terms(given: Batch) -> list[Tensor]:
-        torch.manual_seed(3)
-        with torch.no_grad():
-            return [*model(given), flatten(model.encode(given))]
-
-    used = not all(torch.equal(a, b) for a, b in zip(terms(known), terms(changed), strict=True))
-    said = subject.row.labels
-    if used and not said:
-        yield "labels change the loss, but row.labels is '': say 'optional' or 'required'"
-    if not used and said:
+    for model in (subject.new(), subject.used()):  # a head may start at 0, and labels may come in after a while
+        for progress in map(torch.tensor, (0.5, 0.0, 1.0)):
+            one, other = (each._replace(progress=progress) for each in (known, changed))
+            if all(torch.equal(a, b) for a, b in zip(_told(model, one), _told(model, other), strict=True)):
+                continue
+            if not said:
+                yield "labels change the loss, but row.labels is '': say 'optional' or 'required'"
+            yield from _unknown_apart(model, one, spec)
+            return
+    if said:
         yield f"row.labels is {said!r}, but no label changes the loss"
+
+
+@torch.no_grad()
+def _told(model: Model, given: Batch) -> list[Tensor]:
+    """Terms and code of a batch, always with the same noise."""
+    torch.manual_seed(3)
+    return [*model(given), flatten(model.encode(given))]
+
+
+def _unknown_apart(model: Model, known: Batch, spec: Spec) -> Problems:
+    """Where an unknown label does what the last class does."""
     for name, unknown in {"y": -1, "s": -1}.items():
         field, size = getattr(known, name), spec.classes if name == "y" else spec.groups
         as_none = known._replace(**{name: torch.full_like(field, unknown)})
         as_last = known._replace(**{name: torch.full_like(field, size - 1)})
         as_first = known._replace(**{name: torch.zeros_like(field)})
-        none, last, first = map(terms, (as_none, as_last, as_first))
+        none, last, first = (_told(model, given) for given in (as_none, as_last, as_first))
         depends = not all(torch.equal(a, b) for a, b in zip(last, first, strict=True))
         if depends and all(torch.equal(a, b) for a, b in zip(none, last, strict=True)):
             yield f"an unknown label (batch.{name} = −1) is taken for the last class: index only where {name} ≥ 0"

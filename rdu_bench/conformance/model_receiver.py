@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..measure.draws import Off, density, standard
-from ..measure.receiver import entangled, remembered, replayed
+from ..measure.draws import Off, density, standard, worst
+from ..measure.receiver import entangled, followed, halved, remembered, replayed
 from ..model import Batch, Model
 from ..records.laws import LIMITS
 from ..training.posthoc import Whitened
@@ -42,7 +42,9 @@ def decoder_remembers_nothing(subject: ModelSubject) -> Problems:
     fresh = subject.afresh().new()
 
     def trial(model: Model, batch: Batch, other: Batch) -> Off:
-        return remembered(model, batch, other, fresh.train(model.training)) if model.decodes else Off(0.0, "")
+        if not model.decodes:
+            return Off(0.0, "")
+        return worst([remembered(model, batch, other, fresh.train(model.training)), followed(model, batch)])
 
     model = subject.used()
     fresh.load_state_dict(model.state_dict())
@@ -58,7 +60,16 @@ def decoder_factorises(subject: ModelSubject) -> Problems:
     def trial(model: Model, batch: Batch, other: Batch) -> Off:
         return entangled(model, batch) if model.decodes else Off(0.0, "")
 
-    yield from _tried(subject, trial, "pairs_gap", 'say decoder = "A" in the row: it has boards of its own')
+    hint = 'say decoder = "A" in the row: it has boards of its own'
+    wrong = [*_tried(subject, trial, "pairs_gap", hint)]
+    yield from wrong
+    colours = subject.spec(shape=(3, 3, 8, 8) if subject.sequence else (3, 8, 8))
+    for spec in () if wrong else (subject.spec(), colours):
+        model = subject.used(spec)
+        off = halved(model, subject.measured(subject.batch(spec).x)) if model.decodes else Off(0.0, "")
+        if off.by > LIMITS["pairs_gap"]:
+            yield f"{off.what} ({off.by:.3g} nats off, {spec.shape} an example): {hint}"
+            return
 
 
 def judged(subject: ModelSubject) -> Model:

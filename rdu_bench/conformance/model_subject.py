@@ -56,9 +56,9 @@ class ModelSubject(Subject):
         torch.manual_seed(seed)
         return self.kind(spec or self.spec(), **self.params)  # type: ignore[no-any-return]
 
-    def used(self) -> Model:
+    def used(self, spec: Spec | None = None, seed: int = 0) -> Model:
         """A model whose weights have left where they began, so that q and p are no longer nearly equal."""
-        model = self.new()
+        model = self.new(spec, seed)
         with torch.no_grad():
             for weight in model.parameters():
                 weight.mul_(1.5).add_(0.1 * torch.randn_like(weight))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from .._settings import LEAVE, Untouched
 from ..model import Batch, Model, Terms
 from ..nn.critics import Average, Critic
 from ..training.stack import Stack
@@ -45,19 +46,54 @@ def per_example(subject: ModelSubject) -> Problems:
 def pure(subject: ModelSubject) -> Problems:
     """Nothing is written to the model, and one seed gives one answer."""
     model, batch = subject.new(), subject.batch()
-    model.train()
+    for training in (True, False):
+        wrong = [*_passes(model.train(training), batch)]
+        yield from wrong
+        if wrong:
+            return
+
+
+def _passes(model: Model, batch: Batch) -> Problems:
+    """What two passes leave behind, and how they differ."""
+    mode = "" if model.training else " in evaluation"
     before = _state(model)
     torch.manual_seed(3)
     first: Terms = model(batch)
     after = _state(model)
     for name in sorted(before.keys() | after.keys()):
         if not _same(before.get(name), after.get(name)):
-            yield f"a forward pass writes to self: {name}. Keep no counters or statistics; use batch.progress for time"
+            yield (
+                f"a forward pass{mode} writes to self: {name}. Keep no counters or statistics; "
+                "use batch.progress for time"
+            )
+    if torch.initial_seed() != 3:
+        yield f"a forward pass{mode} seeds torch, after which all noise repeats: leave torch.manual_seed to the trainer"
+        return
     torch.manual_seed(3)
     second: Terms = model(batch)
     for name, a, b in zip(Terms._fields, first, second, strict=True):
         if not torch.equal(a, b):
-            yield f"{name} differs between two passes with the same seed: draw noise from torch.rand* alone"
+            yield f"{name} differs between two passes{mode} with the same seed: draw noise from torch.rand* alone"
+
+
+def settings_stay(subject: ModelSubject) -> Problems:
+    """Building it and a pass change no setting of torch, and no function of others."""
+    before = Untouched()
+    model = subject.new()
+    for training in (True, False):
+        model.train(training)(subject.batch())
+    yield from (f"building or using it changes {words}: {LEAVE}" for words in before.put_back())
+
+
+def seeds_differ(subject: ModelSubject) -> Problems:
+    """Another seed gives other first weights, so that several seeds are several trainings."""
+    first = subject.new(seed=5)
+    if torch.initial_seed() != 5:
+        yield "building it seeds torch, so that all seeds are one: leave torch.manual_seed to the trainer"
+        return
+    weights = [*zip(first.parameters(), subject.new(seed=6).parameters(), strict=True)]
+    if weights and all(torch.equal(a, b) for a, b in weights):
+        yield "two seeds give the same first weights, so that all seeds are one: draw them from torch.rand*"
 
 
 def _state(model: Model) -> dict[str, Any]:
@@ -88,7 +124,16 @@ def _same(a: Any, b: Any) -> bool:
 def examples_apart(subject: ModelSubject) -> Problems:
     """What an example costs does not depend on its neighbours."""
     model, batch = subject.new(), subject.batch()
-    model.train()
+    for training in (True, False):
+        wrong = [*_neighbours(subject, model.train(training), batch)]
+        yield from wrong
+        if wrong:
+            return
+
+
+def _neighbours(subject: ModelSubject, model: Model, batch: Batch) -> Problems:
+    """How D and R of the first half change with the other."""
+    mode = "" if model.training else " in evaluation"
     other, half = subject.batch(seed=2), B // 2
     x, y, s = (torch.cat([a[:half], b[half:]]) for a, b in zip(batch[:3], other[:3], strict=True))
     mixed = Batch(x, y, s, batch.progress)
@@ -100,7 +145,7 @@ def examples_apart(subject: ModelSubject) -> Problems:
         a, b = getattr(alone, name)[:half].detach(), getattr(among, name)[:half].detach()
         if not torch.allclose(a, b, rtol=1e-4, atol=1e-4):
             yield (
-                f"the {name} of an example changes by {float((a - b).abs().max()):.3g} nats with its neighbours: "
+                f"the {name} of an example changes by {float((a - b).abs().max()):.3g} nats with its neighbours{mode}: "
                 "no batch normalisation and no statistics over the batch in encode, decode or distortion"
             )
 

@@ -18,7 +18,7 @@ from ..nn.networks import Spec
 from ..training import Trained, Training, fit, train_at
 from ..training.fitting import put_at
 from ..training.posthoc import comes_after
-from . import model_rates, model_receiver, model_terms
+from . import model_densities, model_rates, model_reach, model_receiver, model_terms
 from .model_subject import CHANNELS, ModelSubject, specs
 from .plugin import NEEDS, Law, Problems, card_cells, file_name, imports, law_name, one_class, parameters_of
 
@@ -101,6 +101,7 @@ def learns(subject: ModelSubject) -> Problems:
     after = _score(model, data)
     if model.learns_distortion and not after < before - 1e-3 * abs(before):
         yield f"the loss does not fall in {TRAINING.steps} steps on {name}: {before:.4g} nats before, {after:.4g} after"
+    yield from model_densities.overfull(model, data.view("val", model.row, slice(16)).batch())
     twins = [fit(subject.new(spec), data, None, TWINS).model for _ in range(2)]
     if not all(torch.equal(a, b) for a, b in zip(*(t.parameters() for t in twins), strict=True)):
         yield "two trainings with one seed give different weights: draw noise from torch.rand* alone"
@@ -142,12 +143,14 @@ def _score(model: Model, data: Dataset) -> float:
 
 
 STAGES: tuple[tuple[Law, ...], ...] = (
-    (file_name, imports, row, docstring),
+    (file_name, imports, row, docstring, model_reach.reaches_nothing_else),
     (one_class,),
     (parameters,),
     (model_terms.per_example,),
     (
         model_terms.pure,
+        model_terms.settings_stay,
+        model_terms.seeds_differ,
         model_terms.examples_apart,
         model_terms.players_apart,
         model_terms.no_branches,
@@ -156,6 +159,8 @@ STAGES: tuple[tuple[Law, ...], ...] = (
         model_rates.rate_can_be_priced,
         model_rates.terms_are_the_codes,
         model_rates.decoder_is_normalised,
+        model_densities.channels_are_one_density,
+        model_densities.marginal_is_normalised,
         model_rates.labels_are_declared,
         model_rates.measured_without_labels,
         model_rates.predictor_sees_the_past,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _libraries, _near, _paths
+from .._settings import LEAVE, Untouched
 
 KINDS = ("models", "probes", "datasets")
 BASES = {  # names a class may be made from, and what it then is
@@ -219,9 +220,13 @@ def imports(subject: Subject) -> Problems:
 
 
 def one_class(subject: Subject) -> Problems:
-    """The file imports and defines one class of its kind."""
-    subject.load()
-    yield from ()
+    """The file imports and defines one class of its kind, and changes nothing else."""
+    before, changed = Untouched(), list[str]()
+    try:
+        subject.load()
+    finally:
+        changed += before.put_back()
+    yield from (f"importing it changes {words}: {LEAVE}" for words in changed)
 
 
 def card_cells(subject: Subject, wanted: str, fields: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from .. import registry
 from .._hash import named_seed
+from .._settings import LEAVE, Untouched, untouched
 from ..data import Dataset
 from ..measure import Study, measure
 from ..model import Model
@@ -63,7 +64,11 @@ def _run(work: Work, wanted: tuple[float | None, ...]) -> None:
         for sigma in wanted:
             _write(work, Attempt(sigma, None, 0.0, error), {}, {}, started)
         return
+    before = Untouched()
     for attempt in timed(attempts(_plan(work, given, wanted))):
+        if changed := before.put_back():
+            error = registry.PluginError(f"{work.curve.model} changes {', '.join(changed)}: {LEAVE}")
+            attempt = attempt._replace(trained=None, error=error)
         if attempt.sigma in wanted:
             _record(work, given, attempt, started)
             started = time.time()
@@ -152,7 +157,8 @@ def _measured(work: Work, given: Given, trained: Trained, tables: dict[str, Any]
         seed=named_seed("measure", curve.seed),
         device=curve.device,
     )
-    found = measure(study)
+    with untouched(curve.model):
+        found = measure(study)
     tables |= {name: getattr(found, name) for name in MEASURED}
     vectors |= found.vectors
 

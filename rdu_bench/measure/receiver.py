@@ -89,12 +89,47 @@ def remembered(model: Model, batch: Batch, other: Batch, fresh: Model | None = N
 
 def entangled(model: Model, batch: Batch) -> Off:
     """The largest gap, in nats, by which changing two pixels is not changing the one and the other, given the code."""
+    x = model.predicted(batch.x)
+    size, width = x[0].numel(), x.shape[-1]
+    apart = []
+    for one, two in _pairs(size, width):
+        masks = torch.zeros(2, size, dtype=torch.bool, device=x.device)
+        masks[0][one] = masks[1][two] = True
+        apart.append((masks, f"pixels {one} and {two} depend on each other"))
+    return _together(model, batch, apart)
+
+
+def halved(model: Model, batch: Batch) -> Off:
+    """As `entangled`, with random halves of the pixels for pairs: every two are in different ones half of the time."""
+    size = model.predicted(batch.x)[0].numel()
+    generator = torch.Generator().manual_seed(0)
+    ones = [torch.rand(size, generator=generator).to(batch.x.device) < 0.5 for _ in range(PAIRS)]
+    words = "pixels of one half of the picture depend on those of the other"
+    return _together(model, batch, [(torch.stack([one, ~one]), words) for one in ones])
+
+
+def followed(model: Model, batch: Batch) -> Off:
+    """The largest change, in nats, of what is decoded if other random numbers than those encoding left come next.
+
+    In training a decoder may have noise of its own, such as dropout, and is then not looked at.
+    """
+    with noise(1):
+        code = model.encode(batch)
+        at_once = model.receive(code).log_prob(model.predicted(batch.x))
+    with noise(2):
+        otherwise = model.receive(code).log_prob(model.predicted(batch.x))
+    later = _decoded(model, code, batch.x)
+    gap = 0.0 if model.training and not torch.equal(later, otherwise) else _largest(at_once, later)
+    return Off(gap, "what is decoded depends on the random numbers that encoding left")
+
+
+def _together(model: Model, batch: Batch, apart: list[tuple[Tensor, str]]) -> Off:
+    """The largest gap of changing two sets of pixels, masks (2, size), from changing the one and the other."""
     with noise(1):
         code = model.encode(batch)
     x = model.predicted(batch.x)
     binary = bool(((x == 0) | (x == 1)).all())
     changed = 1 - x if binary else x + 0.25 * x.std().clamp(min=1e-3)
-    size, width = x[0].numel(), x.shape[-1]
     with noise(6):
         p = _in_double(model.receive(code))
 
@@ -103,13 +138,10 @@ def entangled(model: Model, batch: Batch) -> Off:
             return p.log_prob(x).double()  # x stays in single, as every decoder's own density gets it
 
     off, none = [], nats(x)
-    for one, two in _pairs(size, width):
-        masks = [torch.zeros(size, dtype=torch.bool, device=x.device) for _ in range(3)]
-        masks[0][one] = masks[1][two] = True
-        masks[2] = masks[0] | masks[1]
-        first, second, both = (nats(torch.where(mask.view(x.shape[1:]), changed, x)) for mask in masks)
-        gap = _largest(none + both, first + second)
-        off.append(Off(gap, f"pixels {one} and {two} depend on each other"))
+    for masks, words in apart:
+        three = (*masks, masks[0] | masks[1])
+        first, second, both = (nats(torch.where(mask.view(x.shape[1:]), changed, x)) for mask in three)
+        off.append(Off(_largest(none + both, first + second), words))
     return worst(off)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rdu_bench._settings import Untouched
 from rdu_bench.conformance import models
 from rdu_bench.conformance.model_subject import ModelSubject
 from rdu_bench.conformance.plugin import law_name, read
@@ -24,7 +25,9 @@ def catcher(path: Path) -> str:
 def broken(path: Path, laws: list) -> dict[str, str]:
     """The laws that a file breaks, with the words of each; one that ends in an exception is broken."""
     subject = ModelSubject(read(path), {})
+    before = Untouched()
     subject.load()
+    before.put_back()
     found = {}
     for law in laws:
         try:
