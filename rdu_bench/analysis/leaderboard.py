@@ -12,7 +12,7 @@ from scipy import stats
 from .frontiers import AXES, NEEDED, Axis, null_folds, null_levels, rows_of, seed_hulls, usable
 from .hull import ENOUGH, Gap, Hull, area, first_folds, gap, mean_over_rates
 from .intervals import Interval, alike, interval, shared_ranks
-from .points import LABELS, STATUSES, Results, of_task, points, published
+from .points import LABELS, STATUSES, Results, copied_seeds, of_task, points, published
 from .tables import cell, markdown_head, markdown_row, number, range_text
 
 REFERENCE = "vae"
@@ -122,6 +122,9 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
         if published(row).any():
             notes[key].insert(0, "published")
+        if same := copied_seeds(row):
+            notes[key].append(same)
+            cells |= {"rank": np.nan, "rank_y": np.nan, "tied": False, "tied_y": False}
         if cut := int(row["capped"].fillna(False).sum()):
             notes[key].append(f"{cut} of {len(row)} points were still improving when their steps ran out")
         cells |= {"missing": grid[key] - len(row), "reference": key == base, "comparable": key not in elsewhere}

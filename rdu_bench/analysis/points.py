@@ -63,12 +63,24 @@ def named(found: pd.DataFrame, *, every: bool = False) -> pd.DataFrame:
     shown.loc[shown["autoregressive"], "section"] += ", autoregressive decoder"
     titles = shown["title"].where(shown["title"] != "", shown["model"])
     shown["name"] = _told_apart(titles, shown["variant"], "{} ({})")
+    twice = shown.groupby(["dataset", "name"])["model"].transform("nunique") > 1  # a title that is another's
+    shown.loc[twice, "name"] = _told_apart(shown["name"], shown["model"], "{} [{}]")[twice]
     shown["measured"] = shown["status"].isin(MEASURED) & shown["R_star"].notna() & shown["D"].notna()
     shown["measured"] &= ~(shown["R_star"] < -SLACK * shown["R_star_se"].fillna(0))  # no code has a negative rate
     shown.attrs["ignored"] = ignored
     return shown.sort_values(
         [*ROW, "seed", "sigma", "params", "key"], na_position="last", kind="stable", ignore_index=True
     )
+
+
+def copied_seeds(row: pd.DataFrame) -> str:
+    """Which seeds of a row have the numbers of another to the last digit, in words; "" where none has."""
+    there = row[row["measured"]]
+    numbers = there[["R_star", "R_own", "D"]]
+    again = there[numbers.notna().all(axis=1) & numbers.duplicated(keep=False)]
+    groups = again.groupby(["R_star", "R_own", "D"])["seed"]
+    seeds = sorted({int(s) for _, of in groups if of.nunique() > 1 for s in of})
+    return f"seeds {', '.join(map(str, seeds))} have the same numbers to the last digit: no rank" if seeds else ""
 
 
 def published(points: pd.DataFrame) -> pd.Series:

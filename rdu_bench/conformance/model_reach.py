@@ -32,21 +32,24 @@ def reaches_nothing_else(subject: ModelSubject) -> Problems:
 def _reached(tree: ast.Module) -> Iterator[tuple[int, str]]:
     only = "a model knows its batch, its code and its weights"
     for node in ast.walk(tree):
-        modules: list[str] = []
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            modules = [node.module or ""]
-            if modules == ["rdu_bench.api"]:
-                for name in sorted({alias.name for alias in node.names} & DATA):
-                    yield node.lineno, f"imports {name}: data come to a model in batches, and test data never; {only}"
-        for module in modules:
-            first = module.split(".")[0]
-            if first in OUTSIDE:
-                yield node.lineno, f"imports {module}: {only}"
-            elif first in NOISE or module in LOADING:
-                yield node.lineno, f"imports {module}: noise comes from torch.rand* alone, which the seed decides"
+        if isinstance(node, ast.ImportFrom) and node.module == "rdu_bench.api":
+            for name in sorted({alias.name for alias in node.names} & DATA):
+                yield node.lineno, f"imports {name}: data come to a model in batches, and test data never; {only}"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for module in _modules(node):
+                first = module.split(".")[0]
+                if first in OUTSIDE:
+                    yield node.lineno, f"imports {module}: {only}"
+                elif first in NOISE or module in LOADING:
+                    yield node.lineno, f"imports {module}: noise comes from torch.rand* alone, which the seed decides"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLED:
             yield node.lineno, f"calls {node.func.id}: {only}"
         if isinstance(node, ast.Attribute) and ast.unparse(node) in LOADING:
             yield node.lineno, f"uses {ast.unparse(node)}: {only}, and noise comes from torch.rand* alone"
+
+
+def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """What an import names from outside the file's folder."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    return [node.module or ""] if not node.level else []

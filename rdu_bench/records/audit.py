@@ -23,6 +23,7 @@ def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
     from .laws import check, missing
 
     hashes: dict[str, str] = {}
+    seeds: dict[str, int] = {}
     bare = store.without_vectors
     for path in store.paths():
         try:
@@ -39,7 +40,7 @@ def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
             found.append(str(error))
         lacking = missing(record)
         twice = _twice(path)
-        yield path, [*found, *twice, *lacking, *check(record), *_data_faults(record, hashes)]
+        yield path, [*found, *twice, *lacking, *check(record), *_data_faults(record, hashes), *_copied(record, seeds)]
 
 
 def _twice(path: Path) -> list[str]:
@@ -67,6 +68,18 @@ def _data_faults(record: Mapping[str, Any], hashes: dict[str, str]) -> Iterator[
     first = hashes.setdefault(made, content)
     if first != content:
         yield f"its data have the hash {content}, those of other records of {name} have {first}"
+
+
+def _copied(record: Mapping[str, Any], seeds: dict[str, int]) -> Iterator[str]:
+    """No two seeds have the same numbers to the last digit, unless one of them is the other under another name."""
+    spec, values = record["spec"], record["values"]
+    numbers = [values.get(name) for name in ("R_star", "R_own", "D")]
+    if None in numbers:
+        return
+    made = canonical([spec["dataset_label"], spec["model"], spec["variant"], numbers])
+    first = seeds.setdefault(made, spec["seed"])
+    if first != spec["seed"]:
+        yield f"its R*, R_own and D are to the last digit those of seed {first}: one seed is no other"
 
 
 def faults(record: Mapping[str, Any]) -> list[str]:

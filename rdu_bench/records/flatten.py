@@ -14,6 +14,7 @@ from .._hash import canonical
 from .._text import library
 from .columns import WORD, TableError, given, is_table, read, shipped, typed
 from .laws import judged
+from .parts import held_to_parts
 from .schema import Damaged, misfits
 from .store import Store, lacking, load_record, read_record
 
@@ -98,9 +99,9 @@ def _parts(source: Source, ignored: list[str]) -> Iterator[pd.DataFrame]:
         for leaf in group:
             if isinstance(leaf, pd.DataFrame):
                 ignored += leaf.attrs.get("ignored", ())
-                yield given(leaf.drop(columns=[name for name in SHOWN if name in leaf]))
+                yield held_to_parts(given(leaf.drop(columns=[name for name in SHOWN if name in leaf])))
             else:
-                yield read(Path(leaf))
+                yield held_to_parts(read(Path(leaf)))
 
 
 def _leaves(source: Source) -> Iterator[Any]:

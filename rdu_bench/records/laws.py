@@ -72,7 +72,7 @@ def check(record: Mapping[str, Any]) -> list[str]:
     """One sentence for every law that a record breaks; empty for failed points, lawful ones and `missing` parts."""
     if not record["values"]:
         return []
-    return [*_cell(record), *_factors(record), *_structure(record), *_folds(record), *_receiver(record)]
+    return [*_cell(record), *_factors(record), *_structure(record), *of_folds(record), *_receiver(record)]
 
 
 def judged(record: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -145,7 +145,7 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
 
 
-def _folds(record: Mapping[str, Any]) -> Iterator[str]:
+def of_folds(record: Mapping[str, Any]) -> Iterator[str]:
     """Means over parts of the test points average to the number itself: no interval is of other numbers."""
     folds = record.get("folds") or {}
     sizes = folds.get("n") or []

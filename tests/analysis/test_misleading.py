@@ -1,0 +1,68 @@
+"""Boards that somebody has dressed up: one seed called several, another's title, numbers that were edited."""
+
+import copy
+from pathlib import Path
+
+import fake_records
+import pandas as pd
+import pytest
+
+from rdu_bench import analysis, load_results
+from rdu_bench._hash import digest
+from rdu_bench.records.audit import audit
+from rdu_bench.records.flatten import table
+from rdu_bench.records.published import points_at
+from rdu_bench.records.store import Store
+
+POINTS = Path(__file__).parents[2] / "results" / "quick" / "points.parquet"
+
+
+def one_seed_called_three(models=("vae", "vq_vae")):
+    """Honest seeds of the first model, and of the others the first seed under three numbers."""
+    made = fake_records.suite(models)
+    out = [record for record in made if record["spec"]["model"] == models[0]]
+    for record in made:
+        if record["spec"]["model"] != models[0] and record["spec"]["seed"] == 0:
+            for seed in range(3):
+                again = copy.deepcopy(record)
+                again["spec"]["seed"] = seed
+                out.append(again | {"key": digest(again["spec"])})
+    return out
+
+
+def test_one_seed_called_several_has_no_rank_and_is_said():
+    board = analysis.leaderboard(one_seed_called_three()).set_index("model")
+    assert "seeds 0, 1, 2 have the same numbers to the last digit" in board.loc["vq_vae", "note"]
+    assert pd.isna(board.loc["vq_vae", "rank"]) and pd.isna(board.loc["vq_vae", "rank_y"])
+    assert board.loc["vae", "rank"] == 1 and board.loc["vae", "note"] == ""
+
+
+def test_verify_finds_one_seed_called_several(tmp_path):
+    store = Store(tmp_path)
+    for record in one_seed_called_three():
+        store.write(record)
+    said = {path.parent.name: [] for path, _ in audit(store)}
+    for path, found in audit(store):
+        said[path.parent.name] += [sentence for sentence in found if "one seed is no other" in sentence]
+    assert said["vae"] == []
+    assert len(said["vq_vae"]) == 2 * (len(fake_records.SIGMAS) + 1)  # of two of three seeds
+
+
+def test_a_title_that_is_anothers_is_shown_with_the_files_name():
+    made = fake_records.suite(("vae", "vq_vae"))
+    for record in made:
+        record["model"]["title"] = "VAE"
+    assert set(analysis.leaderboard(made)["name"]) == {"VAE [vae]", "VAE [vq_vae]"}
+
+
+@pytest.mark.skipif(not POINTS.exists(), reason="no published points here")
+@pytest.mark.parametrize("number", ["D", "R_star", "Dy"])
+def test_an_edited_number_of_a_table_is_invalid_through_every_door(tmp_path, number):
+    found = pd.read_parquet(POINTS)
+    found = found[found["seed"] == 0].reset_index(drop=True)
+    edited = found["model"] == "factor_vae"
+    found.loc[edited, number] -= 1.0
+    found.to_parquet(tmp_path / "points.parquet")
+    for given in (points_at(tmp_path / "points.parquet"), load_results(tmp_path / "points.parquet"), table(found)):
+        assert set(given.loc[given["status"] == "invalid", "model"]) == {"factor_vae"}
+        assert given.loc[given["model"] == "factor_vae", "reason"].str.contains("is not the mean of its folds").all()
