@@ -185,6 +185,11 @@ class Dataset(ABC):
         first = self.factor(self.task[0]) if self.task else None
         return first if first and first.kind == "class" else None
 
+    @property
+    def drawn_by(self) -> str:
+        """What named seeds of draws know it by: its name without its file, for data are the same in any file."""
+        return self.name.partition(":")[0]
+
     def factor(self, name: str) -> Factor:
         """The factor of that name; raises `KeyError` with the names there are."""
         for known in self.factors:

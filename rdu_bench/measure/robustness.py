@@ -68,7 +68,7 @@ def under(study: Study, levels: Sequence[float] | None) -> dict[str, object]:
     for level in levels:
         codes = test
         if level:
-            seed = named_seed("noise", study.data.name, level)
+            seed = named_seed("noise", study.data.drawn_by, level)
             view = study.view("test")
             noise = 0.0 if flips else level * study.pixels.deviation
             worse = Corrupted(view, seed, flip=level if flips else 0.0, noise=noise)

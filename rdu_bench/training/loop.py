@@ -97,7 +97,8 @@ def labelled(data: Dataset, model: Model, seed: int) -> Examples:
     if label is None or model.labelled is None:
         return split
     y = split.factors[label.name]
-    order = torch.randperm(len(y), generator=torch.Generator().manual_seed(named_seed("labelled", data.name, seed)))
+    generator = torch.Generator().manual_seed(named_seed("labelled", data.drawn_by, seed))
+    order = torch.randperm(len(y), generator=generator)
     known = torch.full_like(y, UNKNOWN)
     for k in range(label.size):
         kept = order[y[order] == k][: -(-(model.labelled - k) // label.size)]  # the remainder goes to the first classes

@@ -8,6 +8,7 @@ from hdf5_files import BITS, LABELS, N
 from rdu_bench import registry
 from rdu_bench.data import Examples
 from rdu_bench.data.content import content_hash
+from rdu_bench.training.loop import labelled
 
 IMAGES = np.tile(BITS, (1, 2, 1))  # (N, 8, 5), so that no side can be a number of channels
 PARTS = ("train", "val", "test")
@@ -81,3 +82,11 @@ def test_whole_numbers_as_floats_are_real_and_a_note_says_so(tmp_path):
     assert data.factor("labels").kind == "real"
     assert "labels holds whole numbers as floats and is real; store integers for classes" in data.notes
     assert not stored(tmp_path / "b.h5", labels=RANKS + 0.5).notes
+
+
+def test_a_file_by_another_name_shows_the_same_labels(tmp_path):
+    one, other = stored(tmp_path / "one.h5"), stored(tmp_path / "other.h5")
+    assert one.name != other.name and one.drawn_by == other.drawn_by == "hdf5"
+    model = registry.model("m2", one.spec(), labelled=9)
+    kept = [labelled(data, model, 3).factors["labels"] for data in (one, other)]
+    assert (kept[0] >= 0).sum() == 9 and kept[0].equal(kept[1])

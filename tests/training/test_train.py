@@ -243,6 +243,7 @@ def test_labels_are_hidden_evenly_and_for_good(data):
     seen = labelled(data, model, 0).factors["top"]
     assert [(seen == k).sum().item() for k in (-1, 0, 1)] == [len(seen) - 7, 4, 3]
     assert torch.equal(seen, labelled(data, model, 0).factors["top"])
+    assert not torch.equal(seen, labelled(data, model, 1).factors["top"])
     known = seen >= 0
     assert torch.equal(seen[known], data.splits["train"].factors["top"][known])
 
