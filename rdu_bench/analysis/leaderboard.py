@@ -12,7 +12,8 @@ from scipy import stats
 from .frontiers import AXES, NEEDED, Axis, null_folds, null_levels, rows_of, seed_hulls, usable
 from .hull import ENOUGH, Gap, Hull, area, first_folds, gap, mean_over_rates
 from .intervals import Interval, alike, interval, shared_ranks
-from .points import LABELS, STATUSES, Results, copied_seeds, of_task, points, published
+from .points import LABELS, STATUSES, Results, of_task, points, published
+from .remarks import SIZE, copied_seeds, remarks
 from .tables import cell, markdown_head, markdown_row, number, range_text
 
 REFERENCE = "vae"
@@ -34,7 +35,7 @@ def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = F
     was measured at.  Other recipes than the current one of each row are there with `every` only, see `points`.
     """
     found = points(results, every=every)
-    found = found[[*NEEDED, *of_task(found.columns)]]
+    found = found[[*NEEDED, *of_task(found.columns), *found.columns.intersection([SIZE])]]
     frames = [_panel(panel, reference) for _, panel in found.groupby(["dataset", "autoregressive"], sort=True)]
     board = pd.concat(frames, ignore_index=True)
     order = [board["dataset"], board["autoregressive"], board["labels"].map(LABELS.index), board["rank"].fillna(1e9)]
@@ -122,11 +123,9 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         cells |= {status: int((row["status"] == status).sum()) for status in STATUSES}
         if published(row).any():
             notes[key].insert(0, "published")
-        if same := copied_seeds(row):
-            notes[key].append(same)
+        notes[key] += remarks(row, rows.get(base) if base else None)
+        if copied_seeds(row):
             cells |= {"rank": np.nan, "rank_y": np.nan, "tied": False, "tied_y": False}
-        if cut := int(row["capped"].fillna(False).sum()):
-            notes[key].append(f"{cut} of {len(row)} points were still improving when their steps ran out")
         cells |= {"missing": grid[key] - len(row), "reference": key == base, "comparable": key not in elsewhere}
         cells["note"] = "; ".join(notes[key])
         out.append(cells)

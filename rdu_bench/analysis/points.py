@@ -73,16 +73,6 @@ def named(found: pd.DataFrame, *, every: bool = False) -> pd.DataFrame:
     )
 
 
-def copied_seeds(row: pd.DataFrame) -> str:
-    """Which seeds of a row have the numbers of another to the last digit, in words; "" where none has."""
-    there = row[row["measured"]]
-    numbers = there[["R_star", "R_own", "D"]]
-    again = there[numbers.notna().all(axis=1) & numbers.duplicated(keep=False)]
-    groups = again.groupby(["R_star", "R_own", "D"])["seed"]
-    seeds = sorted({int(s) for _, of in groups if of.nunique() > 1 for s in of})
-    return f"seeds {', '.join(map(str, seeds))} have the same numbers to the last digit: no rank" if seeds else ""
-
-
 def published(points: pd.DataFrame) -> pd.Series:
     """Which points were put beside those of a run, see `beside`."""
     return points["published"].fillna(False).astype(bool)

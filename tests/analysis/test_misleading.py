@@ -66,3 +66,22 @@ def test_an_edited_number_of_a_table_is_invalid_through_every_door(tmp_path, num
     for given in (points_at(tmp_path / "points.parquet"), load_results(tmp_path / "points.parquet"), table(found)):
         assert set(given.loc[given["status"] == "invalid", "model"]) == {"factor_vae"}
         assert given.loc[given["model"] == "factor_vae", "reason"].str.contains("is not the mean of its folds").all()
+
+
+def test_a_row_of_larger_models_says_how_much_larger():
+    made = fake_records.suite(("vae", "vq_vae", "wae"))
+    for record in made:
+        record["model"]["n_params"] = {"vae": 1000, "vq_vae": 4999, "wae": 12_000}[record["spec"]["model"]]
+    notes = analysis.leaderboard(made).set_index("model")["note"]
+    assert notes["wae"] == "12 times the parameters of VAE" and notes["vae"] == notes["vq_vae"] == ""
+
+
+@pytest.mark.skipif(not POINTS.exists(), reason="no published points here")
+def test_a_row_whose_parts_were_taken_out_says_so():
+    found = pd.read_parquet(POINTS)
+    board = analysis.leaderboard(found).set_index("model")
+    stripped = found.assign(folds=found["folds"].where(found["model"] != "factor_vae", ""))
+    bare = analysis.leaderboard(stripped).set_index("model")
+    assert "points without parts of the test split" in bare.loc["factor_vae", "note"]
+    assert bare.drop("factor_vae")["note"].equals(board.drop("factor_vae")["note"])
+    assert "without parts" not in "".join(board["note"])

@@ -1,0 +1,45 @@
+"""What a reader should know of a row of a board before its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+SIZE = "model.n_params"  # column of how many parameters a model has
+LARGER = 5.0  # times the parameters of the reference, critics counted, from which on a row says so
+
+
+def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
+    """Of one row beside the reference of its panel, in words."""
+    if same := copied_seeds(row):
+        yield f"{same}: no rank"
+    if (cut := int(row["capped"].fillna(False).sum())) > 0:
+        yield f"{cut} of {len(row)} points were still improving when their steps ran out"
+    if reference is None:
+        return
+    if (times := _size(row) / _size(reference)) >= LARGER:
+        yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
+    if _whole(reference) and not _whole(row):
+        yield "points without parts of the test split: intervals over seeds alone"
+
+
+def copied_seeds(row: pd.DataFrame) -> str:
+    """Which seeds of a row have the numbers of another to the last digit, in words; "" where none has."""
+    there = row[row["measured"]]
+    numbers = there[["R_star", "R_own", "D"]]
+    again = there[numbers.notna().all(axis=1) & numbers.duplicated(keep=False)]
+    groups = again.groupby(["R_star", "R_own", "D"])["seed"]
+    seeds = sorted({int(s) for _, of in groups if of.nunique() > 1 for s in of})
+    return f"seeds {', '.join(map(str, seeds))} have the same numbers to the last digit" if seeds else ""
+
+
+def _size(row: pd.DataFrame) -> float:
+    """Parameters of its largest model; NaN where no point says."""
+    return float(row[SIZE].max()) if SIZE in row else float("nan")
+
+
+def _whole(row: pd.DataFrame) -> bool:
+    """Whether every measured point has the means over parts of the test split that intervals take."""
+    folds = row.loc[row["measured"], "folds"] if "folds" in row else pd.Series("", row.index)
+    return bool(len(folds)) and not folds.fillna("").isin(["", "{}", "null"]).any()
