@@ -170,8 +170,7 @@ def _receiver(record: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _factors(record: Mapping[str, Any]) -> Iterator[str]:
-    v, told = Numbers(record["values"]), 0.0
-    variance = 0.0
+    v, told, error_told, known = Numbers(record["values"]), 0.0, 0.0, 0.0
     about = record["data"].get("factors") or {}
     for name, given in record["factors"].items():
         f = Numbers(given)
@@ -185,9 +184,11 @@ def _factors(record: Mapping[str, Any]) -> Iterator[str]:
         if abs(f["IV_shuffled"]) > SLACK * f["IV_shuffled_se"] + NULL:
             yield f"a head learned {f['IV_shuffled']:.3f} nats about {name} from shuffled labels"
         if (about.get(name) or {}).get("independent") and "IV" in f:
-            told += f["IV"]
-            variance += f.get("IV_se", 0.0) ** 2
-    if told > v["R_star"] + SLACK * math.sqrt(variance + v["R_star_se"] ** 2):
+            told, known = told + f["IV"], known + (f.get("H_y") or 0.0)
+            error_told += f.get("IV_se", 0.0)  # factors of one code err together
+    # of a grid that was divided, what is left has less than the sum of their entropies
+    dependent = max(0.0, known - v["H_x"]) if v.get("H_x_kind") == "exact" else 0.0
+    if told > v["R_star"] + dependent + SLACK * _se(error_told, v["R_star_se"]):
         yield f"{told:.3f} nats about independent factors came out of a code of R* = {v['R_star']:.3f}"
 
 

@@ -70,7 +70,7 @@ EDGES = [  # the number, what it may be at most or at least (−1), and what is 
     ("factors.y.IV", 5 + BOTH, 1, "nats about y came out of a code"),
     ("factors.y.IV_shuffled", 0.05, 1, "from shuffled labels"),
     ("factors.y.IV_shuffled", -0.05, -1, "from shuffled labels"),
-    ("factors.w.IV", 2 + 3 * 0.03**0.5, 1, "about independent factors"),
+    ("factors.w.IV", 2 + 3 * 0.05**0.5, 1, "about independent factors"),  # (.1 + .1)² + .1²
     ("structure.levels.a.R_star", 5.1 + BOTH, 1, "blocks up to a cost"),
     ("structure.levels.a.factors.y.IV", 1.0, 1, None),  # no more than H(y) − D_y is known of it
     ("structure.leakage.IV", 5 + BOTH, 1, "leak from a code"),
@@ -121,6 +121,15 @@ def test_factors_that_may_depend_on_each_other_are_not_added_up():
     assert any("about independent factors" in line for line in check(record))
     record["data"]["factors"]["w"]["independent"] = False
     assert check(record) == []
+
+
+@pytest.mark.parametrize(("kind", "more"), [("exact", 2.3), ("upper_only", 0.0)])
+def test_what_is_left_of_a_divided_grid_makes_its_factors_dependent(kind, more):
+    """They have 16 nats each by itself, and 13.7 together."""
+    for off, broken in ((-E, False), (E, True)):
+        record = changed("values", {"D": 100.0, "H_x": 13.7, "H_x_kind": kind})
+        record["factors"]["w"]["IV"] = 2 + more + 3 * 0.05**0.5 + off
+        assert any("about independent factors" in line for line in check(record)) is broken
 
 
 @pytest.mark.parametrize("part", ["levels.a", "blocks.b"])
