@@ -462,7 +462,7 @@ def test_the_command_ends_with_1_where_it_could_not_be_fetched(table, server, tm
     [
         (("data", "get"), "Missing argument"),
         (("data", "get", "mnst", "--data-dir", "."), "Did you mean 'mnist'? There are mnist, fashion_mnist, dsprites"),
-        (("data", "get", "digits", "--data-dir", "."), "there are no files to get of 'digits'"),
+        (("data", "get", "digits", "--data-dir", "."), "digits has no files to fetch; it needs none"),
         (("data", "get", "mnist"), "RDU_BENCH_DATA or DISENTANGLEMENT_LIB_DATA"),
         (("data", "get", "mnist", "--data-dir", "nowhere"), "not a folder"),
         (("data", "get", "mnist", "--data-dir", ".", "--timeout", "0"), "a positive number of seconds"),
