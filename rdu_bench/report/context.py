@@ -204,4 +204,4 @@ def _agreed(context: Context, given: Sequence[Record] | None) -> pd.DataFrame | 
     )
     chosen = kept.head(SEEDS)
     records = [r for r in (context.whole(key) for key in chosen["key"]) if r]
-    return analysis.udr(records, context.vectors)
+    return analysis.udr(records, context.vectors) if records else None  # a table of points has no records

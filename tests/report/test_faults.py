@@ -11,8 +11,9 @@ import unicodedata
 import fake_records
 import pytest
 
-from rdu_bench import _files
+from rdu_bench import _files, load_results
 from rdu_bench.report import render, text
+from rdu_bench.report.context import gather
 
 FEW = ("vae", "beta_tcvae")
 
@@ -185,7 +186,7 @@ def test_sigterm_leaves_no_parts_and_the_page_before(tmp_path):
     before = (tmp_path / "index.html").read_bytes()
     hook = """
 import time
-from rdu_bench import _files
+from rdu_bench import _files, load_results
 write = _files.write
 def slow(path, content):
     with _files.replacing(path) as file:
@@ -242,3 +243,10 @@ def test_what_is_left_out_is_said(tmp_path):
         record["provenance"] = {**record["provenance"], "finished": 1.0}
     html = render([*now, *before], tmp_path, formats=()).read_text("utf-8")
     assert "6 points of other recipes" in html and "3 points of VAE" in html
+
+
+def test_a_page_of_a_table_alone_has_no_part_that_could_not_be_drawn(tmp_path):
+    """A table has neither records nor vectors, which agreement of seeds and pictures take."""
+    records = fake_records.suite(FEW, seeds=5, sigmas=(2.0, 6.0))
+    points = load_results(records).drop(columns="path", errors="ignore")
+    assert gather(points, tmp_path, None, None).troubles == {}
