@@ -58,7 +58,7 @@ class Untouched:
 
         self.settings = [(setting, setting.get()) for setting in _settings()]
         self.modules = set(sys.modules)
-        self.code = {(id(owner), name): (owner, name, code) for owner, name, code in _code()}
+        self.held = [(owner, dict(vars(owner))) for owner in _owners()]
         self.divergences = dict(kl._KL_REGISTRY)
 
     def put_back(self) -> list[str]:
@@ -68,11 +68,14 @@ class Untouched:
             if setting.get() != value:
                 found.append(f"{setting.words} ({value} before)")
                 setting.put(value)
-        for owner, name, now in [*_code()]:
-            known = self.code.get((id(owner), name))
-            if known and known[2] is not now:
-                found.append(f"{_name(owner)}.{name}")
-                setattr(owner, name, known[2])
+        for owner, held in self.held:
+            now = dict(vars(owner))
+            if [*map(id, now.values())] == [*map(id, held.values())]:
+                continue  # as nearly always; to look at each name takes ten times as long
+            for name, code in held.items():
+                if isinstance(code, CODE) and now.get(name, code) is not code:
+                    found.append(f"{_name(owner)}.{name}")
+                    setattr(owner, name, code)
         return [*found, *self._divergences()]
 
     def _divergences(self) -> list[str]:
@@ -97,11 +100,11 @@ class Untouched:
 @contextmanager
 def untouched(what: str) -> Iterator[None]:
     """Inside a plug-in is at work.  Raises `PluginError` when it has changed what is not its own; that is put back."""
-    before, changed = Untouched(), list[str]()
+    before = Untouched()
     try:
         yield
     finally:
-        changed += before.put_back()
+        changed = before.put_back()
     if changed:
         raise PluginError(f"{what} changes {', '.join(changed)}: {LEAVE}")
 
@@ -113,16 +116,12 @@ def _watched(module: str) -> bool:
     return f"{module}.".startswith(WATCHED) and not f"{module}.".startswith(PLUGINS)
 
 
-def _code() -> Iterator[tuple[Any, str, Any]]:
-    """Functions and classes of what is watched with their owners, and the methods of these classes."""
+def _owners() -> Iterator[Any]:
+    """The modules that are watched, and the classes that they define."""
     for place, module in list(sys.modules.items()):
-        if not _watched(place) or module is None:
-            continue
-        for name, value in list(vars(module).items()):
-            if isinstance(value, CODE):
-                yield module, name, value
-            if isinstance(value, type) and value.__module__ == place:
-                yield from ((value, one, code) for one, code in list(vars(value).items()) if isinstance(code, CODE))
+        if module is not None and _watched(place):
+            yield module
+            yield from (v for v in list(vars(module).values()) if isinstance(v, type) and v.__module__ == place)
 
 
 def _name(owner: Any) -> str:

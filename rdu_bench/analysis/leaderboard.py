@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +12,10 @@ from .frontiers import AXES, NEEDED, Axis, null_folds, null_levels, rows_of, see
 from .hull import ENOUGH, Gap, Hull, area, first_folds, gap, mean_over_rates
 from .intervals import Interval, alike, interval, shared_ranks
 from .points import LABELS, STATUSES, Results, of_task, points, published
-from .remarks import SIZE, copied_seeds, remarks
+from .remarks import SIZE, Key, apart, remarks
 from .tables import cell, markdown_head, markdown_row, number, range_text
 
 REFERENCE = "vae"
-Key = tuple[str, str, str]
 Hulls = dict[Key, dict[int, Hull]]
 BySeed = dict[Key, dict[int, np.ndarray]]  # (F,) each: the score, and what it is without a part of the test points
 
@@ -108,8 +106,8 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
     """The board of one panel."""
     rows, base, scores, overlaps = scored(panel, reference)
     absolute = _absolute(panel, rows)
-    elsewhere = _elsewhere(rows, base)
-    ranks, notes = _ranks(rows, scores, base, panel, elsewhere)
+    unlike = apart(rows, base)
+    ranks, notes = _ranks(rows, scores, base, panel, unlike)
     grid = _grid(rows)
     out = []
     for key, row in rows.items():
@@ -124,9 +122,7 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
         if published(row).any():
             notes[key].insert(0, "published")
         notes[key] += remarks(row, rows.get(base) if base else None)
-        if copied_seeds(row):
-            cells |= {"rank": np.nan, "rank_y": np.nan, "tied": False, "tied_y": False}
-        cells |= {"missing": grid[key] - len(row), "reference": key == base, "comparable": key not in elsewhere}
+        cells |= {"missing": grid[key] - len(row), "reference": key == base, "comparable": key not in unlike}
         cells["note"] = "; ".join(notes[key])
         out.append(cells)
     return pd.DataFrame(out)
@@ -184,28 +180,12 @@ def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
     }
 
 
-def _targets(row: pd.DataFrame) -> frozenset[object]:
-    """What a row was asked for: its target rates, or the values that were swept."""
-    swept = set(row.loc[row["sigma"].isna(), "params"])
-    return frozenset({*row["sigma"].dropna(), *(swept if len(swept) > 1 else ())})
-
-
-def _elsewhere(rows: dict[Key, pd.DataFrame], base: Key | None) -> set[Key]:
-    """Rows with points that the reference has none of, or most rows where there is no reference.
-
-    A chord lies above the curve between its points, so that a point more lowers a hull whatever the model.
-    """
-    asked = {key: _targets(row) for key, row in rows.items()}
-    common = asked[base] if base else Counter(asked.values()).most_common(1)[0][0]
-    return {key for key, targets in asked.items() if not targets <= common}
-
-
 def _ranks(
     rows: dict[Key, pd.DataFrame],
     scores: dict[str, BySeed],
     base: Key | None,
     panel: pd.DataFrame,
-    elsewhere: set[Key],
+    unlike: dict[Key, list[str]],
 ) -> tuple[dict[Key, dict[str, Any]], dict[Key, list[str]]]:
     """Ranks in each section, by the score against the reference, or by dominated area where there is none."""
     ranks: dict[Key, dict[str, Any]] = {}
@@ -217,7 +197,7 @@ def _ranks(
             compared = base is not None and any(np.isfinite(_mean(scores[score].get(key, {}))) for key in keys)
             by, sign = (score, sign) if compared else (fallback, -1)
             signed = {key: {s: sign * v for s, v in scores[by].get(key, {}).items()} for key in keys}
-            seen = {key: by for key, by in signed.items() if rows[key]["measured"].any() and key not in elsewhere}
+            seen = {key: by for key, by in signed.items() if rows[key]["measured"].any() and key not in unlike}
             found = shared_ranks(seen)
             shown = {"nats": "bd_nats", "dIV": "dIV"}.get(by, by)
             for key in keys:
@@ -240,9 +220,7 @@ def _ranks(
                 notes[key].append(f"reference lacks seed {', '.join(map(str, lonely))}")
         if row["seed"].nunique() == 1:
             notes[key].append("one seed: no rank, no interval")
-        if key in elsewhere:
-            whose = "the reference's" if base else "those of most rows"
-            notes[key].append(f"points at other rates than {whose}, which alone move a hull: no rank")
+        notes[key] += unlike.get(key, [])
     return ranks, notes
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pandas as pd
 
 SIZE = "model.n_params"  # column of how many parameters a model has
+Key = tuple[str, str, str]  # data set, model and variant of a row
 LARGER = 5.0  # times the parameters of the reference, critics counted, from which on a row says so
 
 
 def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
     """Of one row beside the reference of its panel, in words."""
-    if same := copied_seeds(row):
-        yield f"{same}: no rank"
     if (cut := int(row["capped"].fillna(False).sum())) > 0:
         yield f"{cut} of {len(row)} points were still improving when their steps ran out"
     if reference is None:
@@ -22,6 +22,30 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
         yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
     if _whole(reference) and not _whole(row):
         yield "points without parts of the test split: intervals over seeds alone"
+
+
+def _targets(row: pd.DataFrame) -> frozenset[object]:
+    """What a row was asked for: its target rates, or the values that were swept."""
+    swept = set(row.loc[row["sigma"].isna(), "params"])
+    return frozenset({*row["sigma"].dropna(), *(swept if len(swept) > 1 else ())})
+
+
+def apart(rows: dict[Key, pd.DataFrame], base: Key | None) -> dict[Key, list[str]]:
+    """Rows that are compared with no others, and why.
+
+    Some have points that the reference has none of, or most rows where there is no reference: a chord lies above the
+    curve between its points, so that a point more lowers a hull whatever the model.  Others have one seed for several.
+    """
+    asked = {key: _targets(row) for key, row in rows.items()}
+    common = asked[base] if base else Counter(asked.values()).most_common(1)[0][0]
+    whose = "the reference's" if base else "those of most rows"
+    found: dict[Key, list[str]] = {}
+    for key, row in rows.items():
+        if not asked[key] <= common:
+            found[key] = [f"points at other rates than {whose}, which alone move a hull: no rank"]
+        if same := copied_seeds(row):
+            found.setdefault(key, []).append(f"{same}: no rank")
+    return found
 
 
 def copied_seeds(row: pd.DataFrame) -> str:

@@ -135,37 +135,38 @@ def folders(given: Sequence[Path] | None, *, tables: bool = False) -> list[Path]
     With `tables`, so does a file of points, and the word `published`.
     Raises `FileNotFoundError`, and `ArchiveError` for an archive that is not safe to read.
     """
-    for place in given or ():
+    from ..records.columns import meant
+
+    places = list(dict.fromkeys(given or ()))
+    for place in places:
         if place.suffix == ".zip" and place.is_file():
             from ..records.raw import check_archive
 
             check_archive(place)
-        elif not place.is_dir() and not (tables and _points(place)):
+        elif not place.is_dir() and not (tables and _holds_points(meant(place))):
             raise FileNotFoundError(f"{place} is not a folder of records{_why_not(place)}")
-    if given:
-        return [_points(place) or place for place in dict.fromkeys(given)]
+    if places:
+        return [*map(meant, places)] if tables else places
     runs = [place for place in Path("results/runs").glob("*") if (place / "records").is_dir()]
     if not runs:
         raise FileNotFoundError("no run in results/runs; give the folder of one, or start one with `rdu-bench run`")
     return [max(runs, key=lambda place: (place / "records").stat().st_mtime)]
 
 
-def _points(place: Path) -> Path | None:
-    """The file of points that a place is, or that the word `published` means where no folder is called so."""
-    from ..records.columns import WORD, is_table, shipped
+def _holds_points(place: Path) -> bool:
+    """Whether a place is a file of points."""
+    from ..records.columns import is_table
 
-    if str(place) == WORD and not place.exists() and shipped().is_file():
-        return shipped()
-    return place if is_table(place) and place.is_file() else None
+    return is_table(place) and place.is_file()
 
 
 def _why_not(place: Path) -> str:
     """What a place is that is no folder, and what to do."""
-    if not place.exists() and not _points(place):
-        return ": it does not exist"
-    if _points(place):
+    from ..records.columns import meant
+
+    if _holds_points(meant(place)):
         return ", but a table of points, which `leaderboard`, `claims`, `sensitivity` and `report` read"
-    return "; give the folder of a run, or its .zip"
+    return "; give the folder of a run, or its .zip" if place.exists() else ": it does not exist"
 
 
 def overview(app: typer.Typer) -> None:

@@ -14,7 +14,7 @@ from ..measure.draws import noise
 from ..measure.spaces import is_one_hot, space_of, support_of
 from ..model import Batch, Block, Model, replay
 from .model_subject import ModelSubject
-from .plugin import Problems
+from .plugin import Problems, first_wrong
 
 POINTS = 4096  # at which a marginal is looked at
 SEEDS = 4  # of weights, among which one is to have more mass than 1 if any can
@@ -24,11 +24,7 @@ MORE, ERRORS = 0.1, 5.0  # of a mass beyond 1: as much may be, and standard erro
 def marginal_is_normalised(subject: ModelSubject) -> Problems:
     """What the receiver expects of a block has a mass of 1, so that no rate is too low by a constant."""
     batch = subject.measured(subject.batch().x)
-    for seed in range(SEEDS):
-        wrong = [*overfull(subject.used(seed=seed).eval(), batch)]
-        if wrong:
-            yield from wrong
-            return
+    yield from first_wrong(overfull(subject.used(seed=seed).eval(), batch) for seed in range(SEEDS))
 
 
 def overfull(model: Model, batch: Batch) -> Problems:
@@ -91,11 +87,7 @@ def channels_are_one_density(subject: ModelSubject) -> Problems:
     """With several channels p(x|z) is one density as well: the sum over channels, and not their mean."""
     if not subject.new().decodes:
         return
-    for training in (True, False):
-        wrong = [*_over_channels(subject, training)]
-        yield from wrong
-        if wrong:
-            return
+    yield from first_wrong(_over_channels(subject, training) for training in (True, False))
 
 
 @torch.no_grad()

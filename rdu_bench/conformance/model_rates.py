@@ -13,7 +13,7 @@ from ..model import Batch, Block, Model, Terms, flatten, total_rate
 from ..nn.networks import Spec
 from .model_subject import DRAWS, B, ModelSubject
 from .model_terms import reached
-from .plugin import Problems
+from .plugin import Problems, first_wrong
 
 HINT = "no missing constants, no weights on log p"
 LIMIT = 5.0  # standard errors a true equality may be off by
@@ -102,12 +102,7 @@ def decoder_is_normalised(subject: ModelSubject) -> Problems:
     """What decode returns sums to 1 over the data."""
     if not subject.new().decodes:
         return
-    tried = ((training, size) for training in (True, False) for size in (B, 3))
-    for training, size in tried:
-        wrong = [*_mass(subject, training, size)]
-        if wrong:
-            yield from wrong
-            return
+    yield from first_wrong(_mass(subject, training, size) for training in (True, False) for size in (B, 3))
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from ..model import Batch, Model, Terms
 from ..nn.critics import Average, Critic
 from ..training.stack import Stack
 from .model_subject import B, ModelSubject, specs
-from .plugin import Problems
+from .plugin import Problems, first_wrong
 
 
 def per_example(subject: ModelSubject) -> Problems:
@@ -46,11 +46,7 @@ def per_example(subject: ModelSubject) -> Problems:
 def pure(subject: ModelSubject) -> Problems:
     """Nothing is written to the model, and one seed gives one answer."""
     model, batch = subject.new(), subject.batch()
-    for training in (True, False):
-        wrong = [*_passes(model.train(training), batch)]
-        yield from wrong
-        if wrong:
-            return
+    yield from first_wrong(_passes(model.train(training), batch) for training in (True, False))
 
 
 def _passes(model: Model, batch: Batch) -> Problems:
@@ -124,11 +120,7 @@ def _same(a: Any, b: Any) -> bool:
 def examples_apart(subject: ModelSubject) -> Problems:
     """What an example costs does not depend on its neighbours."""
     model, batch = subject.new(), subject.batch()
-    for training in (True, False):
-        wrong = [*_neighbours(subject, model.train(training), batch)]
-        yield from wrong
-        if wrong:
-            return
+    yield from first_wrong(_neighbours(subject, model.train(training), batch) for training in (True, False))
 
 
 def _neighbours(subject: ModelSubject, model: Model, batch: Batch) -> Problems:

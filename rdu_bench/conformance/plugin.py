@@ -13,7 +13,7 @@ import stat
 import sys
 import traceback
 import types
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +49,14 @@ class Finding(NamedTuple):
 
 Problems = Iterator[str]
 Law = Callable[[Any], Problems]
+
+
+def first_wrong(trials: Iterable[Problems]) -> Problems:
+    """The problems of the first trial that has any, tried one after the other: what is wrong in all is said once."""
+    for trial in trials:
+        if wrong := [*trial]:
+            yield from wrong
+            return
 
 
 class Source(NamedTuple):
@@ -221,11 +229,11 @@ def imports(subject: Subject) -> Problems:
 
 def one_class(subject: Subject) -> Problems:
     """The file imports and defines one class of its kind, and changes nothing else."""
-    before, changed = Untouched(), list[str]()
+    before = Untouched()
     try:
         subject.load()
     finally:
-        changed += before.put_back()
+        changed = before.put_back()
     yield from (f"importing it changes {words}: {LEAVE}" for words in changed)
 
 

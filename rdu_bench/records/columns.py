@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 WORD = "published"  # names the points that come with the package
 POINTS = "points.parquet"  # of a published folder
+P = TypeVar("P", str, Path)
 TABLES = (".csv", ".parquet")  # how files of points end, in small letters or capitals
 FIX = "make one with `load_results`, and write it with `to_csv(file, index=False)` or `to_parquet(file)`"
 
@@ -55,6 +56,11 @@ _FLAGS = {"asked", "literal_ok", "saturated", "capped", "current", "repeated", "
 def shipped() -> Path:
     """The file of the points that come with the package, those of suite `all`, in a checkout as in the wheel."""
     return _paths.builtin("results") / "all" / POINTS
+
+
+def meant(place: P) -> P | Path:
+    """The place, or the file of points that `published` means where nothing here is called so."""
+    return shipped() if str(place) == WORD and not Path(place).exists() and shipped().is_file() else place
 
 
 def is_table(place: Any) -> bool:

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 
 from .._hash import canonical
 from .._text import library
-from .columns import WORD, TableError, given, is_table, read, shipped, typed
+from .columns import TableError, given, is_table, meant, read, typed
 from .laws import judged
 from .parts import held_to_parts
 from .schema import Damaged, misfits
@@ -108,10 +108,10 @@ def _leaves(source: Source) -> Iterator[Any]:
     """What a source is made of: frames, files, folders, stores and records, one after the other."""
     import pandas as pd
 
-    if isinstance(source, str) and source == WORD and not Path(source).exists() and shipped().is_file():
-        yield shipped()
-    elif isinstance(source, pd.DataFrame | Mapping | str | Path | Store):
+    if isinstance(source, pd.DataFrame | Mapping | Path | Store):
         yield source
+    elif isinstance(source, str):
+        yield meant(source)
     elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray):
         for part in source:
             yield from _leaves(part)

@@ -202,8 +202,10 @@ class Store:
 def lacking(place: Any) -> str:
     """Why there is no record at a place, a folder, a file or a Store, and where there are some: a sentence."""
     path = place.folder if isinstance(place, Store) else Path(place)
-    if not str(place).strip() or not path.exists():
-        return f"{str(place)!r} does not exist" if not str(place).strip() else f"{path} does not exist"
+    if not str(place).strip():
+        return f"{str(place)!r} does not exist"
+    if not path.exists():
+        return f"{path} does not exist"
     if path.is_file():
         return f"{path} is a file without records; give the folder of a run, its .zip, or a .csv or .parquet of points"
     above = [folder for folder in (path, *path.parents) if folder.name == "records"]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..model import Batch, Model
+from ..records.laws import tolerance
 
 FLOOR = 1e-4  # the smallest β; where it is reached, no more rate helps
 FARTHEST = 0.3  # the largest relative error of the rate that a correction of β acts upon
@@ -103,8 +104,8 @@ def own_price(model: Model, batch: Batch, price: float) -> float:
 
 def verdict(rate: float, sigma: float, beta: float | None, w: float) -> tuple[str, str | None]:
     """Status and reason of a point that reached `rate` nats when `sigma` were asked, with β at `beta` in the end."""
-    error, tolerance = rate / sigma - 1, 0.01 if sigma >= 2 else 0.02
-    if abs(error) <= tolerance:
+    error, most = rate / sigma - 1, tolerance(sigma)
+    if abs(error) <= most:
         return "ok", None
     if beta is not None and beta <= FLOOR * 1.01 and error < 0:
         return "unreachable", f"more rate does not lower the loss: R = {rate:.2f} nats at β = {beta:.0e}"
@@ -112,7 +113,7 @@ def verdict(rate: float, sigma: float, beta: float | None, w: float) -> tuple[st
         return "unreachable", f"the slope of the frontier exceeds w = {w:g}: R = {rate:.2f} nats"
     if error < -0.95:
         return "collapsed", f"R = {rate:.2f} nats, under 5 % of σ = {sigma:g}"
-    return "rate_missed", f"R = {rate:.2f} nats is {error:+.1%} off σ = {sigma:g} (tolerance {tolerance:.0%})"
+    return "rate_missed", f"R = {rate:.2f} nats is {error:+.1%} off σ = {sigma:g} (tolerance {most:.0%})"
 
 
 def check_target(sigma: float | None) -> None:

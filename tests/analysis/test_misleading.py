@@ -35,6 +35,7 @@ def test_one_seed_called_several_has_no_rank_and_is_said():
     assert "seeds 0, 1, 2 have the same numbers to the last digit" in board.loc["vq_vae", "note"]
     assert pd.isna(board.loc["vq_vae", "rank"]) and pd.isna(board.loc["vq_vae", "rank_y"])
     assert board.loc["vae", "rank"] == 1 and board.loc["vae", "note"] == ""
+    assert board["comparable"].to_dict() == {"vae": True, "vq_vae": False}
 
 
 def test_verify_finds_one_seed_called_several(tmp_path):
