@@ -68,6 +68,7 @@ def _run(work: Work, wanted: tuple[float | None, ...]) -> None:
     for attempt in timed(attempts(_plan(work, given, wanted))):
         if changed := before.put_back():
             error = registry.PluginError(f"{work.curve.model} changes {', '.join(changed)}: {LEAVE}")
+        if error:  # of all points from then on, which may have been trained together, or start from one another
             attempt = attempt._replace(trained=None, error=error)
         if attempt.sigma in wanted:
             _record(work, given, attempt, started)

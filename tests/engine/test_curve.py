@@ -71,6 +71,8 @@ PLANTED = {
     "large": ("raise MemoryError('full')", "pass", ""),
     "sound": ("pass", "pass", ""),
 }
+COARSE = "torch.set_float32_matmul_precision('medium')"
+CHANGING = {"changes_in_training": (COARSE, "pass", ""), "changes_in_measuring": ("pass", COARSE, "")}
 BUDGET = Budget(
     steps=4, batch=16, codes=40, draws_fit=1, draws_test=2, mixtures=(2,), probe_steps=2, head_steps=5, score_groups=4
 )
@@ -82,7 +84,7 @@ def planted(tmp_path_factory):
     root = tmp_path_factory.mktemp("plugins")
     for kind in ("models", "datasets"):
         (root / kind).mkdir()
-    for name, (training, measuring, _) in PLANTED.items():
+    for name, (training, measuring, _) in (PLANTED | CHANGING).items():
         text = MODEL.format(training=training, measuring=measuring)
         (root / "models" / f"{name}.py").write_text(text, encoding="utf-8")
     (root / "models" / "leaves_at_once.py").write_text("import sys\nsys.exit(3)\n", encoding="utf-8")
@@ -119,6 +121,17 @@ def test_what_a_plug_in_raises_is_the_record_of_its_point_and_is_not_repeated(pl
     before = len(told)
     run_curve(curve(name, strategy=strategy), store, progress=told.append)
     assert len(told) == before  # nothing is computed again
+
+
+@pytest.mark.parametrize("strategy", ["independent", "batched"])
+@pytest.mark.parametrize("name", CHANGING)
+def test_what_a_plug_in_changes_of_the_process_is_an_error_and_is_put_back(planted, tmp_path, name, strategy):
+    before = torch.get_float32_matmul_precision()
+    run_curve(curve(name, strategy=strategy), Store(tmp_path))
+    assert torch.get_float32_matmul_precision() == before == "highest"
+    for record in Store(tmp_path).records():
+        assert record["status"] == "error" and record["values"] == {}
+        assert f"{name} changes the precision of products of matrices (highest before)" in record["reason"]
 
 
 @pytest.mark.parametrize("name", ["interrupted", "large"])
