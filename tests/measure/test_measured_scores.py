@@ -1,6 +1,7 @@
 """Scores and total correlation of a measured model, where the truth is known."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from worlds import Coins, Optimal, Plane, Symbols, Wires, study
 
 from rdu_bench.api import Batch, gaussian, transmit
 from rdu_bench.measure import measure
+from rdu_bench.measure.total_correlation import low
 from rdu_bench.records.laws import check
 
 
@@ -80,6 +82,17 @@ class Correlated(Optimal):
 
     def decode(self, code):
         return gaussian(torch.zeros(len(code["z"].sample), 4) + 0 * self.still, torch.ones(4))
+
+
+def test_total_correlation_is_seen_up_to_the_logarithm_of_the_shuffled_draws():
+    """Latents that are one and the same number: a dependence that no shuffled draw has can be of any size."""
+    z = torch.randn(2, 50, 1, generator=torch.Generator().manual_seed(0)).expand(2, 50, 2)
+    mixture = SimpleNamespace(
+        dependence=lambda z, orders=None: torch.full((len(z) * len(orders or [1]),), 0.0 if orders else 1e6)
+    )
+    told, log_mean = low(SimpleNamespace(continuous=z, log_q=z[..., 0]), mixture, seed=0)
+    assert log_mean == pytest.approx(0, abs=1e-5) and told.shape == (2, 50)
+    assert told.unique().item() == pytest.approx(math.log(8 * 100) - 1)
 
 
 def test_a_bound_above_the_value_is_a_broken_law(coins):

@@ -10,7 +10,7 @@ import torch
 from worlds import SPECTRUM, Coins, Optimal, Plane, Symbols, channel_information, study, viewed
 
 from rdu_bench.api import Dataset, Examples, Factor, Model, Row, gaussian, one_hot, transmit
-from rdu_bench.measure import MEASUREMENTS
+from rdu_bench.measure import MEASUREMENTS, efficiency
 from rdu_bench.measure.codes import draw
 from rdu_bench.measure.prefixes import Prefix
 from rdu_bench.measure.robustness import Corrupted, under
@@ -203,6 +203,16 @@ def test_labels_that_the_code_shows_are_cheap_and_others_cost_their_entropy():
     assert other["mdl_ratio"] > 1 and other["mdl"] > 600 * math.log(3) - 3
     assert ball["n"][0] == 30 and ball["n"][-1] == 600 and len(ball["Dy"]) == len(ball["n"]) == len(ball["Dy_se"])
     assert ball["sdl_eps"] < 0.2 and other["sdl_eps"] == pytest.approx(math.log(3) + 0.1, abs=0.03)
+
+
+def test_labels_are_learned_from_one_draw_of_each_code(monkeypatch):
+    given = []
+    curve = efficiency.n_label_curve
+    monkeypatch.setattr(efficiency, "n_label_curve", lambda z, *a, **k: given.append(z) or curve(z, *a, **k))
+    about = study(Echo(), made(Blobs), draws_fit=3, draws_test=2, test=10_000)
+    look("efficiency", about)
+    assert torch.equal(torch.tensor(given[0]), about.codes.train.z[0].double())
+    assert not torch.equal(about.codes.train.z[0], about.codes.train.z[1])
 
 
 def test_a_code_that_lost_the_label_never_reaches_what_x_gives():

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from rdu_bench import scores
-from rdu_bench.scores import codelength
+from rdu_bench.scores import _linear_head, codelength
+from rdu_bench.scores._inputs import pair
 from rdu_bench.scores.clustering import fit_clusters
+from rdu_bench.scores.dci import _forests
 
 
 def test_informations_of_independent_columns_are_corrected_below_zero():
@@ -88,3 +90,31 @@ def test_the_likelihood_of_k_means_is_that_of_balls_of_one_size():
     z = np.array([[a + b, c] for a in (-1, 1) for b in (-0.1, 0.1) for c in (-0.1, 0.1)])
     found = fit_clusters(z, 2, method="k-means").log_likelihood(np.array([[1.0, 0.0], [-1.0, 0.1]]))
     assert found == pytest.approx(-np.log(2) - np.log(2 * np.pi * 0.01) - 0.5 / 2, abs=1e-6)
+
+
+def test_one_in_fifty_of_the_latents_that_are_noise_has_an_importance():
+    """Those whose importance is two standard errors above nothing, or more: 2.3 of 100, by chance."""
+    counted = 0
+    for seed in range(6):
+        draw = np.random.default_rng(seed)
+        y = draw.integers(2, size=(1500, 2))
+        z = np.where(draw.random(y.shape) < 0.3, y, draw.integers(2, size=y.shape))
+        train, test = pair(np.concatenate([z, draw.normal(size=(1500, 8))], 1), y, None, None)
+        importance, _ = _forests(train, test, seed=0)
+        assert (importance[:2].diagonal() > 0).all()
+        counted += np.count_nonzero(importance[2:])
+    assert 1 <= counted <= 5  # of 96
+
+
+def test_priors_that_predict_worse_by_thirty_nats_are_dropped_and_no_others():
+    draw = np.random.default_rng(0)
+    x = _linear_head.with_bias(draw.normal(size=(400, 5)))
+    y = (x @ draw.normal(size=(6, 3)) + draw.gumbel(size=(400, 3))).argmax(1)
+    learner, behind = _linear_head.Learner(x, y, 3), set()
+    for n in (10, 20, 40, 80, 120, 160, 240, 400):
+        held = set(learner.heads)
+        learner.learn(n)
+        worse = {prior: learner.lengths[prior] - min(learner.lengths.values()) for prior in held}
+        assert set(learner.heads) == {prior for prior in held if worse[prior] < 30}
+        behind |= {round(nats) for nats in worse.values()}
+    assert any(10 < nats < 30 for nats in behind) and any(30 <= nats < 60 for nats in behind)
