@@ -82,6 +82,7 @@ def test_a_run_is_submitted_checked_and_made_again(command, home, trained):
     again = command("reproduce", "my.zip", "--sample", "1", "-j", "0", cwd=home)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "code of the submission runs here" in again.stdout and "same: digits my_vae seed 0 ELBO: R* " in again.stdout
+    assert "reproduced-my/plugins/models/my_vae.py: nothing is wrong" in again.stdout
     assert "records: results/runs/reproduced-my" in again.stdout
     assert (home / "my.zip").read_bytes() == before and list(manifest_faults(home / "my.zip")) == []
 

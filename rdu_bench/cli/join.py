@@ -18,8 +18,12 @@ def submit(
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Pack records, vectors, plug-in files and a manifest of hashes into one file that others can check."""
+    """Pack records, vectors, plug-in files and a manifest of hashes into one file that others can check.
+
+    Plug-ins of your own are examined as by `check` first, and nothing is packed while anything is wrong with them.
+    """
     from .. import _paths
+    from ..conformance import of_records
     from ..engine import submission
 
     _paths.add_plugins(*(plugins or ()))
@@ -28,7 +32,7 @@ def submit(
     if out.suffix != ".zip":
         raise typer.BadParameter(f"--out {out}: the name of a submission ends in .zip")
     try:
-        packed = submission.submit(place, out)
+        packed = submission.submit(place, out, of_records.faults)
     except submission.SubmissionError as error:
         for line in str(error).splitlines():
             print(one_line(line))
@@ -56,8 +60,13 @@ def reproduce(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Train and measure a sample of points again from their specs, and compare R*, D and D_y with the records."""
+    """Train and measure a sample of points again from their specs, and compare R*, D and D_y with the records.
+
+    Plug-ins that do not come with the package are examined as by `check`, too.
+    """
+    from ..conformance import of_records
     from ..engine import reproduce as again
+    from ..records.store import Store
 
     if sample < 1:
         raise typer.BadParameter(f"--sample {sample}: give a number from 1 on")
@@ -65,9 +74,14 @@ def reproduce(
     planned = again.plan(again.Draw(found, sample, seed, out), data_dir)
     for sentence in again.outline(planned):
         say(one_line(sentence))
+    wrong = 0
+    for plugin in of_records.examined(record["spec"] for record in Store(found).records()):
+        wrong += len(plugin.wrong)
+        for words in plugin.wrong or ["nothing is wrong"]:
+            say(one_line(f"check: {plugin.where}: {words}"))
     points = again.reproduce(planned, jobs)
     for point in points:
         say(one_line(f"{point.outcome}: {point.where}: {point.words}"))
     say(f"{sum(point.outcome == 'same' for point in points)} of {len(points)} are the same; records: {planned.folder}")
-    if any(point.outcome != "same" for point in points):
+    if wrong or any(point.outcome != "same" for point in points):
         raise typer.Exit(1)

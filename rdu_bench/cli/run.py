@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .._paths import plugin_roots
 from .._text import lasting, one_line, say
 from .options import DataDir, Out, Plugins, shard, target, whole
 from .options import seeds as numbered
@@ -45,8 +47,10 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
 ) -> None:
     """Train, freeze, measure, record and report; does only what is not there yet."""
+    from ..conformance.of_records import own_files
     from ..engine import run as engine
     from ..engine.expand import Selection
+    from ..records.store import Store
 
     engine.prepare(data_dir, plugins or ())
     selection = Selection(
@@ -64,6 +68,9 @@ def run(
         print(f"report: {outcome.report}")
     else:
         print(f"records: {outcome.folder / 'records'}")
+    if plugin_roots():
+        for file in own_files(record["spec"] for record in Store(outcome.folder).records()):
+            print(f"its numbers are bounds if this finds nothing wrong: rdu-bench check {shlex.quote(str(file))}")
     for sentence in filter(None, (outcome.trouble, engine.lost(outcome))):
         say(f"rdu-bench: {one_line(sentence)}", sys.stderr)
     if outcome.failed or outcome.invalid or outcome.missing or outcome.trouble or outcome.unmade:

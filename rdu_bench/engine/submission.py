@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,13 +29,14 @@ class Packed(NamedTuple):
     older: int  # points of recipes that are not current, which stay out
 
 
-def submit(run: str | Path, out: str | Path) -> Packed:
+def submit(run: str | Path, out: str | Path, examine: Callable[[list[dict[str, Any]]], list[str]]) -> Packed:
     """Pack the current records of a run, their vectors, and the files of their plug-ins into `out`, a `.zip` file.
 
     Of models all files go along, of heads and data sets those that are not the package's own; files that a plug-in
-    imports from its folder go with it.  Raises `FileNotFoundError` where there is no whole record, `FileExistsError`
-    where `out` is there, and `SubmissionError` where records have faults, a plug-in is gone or is not the one that made
-    them, or `out` is no `.zip`.
+    imports from its folder go with it.  `examine` says of the specs of records what is wrong with their plug-ins, a
+    line each.  Raises `FileNotFoundError` where there is no whole record, `FileExistsError` where `out` is there, and
+    `SubmissionError` where records have faults, a plug-in is at fault, gone or not the one that made them, or `out` is
+    no `.zip`.
     """
     out = Path(out)
     if out.suffix != ".zip":
@@ -49,8 +50,8 @@ def submit(run: str | Path, out: str | Path) -> Packed:
     specs = [record["spec"] for record in store.records() if record["key"] in keys]
     wrong = [f"{path.relative_to(store.root)}: {words}" for path, said in audit(store) for words in said]
     files, lost = sources(specs)
-    if wrong or lost:
-        raise SubmissionError("\n".join([*wrong, *lost, f"{run} is not packed: mend the above first"]))
+    if refused := [*wrong, *lost] or examine(specs):
+        raise SubmissionError("\n".join([*refused, f"{run} is not packed: mend the above first"]))
     made_by = {name: known for spec in specs for name, known in spec.get("plugins", {}).items()}
 
     def about(hashes: Mapping[str, str]) -> dict[str, Any]:

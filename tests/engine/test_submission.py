@@ -9,7 +9,7 @@ import pytest
 from rdu_bench import registry
 from rdu_bench.engine import submission
 from rdu_bench.engine.reproduce import Draw, compared, curve_of, plan
-from rdu_bench.engine.submission import SubmissionError, submit, unpacked
+from rdu_bench.engine.submission import SubmissionError, unpacked
 from rdu_bench.records.archive import manifest_faults
 from rdu_bench.records.raw import ArchiveError, check_archive
 from rdu_bench.records.schema import PROTOCOL
@@ -75,9 +75,14 @@ def test_a_submission_holds_records_vectors_the_files_of_plugins_and_their_hashe
         submit(run, packed.path)
 
 
-def refusal(run, out):
+def submit(run, out, wrong=()):
+    """Packed, as long as nothing is wrong with its plug-ins."""
+    return submission.submit(run, out, lambda specs: [*wrong])
+
+
+def refusal(run, out, wrong=()):
     with pytest.raises(SubmissionError) as error:
-        submit(run, out)
+        submit(run, out, wrong)
     assert not out.exists()
     return str(error.value)
 
@@ -100,6 +105,12 @@ def test_records_with_faults_are_not_submitted(run, tmp_path, monkeypatch):
     assert "is not the hash of its spec" in refusal(run, tmp_path / "mine.zip")
     path.write_text("{")
     assert "not a whole record" in refusal(run, tmp_path / "mine.zip")
+
+
+def test_records_of_a_file_that_is_at_fault_are_not_submitted(run, tmp_path, monkeypatch):
+    sound(monkeypatch)
+    said = refusal(run, tmp_path / "mine.zip", ["mine.py: rate is paid: no"])
+    assert said.startswith("mine.py: rate is paid: no\n") and said.endswith("mend the above first")
 
 
 def test_a_folder_without_a_whole_record_is_not_submitted(tmp_path):
