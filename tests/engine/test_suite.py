@@ -43,15 +43,28 @@ print(sum(len(curves(suite.read(name))) > 0 for name in suite.names()))
     assert done.stdout.split() == [str(len(suite.names()))], done.stderr
 
 
-def test_the_whole_suite_has_every_model_at_seven_rates():
-    """Those of sequences, groups and scenes have a suite of their own."""
+def test_the_whole_suite_has_every_model_and_those_of_pictures_at_seven_rates():
+    """Those of sequences, groups and scenes have a suite of their own, with whole curves."""
     needs = {name: registry.card("models", name).get("needs", ()) for name in registry.files("models")}
-    sequences = curves(suite.read("sequences"))
+    sequences, found = curves(suite.read("sequences")), curves(suite.read("all"))
     assert {c.model for c in sequences} == {name for name in needs if "sequence" in needs[name]} | {"vae"}
-    found = curves(suite.read("all"))
-    assert {c.model for c in found} == {name for name in needs if "sequence" not in needs[name]}
-    found += sequences
-    assert all(len([s for s in c.sigmas if s]) == 7 for c in found if c.sigmas != (None,))
+    assert {c.model for c in found} == {*needs}
+    of_pictures = [c for c in found if c.dataset not in {c.dataset for c in sequences}]
+    assert {c.model for c in of_pictures} == {name for name in needs if "sequence" not in needs[name]}
+    whole = [*of_pictures, *sequences]
+    assert all(len([s for s in c.sigmas if s]) == 7 for c in whole if c.sigmas != (None,))
+
+
+def test_panels_of_sequences_in_the_whole_suite_are_those_of_their_own_at_fewer_rates():
+    sequences = {(c.dataset, c.model): c for c in curves(suite.read("sequences"))}
+    for curve in curves(suite.read("all")):
+        if whole := sequences.get((curve.dataset, curve.model)):
+            assert (curve.budget, curve.network, curve.dataset_params) == (
+                whole.budget,
+                whole.network,
+                whole.dataset_params,
+            )
+            assert {s for s in curve.sigmas if s} <= {*whole.sigmas}
 
 
 def test_an_unknown_suite_gets_the_nearest_name():
