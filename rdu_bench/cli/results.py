@@ -97,11 +97,11 @@ def report(
         raise typer.BadParameter(f"--formats {formats}: give one or more of png, svg and pdf, such as png,svg")
     places = folders(given, tables=True)
     held = [place for place in places if not is_table(place)]
-    home = _home(held)
+    home, damaged = _home(held)
     target = out or places[0]
     if not out and places[0].is_file():
         raise typer.BadParameter(f"{target} is a file: name the folder of the page with --out")
-    results: Any = [record for record, _ in home.values()]
+    results: Any = [*(record for record, _ in home.values()), *damaged]
     if beside is not None or held != places:
         results, apart = joined(results if held == places else places, beside)
         say(apart)
@@ -120,19 +120,23 @@ def report(
     print(f"report: {drawn}")
 
 
-def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
-    """Key → record and the store that it lies in; that of the first folder counts."""
+def _home(places: list[Path]) -> tuple[dict[str, tuple[dict[str, Any], Store]], list[Any]]:
+    """Key → record and the store that it lies in, that of the first folder; and what is not a whole record."""
+    from ..records.schema import Damaged
     from ..records.store import Store, lacking
 
     found: dict[str, tuple[dict[str, Any], Store]] = {}
+    damaged: list[Any] = []
     for place in places:
         store = Store(place)
-        records = store.records()
-        if not records:
+        there = store.found()
+        whole = [one for one in there if not isinstance(one, Damaged)]
+        if not whole:
             raise FileNotFoundError(lacking(place))
-        for record in records:
+        damaged += [one for one in there if isinstance(one, Damaged)]
+        for record in whole:
             found.setdefault(record["key"], (record, store))
-    return found
+    return found, damaged
 
 
 def joined(results: Any, beside: str | None) -> tuple[pd.DataFrame, list[str]]:
