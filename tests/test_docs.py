@@ -12,9 +12,10 @@ import typer
 
 import rdu_bench
 from rdu_bench._sources import digest_of
+from rdu_bench.budget import named
 from rdu_bench.cli.app import app
 from rdu_bench.engine.expand import curves
-from rdu_bench.engine.suite import read
+from rdu_bench.engine.suite import STRATEGIES, read
 from rdu_bench.records.schema import STATUSES
 from rdu_bench.records.store import Store
 
@@ -67,6 +68,30 @@ def test_a_command_of_ours_is_one(name, words):
     placeholders = [word.replace("NAME", "digits") for word in words]
     if not hasattr(command, "commands"):
         command.make_parser(typer.Context(command, parent=context)).parse_args(placeholders)
+
+
+def verbs(command=None, name="rdu-bench"):
+    """(words, command) of every verb, and of the groups of them."""
+    command = typer.main.get_command(app) if command is None else command
+    yield name, command
+    for word, below in getattr(command, "commands", {}).items():
+        yield from verbs(below, f"{name} {word}")
+
+
+@pytest.mark.parametrize(("name", "command"), list(verbs()), ids=lambda v: v if isinstance(v, str) else "")
+def test_help_is_whole_and_leaves_nothing_out(name, command):
+    """On 80 columns no line of an overview is cut, and each argument and option has words beside it."""
+    context = typer.Context(command, info_name=name, terminal_width=80, max_content_width=80)
+    assert "..." not in command.get_help(context).partition("Commands:")[2]
+    for parameter in command.params:
+        shown = parameter.get_help_record(context)
+        assert shown and shown[1].strip("[] ") not in ("", "required"), f"{name}: {parameter.name} is not explained"
+
+
+def test_help_names_the_budgets_and_strategies_that_there_are():
+    options = {p.name: p.help for p in dict(verbs())["rdu-bench run"].params}
+    assert all(word in options["budget"] for word in named()) and "auto" in options["strategy"]
+    assert all(word in options["strategy"] for word in STRATEGIES)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -18,7 +18,7 @@ def submit(
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Pack records, vectors, plug-in files and a manifest of hashes into one file that others can check."""
+    """Pack a run into one file that others can check.  Records, vectors, plug-in files and a manifest of hashes."""
     from .. import _paths
     from ..engine import submission
 
@@ -56,7 +56,7 @@ def reproduce(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Train and measure a sample of points again from their specs, and compare R*, D and D_y with the records."""
+    """Train and measure a sample of points again, and compare.  From their specs; R*, D and D_y with the records'."""
     from ..engine import reproduce as again
 
     if sample < 1:

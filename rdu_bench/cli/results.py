@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import lasting, one_line
-from .options import Beside, Folders, Out, folders, path
+from .options import Beside, Csv, Folders, Tables, folders, path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,10 @@ def status(
     given: Folders = None,
     every: Annotated[bool, typer.Option("--all", help="Name every point that is not ok.")] = False,
 ) -> None:
-    """Count the points of runs by what became of them, and say why some failed."""
+    """Count the points of runs by what became of them.
+
+    Says why some failed, and how long those that are missing will take.
+    """
     for folder in folders(given):
         _status(folder, None if every else SCREEN)
 
@@ -82,13 +85,15 @@ def _sentence(record: dict[str, Any]) -> str:
 
 
 def report(
-    given: Folders = None,
-    out: Out = None,
+    given: Tables = None,
+    out: Annotated[Path | None, typer.Option(parser=path, metavar="DIR", help="Where to [the first folder].")] = None,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
-    formats: Annotated[str, typer.Option(metavar="LIST", help="Of the figures.")] = "png,svg,pdf",
+    formats: Annotated[
+        str, typer.Option(metavar="LIST", help="Of the figures: some of png, svg and pdf.")
+    ] = "png,svg,pdf",
     beside: Beside = None,
 ) -> None:
-    """Draw the report of what is there, or one page of several runs; by default beside the records of the first."""
+    """Draw the page of a run, or one page of several runs.  By default beside the records of the first."""
     from .. import _files
     from ..records.columns import is_table
 
@@ -150,12 +155,12 @@ def joined(results: Any, beside: str | None) -> tuple[pd.DataFrame, list[str]]:
 
 
 def leaderboard(
-    given: Folders = None,
-    csv: Annotated[bool, typer.Option("--csv")] = False,
+    given: Tables = None,
+    csv: Csv = False,
     every: Annotated[bool, typer.Option("--every", help="Rows of earlier runs and files too.")] = False,
     beside: Beside = None,
 ) -> None:
-    """Print the leaderboard, of one run or of several, as Markdown or as CSV, and what it leaves out."""
+    """Print the leaderboard of one run or of several.  As Markdown or as CSV, and what it leaves out."""
     from .. import analysis
 
     found, apart = joined(folders(given, tables=True), beside)
@@ -175,11 +180,11 @@ def say(sentences: Iterable[str]) -> None:
 
 
 def sensitivity(
-    given: Folders = None,
+    given: Tables = None,
     base: Annotated[str, typer.Option(metavar="LABEL", help="Data set that others are compared with.")] = "digits",
     every: Annotated[bool, typer.Option("--all", help="Comparisons that do not flip too.")] = False,
 ) -> None:
-    """Print how far other networks, budgets or splits order the models alike, and which comparisons flip."""
+    """Print how far other settings order the models alike.  These are networks, budgets and splits; and what flips."""
     from .. import analysis
     from ..analysis.sensitivity import to_markdown
     from ..records.flatten import table
@@ -190,7 +195,7 @@ def sensitivity(
 
 
 def verify(given: Folders = None) -> None:
-    """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
+    """Check every record against the laws of its numbers.  And its form, its key and its vectors."""
     from ..records.archive import manifest_faults
     from ..records.audit import audit
     from ..records.store import Store, lacking
@@ -222,7 +227,7 @@ def publish(
     ],
     vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
 ) -> None:
-    """Write what is published of a run: tables, figures, points as Parquet, one archive, a manifest with hashes."""
+    """Write what is published of a run.  Tables, figures, points as Parquet, one archive, a manifest with hashes."""
     from .. import _files, analysis, registry
     from ..analysis.scores import wide
     from ..analysis.sensitivity import has_panels
