@@ -6,6 +6,7 @@ A law is a function from a subject to the problems it finds; its docstring is wh
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib.util
 import inspect
 import re
@@ -100,6 +101,10 @@ class Subject:
             said = f"{names}: put each other one in a file of its own" if found else "none: make its class from that"
             raise CheckError(f"the file must define exactly one subclass of {self.base.__name__}; it defines {said}")
         self.kind = found[0]
+        for name in sorted(getattr(self.kind, "__abstractmethods__", ())):
+            near = difflib.get_close_matches(name, vars(self.kind), 1, 0.7)
+            hint = f": mend the name of {near[0]!r}" if near else f", which every {self.folder[:-1]} needs: write it"
+            raise CheckError(f"{self.kind.__name__} has no method {name!r}{hint}")
 
 
 def read(path: str | Path) -> Source:
