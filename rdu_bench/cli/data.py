@@ -208,7 +208,7 @@ def ls(data_dir: DataDir = None, plugins: Plugins = None) -> None:
         there = "as named" if needs and registry.of_file(name) else "no" if missing else "yes"
         rows.append((name, there, *_to_get(name), one_line(needs) or "nothing"))
         if missing:
-            told.append(f"{name}: {one_line(missing)}")
+            told.append(f"{name}: {one_line(missing).removeprefix(f'{name}: ')}")
     print("\n".join([*aligned(rows), *told]))
 
 
