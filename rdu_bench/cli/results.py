@@ -51,7 +51,7 @@ def _status(folder: Path, most: int | None) -> None:
             told.append(_sentence(record))
     if not there and not told and not expected:
         raise FileNotFoundError(lacking(folder))
-    print(f"{folder}: {there} points")
+    print(f"{folder}: {there} point{'s' * (there != 1)}")
     if expected is not None:
         older = f"; {there - asked} points of what was asked for before" if there > asked else ""
         print(f"  {asked} of {len(expected)} that runs asked for last, {len(expected) - asked} missing{older}")
@@ -214,7 +214,7 @@ def verify(given: Folders = None) -> None:
         if not count:
             raise FileNotFoundError(lacking(folder))
         bare = "; their vectors are not in the archive, and were not compared" if store.without_vectors else ""
-        print(f"{folder}: {count} records, {found} faults{bare}")
+        print(f"{folder}: {count} record{'s' * (count != 1)}, {found} fault{'s' * (found != 1)}{bare}")
         faults += found
     if faults:
         raise typer.Exit(1)

@@ -70,7 +70,7 @@ def run(
     outcome = engine.complete(suite, selection, how)
     unmade = f", {outcome.unmade} not begun" if outcome.unmade else ""
     invalid = f", {outcome.invalid} invalid" if outcome.invalid else ""
-    print(f"{outcome.done} points, {outcome.failed} failed{invalid}{unmade}")
+    print(f"{outcome.done} point{'s' * (outcome.done != 1)}, {outcome.failed} failed{invalid}{unmade}")
     if outcome.report:
         print(f"report: {outcome.report}")
     else:

@@ -208,6 +208,9 @@ def test_paper_cuts_no_table(rich):
         "return [...document.querySelectorAll('.scroll')].filter(e => getComputedStyle(e).overflow != 'visible').length"
     )
     assert clipped == 0 and rich.execute_script("return document.querySelectorAll('details:not([open])').length") == 0
+    sizes = "return [...document.querySelectorAll('table small')].map(e => [e, e.parentElement].map(size))"
+    both = rich.execute_script("const size = (e) => getComputedStyle(e).fontSize;" + sizes)
+    assert both and all(small == beside for small, beside in both)
     rich.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     rich.refresh()
 
