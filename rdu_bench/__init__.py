@@ -4,7 +4,7 @@
 
     rdu_bench.run("quick")                            # train, freeze, measure, record, report
     frame = rdu_bench.load_results("results/runs/quick")
-    rdu_bench.frontier(frame)                         # hull frontiers in (R*, D) and (R*, D_y)
+    rdu_bench.frontier(frame)                         # lower convex hulls in (R*, D); with "Dy" those in (R*, D_y)
     rdu_bench.Encoder("vae", sigma=8).fit_transform(X)
 
 Everything is in nats.  Names are loaded when they are first used, so that importing this package costs nothing.

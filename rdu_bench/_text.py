@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+PAGES = {"arXiv": "https://arxiv.org/abs/", "OpenReview": "https://openreview.net/forum?id=", "doi": "https://doi.org/"}
 MOST = 30  # characters of a file's name in that of its data set
 
 
@@ -29,6 +30,16 @@ def say(text: str, file: TextIO | None = None) -> None:
 def library(paper: str) -> str:
     """Where a paper of this id is: arXiv, OpenReview, or behind its DOI."""
     return "doi" if paper.startswith("10.") else "arXiv" if paper[:4].isdigit() else "OpenReview"
+
+
+def cited(paper: str) -> str:
+    """An id with where it is from; alone, 1706.00400 is read as a number, without its last digits."""
+    return paper and f"{library(paper)}:{paper}"
+
+
+def page_of(paper: str) -> str:
+    """The address of a paper of this id."""
+    return f"{PAGES[library(paper)]}{paper}"
 
 
 def called(name: str, params: Mapping[str, Any]) -> str:

@@ -249,7 +249,7 @@ def missing_files(name: str, **params: Any) -> str:
     name, params = named(name, params)
     made = empty_dataset(name)
     told: str = made.missing(**params)
-    known = fetchable(made.name, params) if told else ""
+    known = fetchable(made.name, params) if told and "rdu-bench data get" not in told else ""
     return f"{told} `rdu-bench data get {known}` fetches them." if known else told
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from rdu_bench.cli.options import folders
+
 ROOT = Path(__file__).parents[1]
 TINY = """
 models = ["vae"]
@@ -84,6 +86,19 @@ def test_verbs_read_the_run_written_last(command, finished, verb):
     done = command(verb, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.strip()
+
+
+def test_the_run_written_last_is_the_one_that_a_point_was_added_to_or_asked_of_last(tmp_path, monkeypatch):
+    for i, name in enumerate(("first", "second")):
+        (tmp_path / "results/runs" / name / "records/digits/vae").mkdir(parents=True)
+        for place in ("records/digits/vae", "records/digits", "records"):
+            os.utime(tmp_path / "results/runs" / name / place, (100 + i, 100 + i))
+    monkeypatch.chdir(tmp_path)
+    assert folders(None) == [Path("results/runs/second")]
+    os.utime("results/runs/first/records/digits/vae", (200, 200))  # a record was put into it
+    assert folders(None) == [Path("results/runs/first")]
+    Path("results/runs/second/asked.json").write_text("{}")
+    assert folders(None) == [Path("results/runs/second")]
 
 
 def test_a_failed_point_is_exit_code_1_and_stops_no_other(command, tmp_path):

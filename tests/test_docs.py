@@ -1,6 +1,7 @@
 """What the documents say is so: commands parse, code runs, links lead somewhere, and tables are those of the code."""
 
 import ast
+import json
 import re
 import shlex
 from pathlib import Path
@@ -12,9 +13,10 @@ import typer
 
 import rdu_bench
 from rdu_bench._sources import digest_of
+from rdu_bench.budget import named
 from rdu_bench.cli.app import app
 from rdu_bench.engine.expand import curves
-from rdu_bench.engine.suite import read
+from rdu_bench.engine.suite import STRATEGIES, read
 from rdu_bench.records.schema import STATUSES
 from rdu_bench.records.store import Store
 
@@ -67,6 +69,30 @@ def test_a_command_of_ours_is_one(name, words):
     placeholders = [word.replace("NAME", "digits") for word in words]
     if not hasattr(command, "commands"):
         command.make_parser(typer.Context(command, parent=context)).parse_args(placeholders)
+
+
+def verbs(command=None, name="rdu-bench"):
+    """(words, command) of every verb, and of the groups of them."""
+    command = typer.main.get_command(app) if command is None else command
+    yield name, command
+    for word, below in getattr(command, "commands", {}).items():
+        yield from verbs(below, f"{name} {word}")
+
+
+@pytest.mark.parametrize(("name", "command"), list(verbs()), ids=lambda v: v if isinstance(v, str) else "")
+def test_help_is_whole_and_leaves_nothing_out(name, command):
+    """On 80 columns no line of an overview is cut, and each argument and option has words beside it."""
+    context = typer.Context(command, info_name=name, terminal_width=80, max_content_width=80)
+    assert "..." not in command.get_help(context).partition("Commands:")[2]
+    for parameter in command.params:
+        shown = parameter.get_help_record(context)
+        assert shown and shown[1].strip("[] ") not in ("", "required"), f"{name}: {parameter.name} is not explained"
+
+
+def test_help_names_the_budgets_and_strategies_that_there_are():
+    options = {p.name: p.help for p in dict(verbs())["rdu-bench run"].params}
+    assert all(word in options["budget"] for word in named()) and "auto" in options["strategy"]
+    assert all(word in options["strategy"] for word in STRATEGIES)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -122,6 +148,58 @@ def test_the_suite_of_contributing_is_one(tmp_path):
     (tmp_path / "shown.toml").write_text(shown, encoding="utf-8")
     made = curves(read(tmp_path / "shown.toml"))
     assert {curve.model for curve in made} == {"vae", "factor_vae"} and made[0].budget.steps == 2000
+
+
+@pytest.fixture(scope="module")
+def points():
+    """The published points by suite."""
+    found = {path.parent.name: path for path in (ROOT / "results").glob("*/points.parquet")}
+    if "all" not in found:
+        pytest.skip("the published results are not here")
+    return {suite: rdu_bench.load_results(path) for suite, path in found.items()}
+
+
+def test_what_results_say_of_themselves_is_in_their_points(points):
+    """Counts of points and curves, and CPU time to the digit that is given."""
+    said = " ".join(text("results/README.md").split())
+    every, quick = points["all"], points["quick"]
+    curves = every.groupby(["dataset", "model", "variant", "swept", "seed"], dropna=False).ngroups
+    counts = every["status"].value_counts()
+    assert f"{curves} curves, {len(every)} points, of which {counts['ok']} have the rate asked for" in said
+    assert (
+        f"{counts['rate_missed']} miss it by more than the tolerance and {counts['unreachable']} cannot reach" in said
+    )
+    assert f"{(quick['status'] == 'ok').sum()} of its {len(quick)} points have the rate asked for" in said
+    hours = [every[column].sum() / 3600 for column in ("train_cpu_s", "measure_cpu_s")]
+    assert f"{hours[0]:.1f} hours of CPU to train and {hours[1]:.1f}".replace(" 0.", " .") in said
+    cpu = {suite: frame["train_cpu_s"] + frame["measure_cpu_s"] for suite, frame in points.items()}
+    each = cpu["quick"].groupby(quick["seed"]).sum() / 60
+    assert f"took {each.min():.0f} to {each.max():.0f} minutes of CPU each" in said
+    for suite, words in (
+        ("sensitivity", "{n} points that all have the rate asked for, in {cpu:.0f} minutes"),
+        ("sequences", "{n} points of the VAE, ML-VAE and GQN, in {cpu:.0f} minutes"),
+        ("fashion", "{n} points in {cpu:.0f} minutes of CPU"),
+    ):
+        assert words.format(n=len(points[suite]), cpu=cpu[suite].sum() / 60) in said
+    assert (points["sensitivity"]["status"] == "ok").all()
+    scenes = points["sequences"][points["sequences"]["dataset"] == "scenes"]["capped"]
+    sprites = every[every["dataset"] == "sprites"]["capped"]
+    assert scenes.mean() > 0.9 and sprites.mean() > 0.5  # "nearly all", "most"
+    told = sum("blocks" in held or "structure.blocks" in nulls for held, nulls in _held(every))
+    assert f"ruled out in the {told} points that were made last" in said
+
+
+def _held(frame):
+    """(what is known of the structure, reasons for what is not) of each point."""
+    for held, nulls in zip(frame["structure"], frame["nulls"], strict=True):
+        yield json.loads(held or "{}"), json.loads(nulls or "{}")
+
+
+def test_distortions_of_the_method_are_those_that_were_published(points):
+    every = points["all"]
+    at = every[(every["dataset"] == "sprites") & (every["sigma"] == 4.5) & (every["variant"] == "")].set_index("model")
+    said = f"There the VAE has D = {at.at['vae', 'D']:.2f} at 4.5 nats and FactorVAE {at.at['factor_vae', 'D']:.2f}"
+    assert said in " ".join(text("METHOD.md").split())
 
 
 def test_method_explains_every_status():

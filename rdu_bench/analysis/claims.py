@@ -16,6 +16,7 @@ from scipy.integrate import trapezoid
 
 from .._claims import Claim, Quantity, Said
 from .._claims import claims as parsed
+from .._text import cited
 from .frontiers import AXES, null_levels, rows_of, seed_hulls
 from .hull import ENOUGH
 from .intervals import interval
@@ -55,7 +56,7 @@ def claims(results: Results, said: Mapping[str, Said], *, every: bool = False) -
     lines: list[dict[str, Any]] = []
     for model in sorted(said):
         for claim in parsed(said[model].claim):
-            about = {"dataset": claim.dataset, "model": model, "claim": claim.text, "paper": said[model].paper}
+            about = {"dataset": claim.dataset, "model": model, "claim": claim.text, "paper": cited(said[model].paper)}
             about["unit"] = unit(claim.quantity)
             mine = {key: row for key, row in rows.items() if key[:2] == (claim.dataset, model)}
             for key, row in mine.items():

@@ -14,10 +14,13 @@ KINDS = {"model": "models", "probe": "probes", "dataset": "datasets", "suite": "
 
 
 def check(
-    file: Annotated[Path, typer.Argument(parser=path, metavar="FILE|LIBRARY:MODEL")],
+    file: Annotated[
+        Path,
+        typer.Argument(parser=path, metavar="FILE|LIBRARY:MODEL", help="A .py or .toml, or such as pythae:FactorVAE."),
+    ],
     plugins: Plugins = None,
 ) -> None:
-    """Say in words what is wrong with the file of a model, probe, data set or suite, or a model of a library."""
+    """Say in words what is wrong with a file.  That of a model, probe, data set or suite; or a model of a library."""
     from .. import _paths
     from ..conformance import check as findings
 
@@ -36,7 +39,9 @@ def new(kind: str) -> Callable[..., None]:
     home = Path(KINDS[kind])
 
     def write(
-        name: str,
+        name: Annotated[
+            str, typer.Argument(metavar="NAME", help="What it is to be called: small letters, digits and _.")
+        ],
         folder: Annotated[Path, typer.Option("--dir", parser=path, metavar="DIR", help="Where to.")] = home,
     ) -> None:
         from ..conformance.scaffold import new

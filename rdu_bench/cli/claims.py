@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from .options import Beside, Folders, Plugins, folders
+from .options import Beside, Csv, Plugins, Tables, folders
 from .results import joined, say
 
 
 def claims(
-    given: Folders = None,
-    csv: Annotated[bool, typer.Option("--csv")] = False,
+    given: Tables = None,
+    csv: Csv = False,
     beside: Beside = None,
     plugins: Plugins = None,
 ) -> None:
-    """Print the claim of every model at equal R*: its effect, 95 % interval over seeds, held or not, and the paper."""
+    """Print what papers say of models, and whether it holds.
+
+    At equal R*: the effect, its 95 % interval over seeds, held or not, and the paper.
+    """
     from .. import _paths, analysis, registry
 
     _paths.add_plugins(*(plugins or ()))

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def get(
-    name: str,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A data set.")],
     data_dir: DataDir = None,
     timeout: Annotated[
         float, typer.Option(parser=number, metavar="SECONDS", help="Give a place up that sends nothing for so long.")
     ] = 30.0,
 ) -> None:
-    """Fetch the files of a data set into the data folder; what was cut off goes on where it stopped."""
+    """Fetch the files of a data set into the data folder.  What was cut off goes on where it stopped."""
     from ..data import downloads
     from ..data.files import data_folder
     from ..engine.run import prepare
@@ -196,7 +196,7 @@ def _published(name: str) -> Iterator[str]:
 
 
 def ls(data_dir: DataDir = None, plugins: Plugins = None) -> None:
-    """List the data sets, the files that they need, whether those are there, and how large they are to get."""
+    """List the data sets and the files that they need.  Whether those are there, and how large they are to get."""
     from .. import registry
     from ..conformance.data_files import data_files
     from ..engine.run import prepare
@@ -208,7 +208,7 @@ def ls(data_dir: DataDir = None, plugins: Plugins = None) -> None:
         there = "as named" if needs and registry.of_file(name) else "no" if missing else "yes"
         rows.append((name, there, *_to_get(name), one_line(needs) or "nothing"))
         if missing:
-            told.append(f"{name}: {one_line(missing)}")
+            told.append(f"{name}: {one_line(missing).removeprefix(f'{name}: ')}")
     print("\n".join([*aligned(rows), *told]))
 
 

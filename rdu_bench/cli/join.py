@@ -18,7 +18,7 @@ def submit(
     ] = None,
     plugins: Plugins = None,
 ) -> None:
-    """Pack records, vectors, plug-in files and a manifest of hashes into one file that others can check.
+    """Pack a run into one file that others can check.  Records, vectors, plug-in files and a manifest of hashes.
 
     Plug-ins of your own are examined as by `check` first, and nothing is packed while anything is wrong with them.
     """
@@ -60,7 +60,7 @@ def reproduce(
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Train and measure a sample of points again from their specs, and compare R*, D and D_y with the records.
+    """Train and measure a sample of points again, and compare.  From their specs; R*, D and D_y with the records'.
 
     Plug-ins that do not come with the package are examined as by `check`, too.
     """

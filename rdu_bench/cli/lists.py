@@ -14,11 +14,13 @@ from .options import Name, Plugins
 
 
 def models(
-    name: Name = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One of them, or of a library, such as pythae:BetaTCVAE.")
+    ] = None,
     plugins: Plugins = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="The table of models/README.md.")] = False,
 ) -> None:
-    """List the models, or show one with its citation, objective, labels and rate."""
+    """List the models, or show one.  With its citation, objective, labels and rate."""
     if markdown:
         from ..conformance.scaffold import survey
 
@@ -38,7 +40,7 @@ def probes(name: Name = None, plugins: Plugins = None) -> None:
 
 
 def suites(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME|FILE.toml]")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME|FILE.toml]", help="One of them, or of your own.")] = None,
     plugins: Plugins = None,
     keys: Annotated[bool, typer.Option("--keys", help="Everything that the file of a suite may say.")] = False,
 ) -> None:
@@ -58,7 +60,7 @@ def suites(
 
 
 def doctor() -> None:
-    """Print versions, machine, folders, and plug-ins with trouble, for bug reports."""
+    """Print what a bug report should hold.  Versions, machine, folders, and plug-ins with trouble."""
     from ..doctor import facts
 
     for name, value in facts():

@@ -122,11 +122,20 @@ Folders = Annotated[
     list[Path] | None,
     typer.Argument(parser=path, metavar="[FOLDER]...", help="Folders or .zip; by default the run written last."),
 ]
+Tables = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        parser=path,
+        metavar="[FOLDER]...",
+        help="Folders, .zip, or .csv or .parquet of points, or `published`; by default the run written last.",
+    ),
+]
+Csv = Annotated[bool, typer.Option("--csv", help="As CSV, not as Markdown.")]
 Beside = Annotated[
     str | None,
     typer.Option(metavar="PLACE", help="Put the points of a folder, .zip or .parquet file, or `published`, beside."),
 ]
-Name = Annotated[str | None, typer.Argument(metavar="[NAME]")]
+Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them.")]
 
 
 def folders(given: Sequence[Path] | None, *, tables: bool = False) -> list[Path]:
@@ -147,10 +156,18 @@ def folders(given: Sequence[Path] | None, *, tables: bool = False) -> list[Path]
             raise FileNotFoundError(f"{place} is not a folder of records{_why_not(place)}")
     if places:
         return [*map(meant, places)] if tables else places
-    runs = [place for place in Path("results/runs").glob("*") if (place / "records").is_dir()]
+    runs = {place: written for place in Path("results/runs").glob("*") if (written := _written(place))}
     if not runs:
         raise FileNotFoundError("no run in results/runs; give the folder of one, or start one with `rdu-bench run`")
-    return [max(runs, key=lambda place: (place / "records").stat().st_mtime)]
+    return [max(runs, key=lambda place: runs[place])]
+
+
+def _written(run: Path) -> float:
+    """When a run last asked for points or wrote a record, in seconds; 0 for what is no run."""
+    from ..records.asked import NAME
+
+    places = [run / NAME, run / "records", *run.glob("records/*/*")]  # a folder is as old as the names in it
+    return max((place.stat().st_mtime for place in places if place.exists()), default=0.0)
 
 
 def _holds_points(place: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import lasting, one_line
-from .options import Beside, Folders, Out, folders, path
+from .options import Beside, Csv, Folders, Tables, folders, path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,10 @@ def status(
     given: Folders = None,
     every: Annotated[bool, typer.Option("--all", help="Name every point that is not ok.")] = False,
 ) -> None:
-    """Count the points of runs by what became of them, and say why some failed."""
+    """Count the points of runs by what became of them.
+
+    Says why some failed, and how long those that are missing will take.
+    """
     for folder in folders(given):
         _status(folder, None if every else SCREEN)
 
@@ -48,7 +51,7 @@ def _status(folder: Path, most: int | None) -> None:
             told.append(_sentence(record))
     if not there and not told and not expected:
         raise FileNotFoundError(lacking(folder))
-    print(f"{folder}: {there} points")
+    print(f"{folder}: {there} point{'s' * (there != 1)}")
     if expected is not None:
         older = f"; {there - asked} points of what was asked for before" if there > asked else ""
         print(f"  {asked} of {len(expected)} that runs asked for last, {len(expected) - asked} missing{older}")
@@ -82,13 +85,15 @@ def _sentence(record: dict[str, Any]) -> str:
 
 
 def report(
-    given: Folders = None,
-    out: Out = None,
+    given: Tables = None,
+    out: Annotated[Path | None, typer.Option(parser=path, metavar="DIR", help="Where to [the first folder].")] = None,
     title: Annotated[str | None, typer.Option(help="Of the page.")] = None,
-    formats: Annotated[str, typer.Option(metavar="LIST", help="Of the figures.")] = "png,svg,pdf",
+    formats: Annotated[
+        str, typer.Option(metavar="LIST", help="Of the figures: some of png, svg and pdf.")
+    ] = "png,svg,pdf",
     beside: Beside = None,
 ) -> None:
-    """Draw the report of what is there, or one page of several runs; by default beside the records of the first."""
+    """Draw the page of a run, or one page of several runs.  By default beside the records of the first."""
     from .. import _files
     from ..records.columns import is_table
 
@@ -97,11 +102,11 @@ def report(
         raise typer.BadParameter(f"--formats {formats}: give one or more of png, svg and pdf, such as png,svg")
     places = folders(given, tables=True)
     held = [place for place in places if not is_table(place)]
-    home = _home(held)
+    home, damaged = _home(held)
     target = out or places[0]
     if not out and places[0].is_file():
         raise typer.BadParameter(f"{target} is a file: name the folder of the page with --out")
-    results: Any = [record for record, _ in home.values()]
+    results: Any = [*(record for record, _ in home.values()), *damaged]
     if beside is not None or held != places:
         results, apart = joined(results if held == places else places, beside)
         say(apart)
@@ -120,19 +125,23 @@ def report(
     print(f"report: {drawn}")
 
 
-def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
-    """Key → record and the store that it lies in; that of the first folder counts."""
+def _home(places: list[Path]) -> tuple[dict[str, tuple[dict[str, Any], Store]], list[Any]]:
+    """Key → record and the store that it lies in, that of the first folder; and what is not a whole record."""
+    from ..records.schema import Damaged
     from ..records.store import Store, lacking
 
     found: dict[str, tuple[dict[str, Any], Store]] = {}
+    damaged: list[Any] = []
     for place in places:
         store = Store(place)
-        records = store.records()
-        if not records:
+        there = store.found()
+        whole = [one for one in there if not isinstance(one, Damaged)]
+        if not whole:
             raise FileNotFoundError(lacking(place))
-        for record in records:
+        damaged += [one for one in there if isinstance(one, Damaged)]
+        for record in whole:
             found.setdefault(record["key"], (record, store))
-    return found
+    return found, damaged
 
 
 def joined(results: Any, beside: str | None) -> tuple[pd.DataFrame, list[str]]:
@@ -146,12 +155,12 @@ def joined(results: Any, beside: str | None) -> tuple[pd.DataFrame, list[str]]:
 
 
 def leaderboard(
-    given: Folders = None,
-    csv: Annotated[bool, typer.Option("--csv")] = False,
+    given: Tables = None,
+    csv: Csv = False,
     every: Annotated[bool, typer.Option("--every", help="Rows of earlier runs and files too.")] = False,
     beside: Beside = None,
 ) -> None:
-    """Print the leaderboard, of one run or of several, as Markdown or as CSV, and what it leaves out."""
+    """Print the leaderboard of one run or of several.  As Markdown or as CSV, and what it leaves out."""
     from .. import analysis
 
     found, apart = joined(folders(given, tables=True), beside)
@@ -171,11 +180,11 @@ def say(sentences: Iterable[str]) -> None:
 
 
 def sensitivity(
-    given: Folders = None,
+    given: Tables = None,
     base: Annotated[str, typer.Option(metavar="LABEL", help="Data set that others are compared with.")] = "digits",
     every: Annotated[bool, typer.Option("--all", help="Comparisons that do not flip too.")] = False,
 ) -> None:
-    """Print how far other networks, budgets or splits order the models alike, and which comparisons flip."""
+    """Print how far other settings order the models alike.  These are networks, budgets and splits; and what flips."""
     from .. import analysis
     from ..analysis.sensitivity import to_markdown
     from ..records.flatten import table
@@ -186,7 +195,7 @@ def sensitivity(
 
 
 def verify(given: Folders = None) -> None:
-    """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
+    """Check every record against the laws of its numbers.  And its form, its key and its vectors."""
     from ..records.archive import manifest_faults
     from ..records.audit import audit
     from ..records.store import Store, lacking
@@ -205,7 +214,7 @@ def verify(given: Folders = None) -> None:
         if not count:
             raise FileNotFoundError(lacking(folder))
         bare = "; their vectors are not in the archive, and were not compared" if store.without_vectors else ""
-        print(f"{folder}: {count} records, {found} faults{bare}")
+        print(f"{folder}: {count} record{'s' * (count != 1)}, {found} fault{'s' * (found != 1)}{bare}")
         faults += found
     if faults:
         raise typer.Exit(1)
@@ -218,7 +227,7 @@ def publish(
     ],
     vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
 ) -> None:
-    """Write what is published of a run: tables, figures, points as Parquet, one archive, a manifest with hashes."""
+    """Write what is published of a run.  Tables, figures, points as Parquet, one archive, a manifest with hashes."""
     from .. import _files, analysis, registry
     from ..analysis.scores import wide
     from ..analysis.sensitivity import has_panels

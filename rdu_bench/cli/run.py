@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 
 def run(
     suite: Annotated[str, typer.Option(help="Name of a suite, or a TOML file.")] = "quick",
-    model: Annotated[list[str] | None, typer.Option(help="Only models that match; may be given again.")] = None,
-    dataset: Annotated[list[str] | None, typer.Option(help="Only data sets that match, or a file: hdf5:FILE.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only models that match, or any other by name; may be given again.")
+    ] = None,
+    dataset: Annotated[
+        list[str] | None, typer.Option(help="Only data sets that match, or a file: hdf5:FILE; may be given again.")
+    ] = None,
     sigma: Annotated[
-        list[float] | None, typer.Option(parser=target, metavar="NATS", help="These target rates, not the suite's.")
+        list[float] | None,
+        typer.Option(
+            parser=target, metavar="NATS", help="A target rate in the place of the suite's; may be given again."
+        ),
     ] = None,
     seeds: Annotated[int | None, typer.Option(parser=numbered, metavar="N", help="Seeds 0 to N − 1.")] = None,
     jobs: Annotated[
@@ -31,8 +38,12 @@ def run(
         typer.Option("-j", "--jobs", parser=whole, metavar="N", help="Worker processes [one a core]; 0 is this one."),
     ] = None,
     out: Out = None,
-    budget: Annotated[str | None, typer.Option(help="smoke, laptop, trained or paper.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="independent, continuation or batched.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="smoke, laptop, trained, paper, sequence or analytic [the suite's].")
+    ] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help="auto, independent, continuation or batched [the suite's].")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")] = "cpu",
     data_dir: DataDir = None,
     plugins: Plugins = None,
@@ -46,7 +57,7 @@ def run(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
 ) -> None:
-    """Train, freeze, measure, record and report; does only what is not there yet."""
+    """Train, freeze, measure, record and report.  Does only what is not there yet."""
     from ..conformance.of_records import own_files
     from ..engine import run as engine
     from ..engine.expand import Selection
@@ -63,7 +74,7 @@ def run(
     outcome = engine.complete(suite, selection, how)
     unmade = f", {outcome.unmade} not begun" if outcome.unmade else ""
     invalid = f", {outcome.invalid} invalid" if outcome.invalid else ""
-    print(f"{outcome.done} points, {outcome.failed} failed{invalid}{unmade}")
+    print(f"{outcome.done} point{'s' * (outcome.done != 1)}, {outcome.failed} failed{invalid}{unmade}")
     if outcome.report:
         print(f"report: {outcome.report}")
     else:

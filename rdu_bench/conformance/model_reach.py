@@ -44,6 +44,8 @@ def _reached(tree: ast.Module) -> Iterator[tuple[int, str]]:
                     yield node.lineno, f"imports {module}: noise comes from torch.rand* alone, which the seed decides"
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLED:
             yield node.lineno, f"calls {node.func.id}: {only}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield node.lineno, "calls print, which a run does thousands of times in every worker: take it out"
         if isinstance(node, ast.Attribute) and ast.unparse(node) in LOADING:
             yield node.lineno, f"uses {ast.unparse(node)}: {only}, and noise comes from torch.rand* alone"
 

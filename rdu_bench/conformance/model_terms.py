@@ -13,6 +13,7 @@ from .._settings import LEAVE, Untouched
 from ..model import Batch, Model, Terms
 from ..nn.critics import Average, Critic
 from ..training.stack import Stack
+from .model_hooks import of_another_kind
 from .model_subject import B, ModelSubject, specs
 from .plugin import Problems, first_wrong
 
@@ -22,6 +23,9 @@ def per_example(subject: ModelSubject) -> Problems:
     for spec in specs(subject):
         model, batch = subject.new(spec), subject.batch(spec)
         where = f"({spec.family}, {spec.likelihood})"
+        if wrong := [*of_another_kind(model, batch)]:
+            yield from wrong
+            return
         terms, code = model(batch), model.encode(batch)
         for name, shape in {
             "distortion": (B,),

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
 
-from .. import registry
+from .. import _near, registry
+from .._claims import claims
 from ..data import Dataset
 from ..model import Model, Row, Terms
 from ..nn.networks import Spec
 from ..training import Trained, Training, fit, train_at
 from ..training.fitting import put_at
 from ..training.posthoc import comes_after
-from . import model_densities, model_rates, model_reach, model_receiver, model_terms
+from . import model_densities, model_hooks, model_rates, model_reach, model_receiver, model_terms
 from .model_subject import CHANNELS, ModelSubject, specs
-from .plugin import NEEDS, Law, Problems, card_cells, file_name, imports, law_name, one_class, parameters_of
+from .plugin import NEEDS, Law, Problems, blame, card_cells, file_name, imports, law_name, one_class, parameters_of
 
 PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}|10\.\d{4,9}/\S+")  # arXiv id, OpenReview id, or DOI
 CITED = re.compile(r"(?:arXiv:|openreview |doi:)([\w./-]*\w)", re.IGNORECASE)
@@ -48,6 +50,12 @@ def row(subject: ModelSubject) -> Problems:
         yield f"labels = {labels!r}: it is '', 'optional' or 'required'"
     if not isinstance(needs := cells.get("needs", ()), tuple) or set(needs) - set(NEEDS):
         yield f"needs = {needs!r}: it is a tuple of {', '.join(map(repr, sorted(NEEDS)))}"
+    with suppress(ValueError):  # one that cannot be read is told already
+        for claim in claims(cells.get("claim") or ""):
+            name = claim.reference
+            beside = subject.path.with_name(f"{name}.py").is_file()
+            if name and not beside and name not in registry.files("models"):
+                yield f"claim {claim.text!r}: there is no model {name!r}.{_near.near('models', name)}"
 
 
 def docstring(subject: ModelSubject) -> Problems:
@@ -66,15 +74,18 @@ def docstring(subject: ModelSubject) -> Problems:
 def parameters(subject: ModelSubject) -> Problems:
     """Hyper-parameters are keyword-only and have defaults, and it is built in both families of networks."""
     yield from parameters_of(subject.kind.__init__, given=2)  # self and data
+    failed: dict[str, list[str]] = {}
     for spec in specs(subject):
         try:
             model = subject.new(spec)
         except Exception as error:
-            said = f"{type(error).__name__}: {error}"
-            yield f"cannot be built for {spec.family} networks and {spec.likelihood} data: {said}"
+            failed.setdefault(blame(error, subject).removeprefix("raised "), []).append(
+                f"{spec.family} networks and {spec.likelihood} data"
+            )
         else:
             if model.channel not in CHANNELS:
                 yield f"channel = {model.channel!r}: it is one of {', '.join(sorted(CHANNELS))}"
+    yield from (f"cannot be built for {' or '.join(where)}: {said}" for said, where in failed.items())
 
 
 # ---- training ------------------------------------------------------------------------------------------------------
@@ -145,6 +156,7 @@ def _score(model: Model, data: Dataset) -> float:
 STAGES: tuple[tuple[Law, ...], ...] = (
     (file_name, imports, row, docstring, model_reach.reaches_nothing_else),
     (one_class,),
+    (model_hooks.names_are_known, model_hooks.takes_data),
     (parameters,),
     (model_terms.per_example,),
     (
@@ -173,4 +185,4 @@ STAGES: tuple[tuple[Law, ...], ...] = (
     ),
 )
 LAWS = tuple(law_name(law) for stage in STAGES for law in stage)
-OF_A_CLASS = ((), *STAGES[2:])  # without what is asked of a file
+OF_A_CLASS = ((), *STAGES[3:])  # without what is asked of a file

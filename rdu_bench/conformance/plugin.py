@@ -6,6 +6,7 @@ A law is a function from a subject to the problems it finds; its docstring is wh
 from __future__ import annotations
 
 import ast
+import difflib
 import importlib.util
 import inspect
 import re
@@ -18,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import _libraries, _near, _paths
+from .. import _cards, _libraries, _near, _paths, _sources
 from .._settings import LEAVE, Untouched
 
 KINDS = ("models", "probes", "datasets")
@@ -96,9 +97,14 @@ class Subject:
         classes = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == name]
         found = [c for c in dict.fromkeys(classes) if issubclass(c, self.base)]
         if len(found) != 1:
-            names = ", ".join(c.__name__ for c in found) or "none"
-            raise CheckError(f"the file must define exactly one subclass of {self.base.__name__}; it defines {names}")
+            names = ", ".join(c.__name__ for c in found)
+            said = f"{names}: put each other one in a file of its own" if found else "none: make its class from that"
+            raise CheckError(f"the file must define exactly one subclass of {self.base.__name__}; it defines {said}")
         self.kind = found[0]
+        for name in sorted(getattr(self.kind, "__abstractmethods__", ())):
+            near = difflib.get_close_matches(name, vars(self.kind), 1, 0.7)
+            hint = f": mend the name of {near[0]!r}" if near else f", which every {self.folder[:-1]} needs: write it"
+            raise CheckError(f"{self.kind.__name__} has no method {name!r}{hint}")
 
 
 def read(path: str | Path) -> Source:
@@ -177,6 +183,8 @@ def _apply(law: Law, subject: Subject) -> list[Finding]:
     try:
         for problem in law(subject):
             problems.append(problem)
+    except CheckError as error:
+        problems.append(str(error))
     except (Exception, SystemExit) as error:
         problems.append(blame(error, subject))
     words = " ".join((law.__doc__ or "").split())
@@ -255,6 +263,11 @@ def card_cells(subject: Subject, wanted: str, fields: Sequence[str]) -> tuple[di
             )
             cells[str(keyword.arg)] = None
     wrong += [f"{wanted} has no cell {name!r}; it has {', '.join(fields)}" for name in set(cells) - set(fields)]
+    if not wrong:
+        try:
+            _cards.card(subject.folder, subject.path)
+        except _sources.PluginError as error:  # as a run would refuse it
+            wrong.append(str(error).removeprefix(str(subject.path)).lstrip(", "))
     return cells, wrong
 
 

@@ -96,12 +96,23 @@ def a_head_a_factor(subject: ProbeSubject) -> Problems:
     codes = subject.codes()
     targets = subject.targets(codes)
     heads = subject.heads(codes, targets)
+    if not isinstance(heads, list | tuple) or not all(isinstance(head, Head) for head in heads):
+        of = f" of {type(heads[0]).__name__}" if isinstance(heads, list | tuple) and len(heads) else ""
+        yield f"fit returns a {type(heads).__name__}{of}; it returns one Head a target: [Head(predict, {{}}), …]"
+        return
     if len(heads) != len(targets):
         yield f"fit returns {len(heads)} heads for {len(targets)} factors"
         return
     for head, target, y in zip(heads, targets, _truth(codes), strict=True):
         for z in (codes["test"], codes["test"][:1], codes["test"].repeat(3, 1, 1)[:5, :7], codes["val"][:, :1]):
-            found = _log_prob(head.predict(z), y[: z.shape[1]])
+            predicted = head.predict(z)
+            if not isinstance(predicted, Distribution):
+                yield (
+                    f"the head of {target.factor.name} predicts a {type(predicted).__name__}; it predicts a "
+                    "distribution given z, such as Categorical(logits=…)"
+                )
+                return
+            found = _log_prob(predicted, y[: z.shape[1]])
             if found.shape != z.shape[:2]:
                 yield (
                     f"log p(y|z) of {target.factor.name} has shape {tuple(found.shape)} for z {tuple(z.shape)}; it is "

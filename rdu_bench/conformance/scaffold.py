@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from .. import _files, _paths, registry
-from .._text import library
+from .._text import page_of
 from ..budget import SUITES
 from .templates import TEXTS
 
@@ -16,7 +16,6 @@ class ScaffoldError(ValueError):
     """A name cannot be had; the message says why and what to do."""
 
 
-PAGES = {"arXiv": "https://arxiv.org/abs/", "OpenReview": "https://openreview.net/forum?id=", "doi": "https://doi.org/"}
 SURVEY = """\
 # Models
 
@@ -73,7 +72,7 @@ def survey() -> str:
             continue
         card = registry.card("models", stem)
         paper = card["paper"]
-        home = f"{PAGES[library(paper)]}{paper}"
+        home = page_of(paper)
         cells = [f"[{card.get('title') or stem}]({stem}.py)", card.get("objective", ""), card.get("base", "VAE")]
         cells += [card.get(field, "") for field in ("R1", "R2", "encoder", "decoder")]
         cells += [

@@ -21,6 +21,7 @@ from .examples import Examples, Rows, View
 from .pixels import Pixels, kept_pixels
 
 PARTS = ("train", "val", "test")
+LIKELIHOODS = ("bernoulli", "gaussian")
 
 
 class Card(NamedTuple):
@@ -119,6 +120,8 @@ class Dataset(ABC):
 
     def unsound(self) -> list[str]:
         """The part of `verify` that looks at no pixel."""
+        if wrong := [*self._of_another_kind()]:
+            return wrong
         wrong = [f"there is no {part} split" for part in PARTS if part not in self.splits]
         for part, split in self.splits.items():
             wrong += [f"{part}: {what}" for what in self._faults(split)]
@@ -131,6 +134,17 @@ class Dataset(ABC):
             if f.frames and self.shape[:1] != (f.frames,):
                 wrong.append(f"{f.name} has {f.frames} frames, and x has the shape {self.shape}")
         return wrong
+
+    def _of_another_kind(self) -> Iterator[str]:
+        """What `load` set to something else than is meant, or left out."""
+        if not self.shape:
+            yield "load sets no shape, that of one example, such as self.shape = (1, 8, 8)"
+        if self.likelihood not in LIKELIHOODS:
+            yield f"likelihood = {self.likelihood!r}: it is {' or '.join(map(repr, LIKELIHOODS))}"
+        if isinstance(self.factors, Factor) or not all(isinstance(f, Factor) for f in self.factors):
+            yield f"factors = {self.factors!r:.60}: it is a tuple of Factors, such as (Factor('bar', 8),)"
+        if isinstance(self.task, str):
+            yield f"task = {self.task!r}: it is a tuple of names, such as ({self.task!r},)"
 
     def require_sound(self) -> None:
         """Raises `DataError` with the first thing that is unsound."""

@@ -87,8 +87,9 @@ class _member:
         self.path, self.key = path, key
 
     def __enter__(self) -> tuple[IO[bytes], int]:
+        path = regular(self.path)
         try:
-            self.zip = zipfile.ZipFile(regular(self.path))
+            self.zip = zipfile.ZipFile(path)
         except BAD as error:
             raise DataError(_unread(self.path, error)) from error
         try:

@@ -19,7 +19,7 @@ from .._hash import digest
 from .._text import one_line, say
 from ..progress import watch
 from ..records.laws import judged
-from ..records.schema import BAD, FAILED, INVALID
+from ..records.schema import BAD, FAILED, INVALID, Damaged
 from ..records.store import Store, read_record
 from . import suite as suites
 from .expand import Selection, expand
@@ -174,7 +174,8 @@ def check_device(device: str) -> None:
 def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
     """Write the report and count.  A page that cannot be drawn leaves its reason in the outcome."""
     wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
-    records = store.records()
+    found = store.found()
+    records = [record for record in found if not isinstance(record, Damaged)]
     mine = [record for record in records if record["key"] in wanted]
     failed, invalid = (sum(judged(record)[0] in bad for record in mine) for bad in (FAILED, (INVALID,)))
     page, trouble = None, None
@@ -182,7 +183,7 @@ def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
         try:
             from ..report import render
 
-            page = render(records, store.folder, title=title, claims=registry.claims())
+            page = render(found, store.folder, title=title, claims=registry.claims())
         except Exception as error:
             if os.environ.get("RDU_BENCH_DEBUG"):
                 raise

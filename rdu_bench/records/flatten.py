@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import to_json
 
 from .._hash import canonical
-from .._text import library
+from .._text import cited
 from .columns import TableError, given, is_table, meant, read, typed
 from .laws import judged
 from .parts import held_to_parts
@@ -72,8 +72,11 @@ def load_results(*paths: Source) -> pd.DataFrame:
     return table(paths[0] if len(paths) == 1 else list(paths))
 
 
-def records_of(source: Source) -> list[Mapping[str, Any]]:
-    """Whole records of any source; those of a table are read again from its column `path`, where they still are."""
+def records_of(source: Source, ignored: list[str] | None = None) -> list[Mapping[str, Any]]:
+    """Whole records of any source; those of a table are read again from its column `path`, where they still are.
+
+    A sentence for each that is not whole goes to `ignored`.
+    """
     import pandas as pd
 
     found: list[Mapping[str, Any]] = []
@@ -84,7 +87,7 @@ def records_of(source: Source) -> list[Mapping[str, Any]]:
             again = ((path, read_record(Path(path))) for path in paths)
             found += [record | {"path": path} for path, record in again if record is not None]
         else:
-            found += _records([held], [])
+            found += _records([held], [] if ignored is None else ignored)
     return found
 
 
@@ -108,7 +111,7 @@ def _leaves(source: Source) -> Iterator[Any]:
     """What a source is made of: frames, files, folders, stores and records, one after the other."""
     import pandas as pd
 
-    if isinstance(source, pd.DataFrame | Mapping | Path | Store):
+    if isinstance(source, pd.DataFrame | Mapping | Path | Store | Damaged):
         yield source
     elif isinstance(source, str):
         yield meant(source)
@@ -125,6 +128,9 @@ def _records(leaves: Iterable[Any], ignored: list[str]) -> Iterator[Mapping[str,
     Raises `FileNotFoundError` for a place that holds none at all.
     """
     for leaf in leaves:
+        if isinstance(leaf, Damaged):
+            ignored += [str(leaf)] * (len(ignored) < IGNORED)
+            continue
         if isinstance(leaf, Mapping):
             wrong = next(misfits(dict(leaf)), None)
             if wrong is None:
@@ -210,7 +216,7 @@ def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
     for factor, scores in record["factors"].items():
         row |= {f"{name}[{factor}]": value for name, value in _scalars(scores).items()}
     row |= columns("spec.", spec) | {f"model.{name}": value for name, value in _scalars(model).items()}
-    row["model.paper"] = _cited(model.get("paper"))
+    row["model.paper"] = model.get("paper") and cited(model["paper"])
     row |= {f"data.{name}": value for name, value in _scalars(data).items()} | {"data.task": shared(data.get("task"))}
     row |= {f"provenance.{name}": value for name, value in _scalars(record["provenance"]).items()}
     row |= {name: model.get(name) for name in ("title", "labels", "decoder")}
@@ -225,11 +231,6 @@ def _flat(record: Mapping[str, Any], texts: dict[bytes, str]) -> dict[str, Any]:
     row |= {name: record.get(name) for name in ("key", "schema", "path", "asked")}
     row["status"], row["reason"] = judged(record)
     return row
-
-
-def _cited(paper: str | None) -> str | None:
-    """An id with where it is from; alone, 1706.00400 is read as a number, without its last digits."""
-    return paper and f"{library(paper)}:{paper}"
 
 
 def _scalars(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -136,7 +136,11 @@ class Store:
 
     def records(self) -> list[dict[str, Any]]:
         """All whole records, see `each`; `broken` lists the others."""
-        return [record for _, record in self.each() if not isinstance(record, Damaged)]
+        return [record for record in self.found() if not isinstance(record, Damaged)]
+
+    def found(self) -> list[dict[str, Any] | Damaged]:
+        """All records, see `each`; one that is not whole is a `Damaged`, whose sentence starts with its file."""
+        return [Damaged(f"{path}: {one}") if isinstance(one, Damaged) else one for path, one in self.each()]
 
     def heads(self) -> Iterator[tuple[str, dict[str, Any] | Damaged]]:
         """Key, status, reason, spec and, where they stand at the end, times of every record, one at a time.

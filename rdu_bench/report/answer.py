@@ -14,6 +14,7 @@ from ..analysis.folds import folded
 from ..analysis.intervals import paired
 from ..analysis.points import published
 from ..analysis.tables import number, range_text
+from ..records.flatten import IGNORED
 from ..records.schema import STATUSES
 from .context import Context
 from .plots import Place, places
@@ -78,7 +79,8 @@ def _sweeps(table: pd.DataFrame) -> str:
     if free.empty:
         return ""
     swept = listed(sorted({text.partition(" = ")[0] for text in free["swept"] if text}))
-    return "; and each model's own loss without a target (ELBO)" + (f", over {swept}" if swept else "")
+    own = "; and each model's own loss without a target (ELBO)" if (free["swept"] == "").any() else ""
+    return own + (f"; and a sweep of {swept} without one" if swept else "")
 
 
 def _budget(table: pd.DataFrame) -> str:
@@ -116,6 +118,14 @@ def left_out(context: Context) -> list[str]:
     return lines
 
 
+def _counts(context: Context) -> list[str]:
+    """How many points and files are left out, of those there are."""
+    points, files = int(context.left["points"].sum()) if len(context.left) else 0, len(context.ignored)
+    more = " or more" if files >= IGNORED else ""
+    said = [f"{counted(points, 'point')} of other recipes (budgets, versions of files)"] if points else []
+    return [*said, f"{files}{more} that {'is' if files == 1 else 'are'} no whole record"] if files else said
+
+
 def findings(context: Context, dataset: str) -> list[str]:
     """What the board of one data set says, in sentences that name numbers, units and intervals."""
     there = [p for p in places(context, dataset) if np.isfinite(p.x) or np.isfinite(p.y)]
@@ -150,7 +160,7 @@ def _orders(others: list[Place]) -> list[str]:
     found = kendalltau([p.x for p in both], [p.y for p in both])
     if not np.isfinite(found.statistic):
         return []
-    tells = "tells little of" if found.pvalue > 0.05 else "goes with" if found.statistic > 0 else "goes against"
+    tells = "is not known to tell" if found.pvalue > 0.05 else "goes with" if found.statistic > 0 else "goes against"
     said = f"Kendall's τ = {number(found.statistic, 2, True)} over {len(both)} models, p = {number(found.pvalue, 3)}"
     return [f"How much rate a model saves {tells} how useful its code is: {said}."]
 
@@ -240,7 +250,7 @@ def opening(context: Context) -> dict[str, Any]:
     return {
         "compared": about,
         "left": left,
-        "left_points": int(context.left["points"].sum()) if len(context.left) else 0,
+        "left_out": _counts(context),
         "main": main,
         "findings": context.attempt("", "findings", lambda: findings(context, main)) or [],
     }

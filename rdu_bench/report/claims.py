@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .._text import page_of
 from ..analysis.claims import UNTESTED, VERDICTS
 from ..analysis.tables import number, range_text
 from .context import Context
@@ -42,4 +43,5 @@ def _row(context: Context, row: dict[Any, Any]) -> dict[str, Any]:
         "verdict": row["verdict"],
         "why": row["why"],
         "paper": plain(row["paper"], 80),
+        "link": page_of(row["paper"].partition(":")[2]) if row["paper"] else "",
     }

@@ -79,10 +79,11 @@ class Context:
 
 def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | None) -> Context:
     """Reads `results` once and computes all that pages show.  Raises what `analysis.points` raises."""
-    given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results)
+    damaged: list[str] = []
+    given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results, damaged)
     found = _table(results if given is None else given)
     table = named(found)
-    ignored, table.attrs = list(found.attrs.get("ignored", ())), {}  # which pandas would copy at every step
+    ignored, table.attrs = [*damaged, *found.attrs.get("ignored", ())], {}  # which pandas would copy at every step
     shown = Shown(table)
     keys = list(found["key"]) if given is None else [str(r["key"]) for r in given]
     read = _readable(vectors or _beside(folder))

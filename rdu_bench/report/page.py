@@ -153,8 +153,9 @@ def _provenance(table: pd.DataFrame) -> list[tuple[str, str]]:
     for fact in FACTS:
         column = f"provenance.{fact}"
         values = table[column].dropna() if column in table else pd.Series(dtype=object)
+        values = values.map(lambda v: f"{v:g}" if isinstance(v, float) else v)  # whole numbers, where some lack theirs
         counted = [plain(v, 120) for v in values[values.astype(str) != ""].astype(str).value_counts().index]
         if counted:
             out.append((fact, listed(counted)))
     seconds = sum(float(pd.to_numeric(table[c], errors="coerce").sum()) for c in ("train_s", "measure_s") if c in table)
-    return [*out, ("seconds of work", f"{seconds:.0f}")]
+    return [*out, ("seconds by the clock", f"{seconds:.0f}, all points one after the other")]

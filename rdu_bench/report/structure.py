@@ -25,7 +25,7 @@ def structure(frames: Frames, table: pd.DataFrame, data: Mapping[str, Any], line
     about = list(data["factors"])
     return {
         "tables": [
-            made(frames[name], lineup) | {"lacking": _lacking(name, table, lineup)}
+            made(frames[name], lineup) | {"lacking": _lacking(name, frames[name], table, lineup)}
             for name, made in _TABLES.items()
             if name in frames
         ],
@@ -33,23 +33,43 @@ def structure(frames: Frames, table: pd.DataFrame, data: Mapping[str, Any], line
         "start": _common(frames, targets, lineup),
         "factors": sorted(drawn, key=lambda f: (about.index(f) if f in about else len(about), f)),
         "curves": {name: _curves(frames[name], x, lineup) for name, x in _DRAWN.items() if name in frames},
-        "kinds": sorted(set(frames["noise"]["kind"])) if "noise" in frames else [],
+        "level": _level(frames["noise"]) if "noise" in frames else "",
     }
 
 
-def _lacking(name: str, table: pd.DataFrame, lineup: Lineup) -> list[str]:
-    """Why models have no line in a table that others are in."""
-    part = "structure." + ("efficiency" if name == "codelength" else name)
-    models: dict[str, set[str]] = {}
-    for nulls, rows in table.groupby("nulls", sort=False):
-        reason = json.loads(str(nulls)).get(part) if nulls else None
-        if reason:
-            for row in rows[["model", "variant"]].drop_duplicates().to_dict("records"):
-                models.setdefault(plain(reason, 300), set()).add(lineup.name(row))
-    return [f"{reason} ({listed(sorted(names))})" for reason, names in sorted(models.items())]
+def _lacking(name: str, frame: pd.DataFrame, table: pd.DataFrame, lineup: Lineup) -> list[str]:
+    """Why measured points have no line in a table that others are in; targets are named where a model has others."""
+    part = "D_pred" if name == "prediction" else "structure." + ("efficiency" if name == "codelength" else name)
+    there = {(lineup.number(row), lineup.target(row)) for row in frame[_AT].drop_duplicates().to_dict("records")}
+    partly = {number for number, _ in there}
+    missing: dict[str, dict[int, list[str]]] = {}
+    for row in table.loc[table["measured"], [*_AT, "nulls"]].sort_values("sigma").to_dict("records"):
+        number, target = lineup.number(row), lineup.target(row)
+        if (number, target) not in there:
+            reason = (json.loads(str(row["nulls"])).get(part) if row["nulls"] else None) or _UNSAID.get(name, UNSAID)
+            missing.setdefault(plain(reason, 300), {}).setdefault(number, []).append(target)
+    told = []
+    for reason, models in sorted(missing.items()):
+        names = [
+            f"{lineup.looks[n]['name']}" + (f" at {listed(dict.fromkeys(targets), 4)}" if n in partly else "")
+            for n, targets in sorted(models.items())
+        ]
+        told.append(f"{reason} ({listed(names)})")
+    return told
+
+
+_AT = ["model", "variant", "sigma", "params"]  # what a line is of
+UNSAID = "records that do not say why, as those made before it was measured"
+_UNSAID = {"prediction": "models that predict no frames"}
 
 
 _DRAWN = {"efficiency": "n", "noise": "level"}
+LEVELS = {"flip": "probability that a pixel is flipped", "gaussian": "standard deviation of noise, in that of x"}
+
+
+def _level(noise: pd.DataFrame) -> str:
+    """What a level of noise is, with its unit."""
+    return " or ".join(LEVELS.get(kind, f"level of {kind} noise") for kind in sorted(filter(None, set(noise["kind"]))))
 
 
 def _targets(frames: Frames, lineup: Lineup) -> list[tuple[str, float]]:
@@ -57,7 +77,7 @@ def _targets(frames: Frames, lineup: Lineup) -> list[tuple[str, float]]:
     found = {
         lineup.target(row): float("inf") if pd.isna(row["sigma"]) else float(row["sigma"])
         for frame in frames.values()
-        for row in frame[["model", "variant", "sigma", "params"]].drop_duplicates().to_dict("records")
+        for row in frame[_AT].drop_duplicates().to_dict("records")
     }
     return sorted(found.items(), key=lambda item: (item[1], item[0]))
 
@@ -66,7 +86,7 @@ def _common(frames: Frames, targets: list[tuple[str, float]], lineup: Lineup) ->
     """The highest σ that all models have, or the one that most have."""
     have: dict[str, set[int]] = {}
     for frame in frames.values():
-        for row in frame[["model", "variant", "sigma", "params"]].drop_duplicates().to_dict("records"):
+        for row in frame[_AT].drop_duplicates().to_dict("records"):
             have.setdefault(lineup.target(row), set()).add(lineup.number(row))
     return max(targets, key=lambda t: (len(have[t[0]]), t[1] if t[1] < float("inf") else -1.0))[0]
 
@@ -223,13 +243,13 @@ def _codelength(frame: pd.DataFrame, lineup: Lineup) -> Any:
     ]
     note = (
         "What it takes to learn a factor from the code: labels' code length sent one after the other (MDL, an upper "
-        "bound in nats), as a share of what they cost without the code, and the surplus over ε (SDL, an estimate)."
+        "bound in nats), as a share of what they cost without the code, and the surplus over the loss ε (SDL, an "
+        "estimate; > where the loss stays above ε with all labels)."
     )
     return _table("Data efficiency", note, frame, ["factor"], columns, lineup)
 
 
 def _noise(frame: pd.DataFrame, lineup: Lineup) -> Any:
-    kinds = " or ".join(sorted(k for k in set(frame["kind"]) if k)) or "some"
     levels = sorted(set(frame["level"]))
     flat = _wide(frame, [*CELL, "factor"], [], "level", "Dy")
     columns: list[Column] = [
@@ -237,8 +257,8 @@ def _noise(frame: pd.DataFrame, lineup: Lineup) -> Any:
         for v in levels
     ]
     note = (
-        f"Encoder and linear heads as they are, test inputs with {kinds} noise of a growing level. Losses in nats, "
-        "upper bounds on H(y|z) for the codes of those inputs; less is better."
+        f"Encoder and linear heads as they are, test inputs that are worse and worse ({_level(frame)}). Losses in "
+        "nats, upper bounds on H(y|z) for the codes of those inputs; less is better."
     )
     return _table("Robustness to noise", note, flat, ["factor"], columns, lineup)
 

@@ -98,6 +98,7 @@ function find() {
   for (const row of document.querySelectorAll("tr[data-model]")) row.classList.toggle("unsought", !sought(row.dataset.model));
 }
 
+const HINT = "more columns to the right: scroll this table sideways →";
 const widths = new ResizeObserver((entries) => entries.forEach(({ target }) => hint(target)));
 
 function hint(scroll) {

@@ -8,7 +8,7 @@ function codes(box, set) {
     part(box, "seed").textContent = `seed ${p.seed}`;
     if (rep) {
       const values = p.mi?.[rep.value];
-      part(box, "matrix").replaceChildren(values ? matrix(p.mi, values) : el("p", { className: "empty" }, "No matrix of this point and representation."));
+      part(box, "matrix").replaceChildren(values ? scrolled("scroll", `which latent knows which factor, of ${set.looks[p.model].name}`, matrix(p.mi, values)) : el("p", { className: "empty" }, "No matrix of this point and representation."));
       part(box, "matrix-note").textContent = !values ? "" :
         `I(z_j; y) in nats, an estimate from test codes, shaded by its share of H(y); latents sorted by their largest share` +
         (p.mi.of > p.mi.latents.length ? `, ${p.mi.latents.length} that know most of ${p.mi.of}.` : ".");
@@ -117,13 +117,20 @@ function tile(images, sheet, row, column, name) {
   return { element, place };
 }
 
+// a table that scrolls by itself, also by keyboard, below its caption and a word where columns are out of sight
+function scrolled(className, label, table, caption = "") {
+  const scroll = el("div", { className, tabindex: "0", role: "region", "aria-label": label }, table);
+  widths.observe(scroll);
+  return el("div", { className: "box" }, caption ? el("p", { className: "facts" }, caption) : null, el("p", { className: "hint", hidden: true }, HINT), scroll);
+}
+
 // rows = [[label, sheet, row of the sheet, name of a picture]]
 function strips(caption, rows, images, at) {
   const cell = (sheet, row, column, name) => el("td", {}, tile(images, sheet, row, column, name).element);
   const head = at ? [el("thead", {}, el("tr", {}, el("td"), ...at.map((v) => el("th", { scope: "col" }, signed(v)))))] : [];
   const body = rows.map(([label, sheet, row, name]) =>
     el("tr", {}, el("th", { scope: "row" }, label), ...Array.from({ length: sheet.columns }, (_, i) => cell(sheet, row, i, name(i)))));
-  return el("div", { className: "scroll bare" }, el("table", { className: "strips" }, ...(caption ? [el("caption", {}, caption)] : []), ...head, el("tbody", {}, ...body)));
+  return scrolled("scroll bare", caption || "all steps", el("table", { className: "strips" }, ...head, el("tbody", {}, ...body)), caption);
 }
 
 // model and target of a part that shows one point at a time

@@ -47,15 +47,29 @@ function inkOf(colour, ink) {
   return `rgb(${parts.map((p) => Math.round(p + more * (255 - p) * 1.3)).join(",")})`;
 }
 
+const pen = document.createElement("canvas").getContext("2d");
+
+// rows of a legend of these names: in groups each takes the room that it needs, else all take that of the widest
+function rowsOfLegend(names, width, font, grouped) {
+  pen.font = `12px ${font}`;
+  const each = names.map((name) => pen.measureText(name).width + 47), widest = Math.max(...each);
+  if (!grouped && each.reduce((sum, one) => sum + one, 0) > width) return Math.ceil(names.length / Math.max(1, Math.floor(width / widest)));
+  let rows = 1, at = 0;
+  for (const one of each) {
+    if (at + one > width && at) { rows += 1; at = 0; }
+    at += one;
+  }
+  return rows;
+}
+
 // makes room below the axes for a legend of these names, so that it never takes it from the plot
-function legend(element, layout, names) {
-  const column = Math.min(Math.max(...names.map((name) => name.length), 4), 40) * 7 + 50;
-  const rows = Math.ceil(names.length / Math.max(1, Math.floor((element.clientWidth - 70) / column)));
+function legend(element, layout, names, grouped = false) {
+  const rows = rowsOfLegend(names, element.clientWidth - 75, layout.font.family, grouped);
   const area = element.classList.contains("small") ? 250 : element.classList.contains("map") ? 420 : 340, below = 60 + 20 * rows;
   layout.height = layout.margin.t + area + below;
   element.style.height = `${layout.height}px`;
   layout.margin.b = below;
-  layout.legend = { orientation: "h", yref: "container", y: 0, yanchor: "bottom", font: { size: 12 } };
+  layout.legend = { orientation: "h", yref: "container", y: 0, yanchor: "bottom", font: { size: 12 }, maxheight: below };
   layout.showlegend = true;
 }
 
@@ -102,6 +116,7 @@ function traces(plot, looks, show, scale) {
       continue;
     }
     const colour = inkOf(look.colour, ink), name = safe(cut(look.name));
+    const points = [...model.points].sort((a, b) => (a.status !== "ok") - (b.status !== "ok")); // a legend shows the first
     out.push({
       ...axes, x: hull.map((p) => p[0]), y: hull.map((p) => p[1]), mode: "lines", name,
       legendgroup: String(model.model), showlegend: false, hoverinfo: "skip",
@@ -109,14 +124,14 @@ function traces(plot, looks, show, scale) {
     });
     const error = (values) => ({ array: values.map((v) => (v || 0) * scale), thickness: 1, width: 0, color: colour });
     out.push({
-      ...axes, x: model.points.map((p) => p.R * scale), y: model.points.map((p) => p.loss * scale), mode: "markers", name,
+      ...axes, x: points.map((p) => p.R * scale), y: points.map((p) => p.loss * scale), mode: "markers", name,
       legendgroup: String(model.model), hovertemplate: "%{text}<extra></extra>",
-      text: model.points.map((p) => told(look, p, plot.plane)),
-      error_x: error(model.points.map((p) => p.R_se)), error_y: error(model.points.map((p) => p.loss_se)),
+      text: points.map((p) => told(look, p, plot.plane)),
+      error_x: error(points.map((p) => p.R_se)), error_y: error(points.map((p) => p.loss_se)),
       marker: {
         color: colour, size: 8, line: { width: 1.5, color: colour },
-        symbol: model.points.map((p) => look.symbol + (look.open || p.status !== "ok" ? "-open" : "")),
-        opacity: model.points.map((p) => (p.status === "ok" ? 1 : 0.55)),
+        symbol: points.map((p) => look.symbol + (look.open || p.status !== "ok" ? "-open" : "")),
+        opacity: points.map((p) => (p.status === "ok" ? 1 : 0.55)),
       },
     });
   }
@@ -149,7 +164,7 @@ function frontier(element) {
   const x = { ...axis, title: { text: `R* (${unit}) ≥ I(x; z)` }, range: [0, own[0]] };
   const y = { ...axis, title: { text: plot.plane === "D" ? `D (${unit}) ≥ H(x|z)` : `D_y (${unit}) ≥ H(y|z)` }, range: [low - room, high + room] };
   Object.assign(layout, { shapes, xaxis: x, yaxis: y });
-  legend(element, layout, named.concat(plot.null === null ? [] : ["no code"]));
+  legend(element, layout, named.concat(plot.null === null ? [] : ["no code"]), true);
   if (both) {
     const narrow = element.clientWidth < 520;
     layout.xaxis = { ...x, domain: [0, narrow ? 0.55 : 0.62] };

@@ -140,7 +140,7 @@ function structure(box, set) {
   const draw = () => {
     for (const row of box.querySelectorAll("table.targeted tbody tr"))
       row.hidden = (target.value !== "" && row.dataset.target !== target.value) || (factor && (row.dataset.factor ?? factor.value) !== factor.value);
-    for (const [name, x, what] of [["efficiency", "labels", "labels"], ["noise", "level of noise", "noise"]]) {
+    for (const [name, x, what] of [["efficiency", "labels", "labels"], ["noise", own.level, "noise"]]) {
       if (!part(box, name)) continue;
       const level = set.useful?.null[factor.value]?.Dy ?? null;
       const at = target.value || own.start;

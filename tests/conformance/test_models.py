@@ -219,6 +219,77 @@ BUGS = {
         "per example",
         "my fault",
     ),
+    "a method misspelt": (
+        changed(("def regularizer", "def regulariser")),
+        "names are known",
+        "'regulariser': if it is to be 'regularizer'",
+    ),
+    "an attribute misspelt": (
+        changed(("    row = Row(", "    learns_distorsion = False\n    row = Row(")),
+        "names are known",
+        "'learns_distortion'",
+    ),
+    "no data": (
+        changed(("(self, data: Spec, *, latent: int | None = None,", "(self, *, latent: int | None = None,")),
+        "takes data",
+        "def __init__(self, data: Spec, *, …)",
+    ),
+    "a base that is not built": (changed(("super().__init__(data, latent=latent)", "pass")), "takes data", "super()"),
+    "a regularizer that returns nothing": (
+        changed(("return self.gamma *", "self.gamma *")),
+        "per example",
+        "regularizer returns nothing; it returns a tensor of torch, a scalar",
+    ),
+    "a regularizer of numpy": (
+        changed(("+ wrong", "+ wrong.detach().numpy()"), ("self.critic.ratio(z).mean()", "0.0")),
+        "per example",
+        "regularizer returns a numpy.float",
+    ),
+    "a number without gradient": (
+        changed(("permute_dims(z))", "permute_dims(z)).item()")),
+        "per example",
+        "critic_loss returns a float",
+    ),
+    "a code that pays no rate": (
+        method("    def encode(self, batch):\n        return {'z': self.encoder(batch.x)}\n"),
+        "per example",
+        "encode returns a dict of Independent; it returns the blocks of the code by name",
+    ),
+    "a code without a name": (
+        method("    def encode(self, batch):\n        return self.encoder(batch.x).rsample()\n"),
+        "per example",
+        "encode returns a Tensor",
+    ),
+    "a picture for a distribution": (
+        method("    def decode(self, code):\n        return super().decode(code).mean\n"),
+        "per example",
+        "decode returns a torch.Tensor; it returns a distribution over x",
+    ),
+    "a distribution over something else": (
+        method("    def decode(self, code):\n        return gaussian(code['z'].sample, 1 + 0 * code['z'].sample)\n"),
+        "per example",
+        "decode's distribution is over (16, 4); it is over x, (16, 1, 8, 8) for 16 examples",
+    ),
+    "a forward of torch": (
+        method("    def forward(self, x):\n        return x\n"),
+        "per example",
+        "forward returns a Batch; leave it out",
+    ),
+    "a print": (
+        changed(("return self.gamma *", "print(z)\n        return self.gamma *")),
+        "reaches nothing else",
+        "calls print",
+    ),
+    "a claim that a run refuses": (
+        changed(('title="Mine"', 'title="Mine", claim="Dy, lower than vae, on digits"')),
+        "row",
+        "'Dy' is nothing that is measured",
+    ),
+    "a claim against no model": (
+        changed(('title="Mine"', 'title="Mine", claim="D, lower than vaee, on digits"')),
+        "row",
+        "there is no model 'vaee'. Did you mean 'vae'?",
+    ),
     "D averaged over the batch": (
         method("    def distortion(self, batch, code):\n        return super().distortion(batch, code).mean()\n"),
         "per example",

@@ -51,6 +51,26 @@ FAULTS = {
     "no docstring": (changed(('    """A Gaussian of z', '    note = """A Gaussian of z')), "docstring", "p(y|z)"),
     "no probe": (changed(("class Mine(Probe):", "class Mine:")), "one class", "exactly one"),
     "an exception": (changed((f"return {FIT}", "raise KeyError('my fault')")), "a head a factor", "my fault"),
+    "no method of that name": (
+        changed(("def fit(", "def fitt(")),
+        "one class",
+        "no method 'fit': mend the name of 'fitt'",
+    ),
+    "no heads": (
+        changed((f"return {FIT}", FIT)),
+        "a head a factor",
+        "fit returns a NoneType; it returns one Head a target",
+    ),
+    "functions for heads": (
+        changed((f"return {FIT}", f"return [head.predict for head in {FIT}]")),
+        "a head a factor",
+        "fit returns a list of function",
+    ),
+    "numbers for a distribution": (
+        changed((f"return {FIT}", f"return [Head(lambda z: z, {{}}) for head in {FIT}]")),
+        "a head a factor",
+        "the head of y predicts a Tensor; it predicts a distribution",
+    ),
     "heads of the first alone": (changed((FIT, FIT + "[:1]")), "a head a factor", "1 heads for 2"),
     "means over draws in predict": (
         changed((PREDICT, f"z = z.mean(0, keepdim=True)\n        {PREDICT}")),

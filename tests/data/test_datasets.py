@@ -109,6 +109,19 @@ def test_the_hash_covers_every_number():
     assert len(seen) == 4
 
 
+def test_what_is_missing_is_said_once(tmp_path, monkeypatch, capsys):
+    from rdu_bench.cli.app import app
+
+    monkeypatch.setenv("RDU_BENCH_DATA", str(tmp_path))
+    assert not app(["data", "ls"], standalone_mode=False)
+    told = [line for line in capsys.readouterr().out.splitlines() if str(tmp_path) in line]
+    assert len(told) > 5
+    for line in told:
+        name = line.partition(":")[0]
+        assert line.count("rdu-bench data get") <= 1 and not line.startswith(f"{name}: {name}:"), line
+        assert line.count("cannot be read") <= 1, line
+
+
 def test_missing_files_are_named_as_loading_would(tmp_path):
     assert registry.missing_files("digits") == registry.missing_files("sprites") == ""
     for name, params in {"mnist": {}, "coloured": {"base": "mnist"}}.items():

@@ -63,7 +63,7 @@ def test_going_back_to_a_file_trains_nothing_again(edited):
     folder, boards = edited
     assert len(list((folder / "out").glob("records/*/*/*.json"))) == 2
     assert [status.stdout.splitlines()[0].split(": ")[1] for _, status in boards] == [
-        "1 points",
+        "1 point",
         "2 points",
         "2 points",
     ]

@@ -13,6 +13,7 @@ from rdu_bench._hash import digest
 from rdu_bench.records.audit import audit
 from rdu_bench.records.flatten import table
 from rdu_bench.records.store import Store
+from rdu_bench.report import render
 
 DEEP = "[" * 5000 + "]" * 5000
 NUMBERS = ("1", True, [1.0], {"a": 1.0}, 10**400)  # what is no number
@@ -277,3 +278,19 @@ def test_verify_status_and_leaderboard_go_on(damaged, capsys):
     assert "not a whole record" in capsys.readouterr().out
     assert not app(["leaderboard", str(store.folder)], standalone_mode=False)
     assert "VAE" in capsys.readouterr().out
+
+
+def test_the_page_says_which_files_are_no_whole_records(tmp_path):
+    from rdu_bench.cli.app import app
+
+    store, record = Store(tmp_path / "run"), whole(1)
+    store.write(record, vectors(record))
+    broken = store.write(other := whole(2), vectors(other))
+    broken.write_bytes(broken.read_bytes()[:300])
+    assert not app(["report", str(store.folder), "--formats", "png"], standalone_mode=False)
+    by_hand = render(store.found(), tmp_path / "by-hand", formats=())
+    for page in (store.folder / "index.html", by_hand, render([store], tmp_path / "store", formats=())):
+        text = page.read_text("utf-8").partition("<dt>Left out</dt><dd>")[2]
+        assert (
+            text.startswith("1 that is no whole record<details>") and f"Not a record: {broken}: it is not JSON" in text
+        )

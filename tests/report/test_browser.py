@@ -2,6 +2,10 @@
 
 import json
 
+import fake_records
+
+from rdu_bench.report import render
+
 
 def at(part, role):
     return f'[data-set="sprites"][data-explore="{part}"] [data-role="{role}"]'
@@ -157,6 +161,42 @@ def test_narrow_screens_scroll_tables_and_not_the_page(rich):
     rich.refresh()
 
 
+def test_captions_of_pictures_are_whole_on_narrow_screens(rich):
+    override = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    rich.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", override)
+    rich.refresh()
+    words = rich.find_elements("css selector", ".pictures .facts")
+    right = [rich.execute_script("return arguments[0].getBoundingClientRect().right", e) for e in words]
+    assert len(words) > 3 and max(right) <= 390
+    assert all(e.get_attribute("tabindex") == "0" for e in rich.find_elements("css selector", ".pictures .scroll"))
+    rich.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    rich.refresh()
+
+
+def test_legends_of_many_models_are_whole_on_narrow_screens(driver, tmp_path):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    names = [f"model_with_a_name_{i}" for i in range(30)]
+    records = [fake_records.record(n, sigma=s, scale=1 + i / 50) for i, n in enumerate(names) for s in (4.0, 12.0)]
+    records += [fake_records.record("vae", sigma=s) for s in (4.0, 12.0)]
+    override = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", override)
+    driver.get(render(records, tmp_path, formats=()).as_uri())
+    bottoms = "return [...document.querySelectorAll('.map .legendtext')].map(e => e.getBoundingClientRect().bottom)"
+    end = "return document.querySelector('.map').getBoundingClientRect().bottom"
+    WebDriverWait(driver, 10).until(lambda b: len(b.execute_script(bottoms)) == 31)
+    assert max(driver.execute_script(bottoms)) <= driver.execute_script(end)
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_legend_shows_how_a_point_as_asked_is_drawn(driver, tmp_path):
+    records = [fake_records.record("vae", sigma=s, status=t) for s, t in ((2.0, "rate_missed"), (9.0, "ok"))]
+    driver.get(render(records, tmp_path, formats=()).as_uri())
+    script = "return document.querySelector('[data-plot]').data.find(t => t.mode === 'markers' && t.name === 'VAE')"
+    marker = driver.execute_script(script)["marker"]
+    assert [s.endswith("-open") for s in marker["symbol"]] == [False, True] and marker["opacity"] == [1, 0.55]
+
+
 def first(table):
     return table.find_element("css selector", "tbody th")
 
@@ -168,6 +208,9 @@ def test_paper_cuts_no_table(rich):
         "return [...document.querySelectorAll('.scroll')].filter(e => getComputedStyle(e).overflow != 'visible').length"
     )
     assert clipped == 0 and rich.execute_script("return document.querySelectorAll('details:not([open])').length") == 0
+    sizes = "return [...document.querySelectorAll('table small')].map(e => [e, e.parentElement].map(size))"
+    both = rich.execute_script("const size = (e) => getComputedStyle(e).fontSize;" + sizes)
+    assert both and all(small == beside for small, beside in both)
     rich.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     rich.refresh()
 

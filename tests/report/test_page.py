@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 from rdu_bench._claims import Said
+from rdu_bench._hash import digest
+from rdu_bench.analysis.hull import CAP, ENOUGH
 from rdu_bench.report import render
 
 
@@ -204,10 +206,40 @@ def test_claims_are_a_section_of_the_page_and_a_table(tmp_path):
         render(fake_records.suite(("vae", "vq_vae"), seeds=3), tmp_path, claims=said).read_text("utf-8")
     )
     section = text[text.index('<section id="claims">') : text.index('<section id="boards">')]
-    assert "2 claims: 1 not held, 1 not tested" in section and "1711.00937" in section
+    assert "2 claims: 1 not held, 1 not tested" in section
+    assert '<a href="https://arxiv.org/abs/1711.00937">arXiv:1711.00937</a>' in section
     assert "VQ-VAE: D, higher than vae" not in section and "vq_vae: D, higher than vae, on nowhere" in section
-    assert list(pd.read_csv(tmp_path / "claims.csv")["verdict"]) == ["not held", "not tested"]
+    table = pd.read_csv(tmp_path / "claims.csv")
+    assert list(table["verdict"]) == ["not held", "not tested"]
+    assert list(table["paper"]) == 2 * ["arXiv:1711.00937"]  # which no reader takes for a number
     assert '<section id="claims">' not in render(fake_records.suite(("vae", "vq_vae")), tmp_path).read_text("utf-8")
+
+
+def test_the_page_says_over_what_range_models_are_compared_as_the_board_does_it(page):
+    text = html.unescape(page.read_text("utf-8"))
+    assert f"costs {CAP:g} times the reference's highest rate" in text
+    assert f"less than {100 * ENOUGH:g} % of that range" in text and "both reach" not in text
+
+
+def test_numbers_of_the_provenance_are_whole_where_some_records_lack_them(tmp_path):
+    records = [fake_records.record("vae", sigma=s) for s in (1.0, 4.0)]
+    records[0]["provenance"]["threads"] = None
+    text = render(records, tmp_path, formats=()).read_text("utf-8")
+    assert '<th scope="row">threads</th><td>1</td>' in text
+
+
+def test_a_sweep_is_told_apart_from_a_loss_without_a_target(tmp_path):
+    def targets(swept, *own):
+        made = [fake_records.record("beta_vae", sigma=None) for _ in swept]
+        for record, beta in zip(made, swept, strict=True):
+            record["spec"] |= {"params": {"beta": beta}, "sweep": ["beta"]}
+            record["key"] = digest(record["spec"])
+        text = render([fake_records.record("vae"), *own, *made], tmp_path, formats=()).read_text("utf-8")
+        return text.partition("<dt>Target rates σ</dt><dd>")[2].partition("</dd>")[0]
+
+    assert targets((1.0, 2.0)) == "6 nats; and a sweep of beta without one"
+    both = "6 nats; and each model&#39;s own loss without a target (ELBO); and a sweep of beta without one"
+    assert targets((1.0, 2.0), fake_records.record("vae", sigma=None)) == both
 
 
 def test_what_the_templates_write_is_not_in_the_page_twice(whole, told):

@@ -68,7 +68,7 @@ def test_whether_saving_rate_goes_with_usefulness_is_kendalls_tau():
 
     assert said(1, 2, 3) == ""  # too few
     assert "goes with" in said(1, 2, 3, 4, 5) and "τ = +1.00 over 5 models" in said(1, 2, 3, 4, 5)
-    assert "goes against" in said(5, 4, 3, 2, 1) and "tells little of" in said(1, 2, 3, 5, 4)  # p = .08
+    assert "goes against" in said(5, 4, 3, 2, 1) and "is not known to tell" in said(1, 2, 3, 5, 4)  # τ = .8, p = .08
 
 
 def test_what_forbids_something_is_an_entropy_that_is_known_of_measured_points():
@@ -120,6 +120,21 @@ def test_structure_starts_where_all_models_are_and_says_what_is_a_bound(shown):
     assert structure._cell({"sdl": 12.34, "sdl_bound": ">"}, "sdl", 1) == {"text": "> 12.3", "sort": 12.34}
     assert structure._cell({"IV": 0.5, "IV_se": 0.25}, "IV", 2)["text"] == "0.50 ± 0.25"
     assert structure._cell({"IV": np.nan}, "IV", 2) == {"text": "–", "sort": None}
+
+
+def test_whoever_has_no_line_in_a_table_is_named_with_the_reason_or_that_there_is_none(shown):
+    points, lineup = shown
+    tables = analysis.structure(points)
+    blocks = pd.DataFrame({"model": ["m2"], "variant": [""], "sigma": [2.0], "params": ["{}"]})
+    said = points.assign(nulls=['{"structure.blocks": "one block"}' if m == "vae" else "{}" for m in points["model"]])
+    found = structure._lacking("blocks", blocks, said, lineup)
+    assert found == ["one block (VAE)", f"{structure.UNSAID} (M2 † at σ = 12)"]
+    assert structure._lacking("clusters", tables["clusters"], points, lineup) == []
+
+
+def test_a_level_of_noise_says_what_it_is_a_level_of():
+    assert structure._level(pd.DataFrame({"kind": ["flip", "flip"]})) == "probability that a pixel is flipped"
+    assert structure._level(pd.DataFrame({"kind": ["gaussian"]})) == "standard deviation of noise, in that of x"
 
 
 def test_numbers_are_rounded_to_digits_that_count():
