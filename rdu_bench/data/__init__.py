@@ -8,9 +8,9 @@ from .entropy import Entropy, population_entropy
 from .error import DataError
 from .examples import Examples, Source, View, at_once, batches
 from .factor_grid import FactorGrid, Redrawn
-from .files import Beside, data_file, data_folder, made_folders, regular
+from .files import Beside, data_file, data_folder, lost_file, made_folders, regular
 from .ground_truth import GroundTruth
-from .hdf5 import HDF5Source, cache_of, in_order
+from .hdf5 import HDF5Source, cache_of, in_order, pieces_of
 from .idx import read_idx
 from .idx_images import IDXImages
 from .norb_matrix import NorbMatrix
@@ -55,8 +55,10 @@ __all__ = [
     "data_folder",
     "dsprites_npz",
     "in_order",
+    "lost_file",
     "made_folders",
     "made_sequences",
+    "pieces_of",
     "population_entropy",
     "read_idx",
     "rechunked",

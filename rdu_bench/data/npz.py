@@ -89,6 +89,8 @@ class _member:
     def __enter__(self) -> tuple[IO[bytes], int]:
         try:
             self.zip = zipfile.ZipFile(regular(self.path))
+        except DataError:
+            raise
         except BAD as error:
             raise DataError(_unread(self.path, error)) from error
         try:
