@@ -15,6 +15,7 @@ from .._text import aligned, megabytes, one_line, say
 from .options import DataDir, Plugins, Settings, number, setting
 
 if TYPE_CHECKING:
+    from ..data import Dataset
     from ..data.downloads import Entry, Wanted
 
 
@@ -164,12 +165,21 @@ def verify(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None
         print(f"  {part:6} {len(split)}")
     for factor in made.factors:
         print(f"  {factor.name}: {factor.kind} of {factor.size}")
-    for sentence in made.notes:
+    for sentence in (*made.notes, *_twice(made)):
         print(f"  note: {one_line(sentence)}")
     faults = [*made.verify(), *_published(made.name)]
     print("\n".join(f"wrong: {sentence}" for sentence in faults) or "nothing is wrong")
     if faults:
         raise typer.Exit(1)
+
+
+def _twice(made: Dataset) -> Iterator[str]:
+    """How many examples that judge are trained on too, where splits are no draws of one population."""
+    from ..data.repeats import repeated
+
+    for part, n in repeated(made.splits).items() if made.population is None else ():
+        if n:
+            yield f"{n:,} of the {len(made.splits[part]):,} examples of {part} are in train too, number for number"
 
 
 def _published(name: str) -> Iterator[str]:
@@ -208,7 +218,7 @@ def ls(data_dir: DataDir = None, plugins: Plugins = None) -> None:
         there = "as named" if needs and registry.of_file(name) else "no" if missing else "yes"
         rows.append((name, there, *_to_get(name), one_line(needs) or "nothing"))
         if missing:
-            told.append(f"{name}: {one_line(missing)}")
+            told.append(one_line(missing if missing.startswith(f"{name}:") else f"{name}: {missing}"))
     print("\n".join([*aligned(rows), *told]))
 
 
