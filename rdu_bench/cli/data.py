@@ -107,11 +107,12 @@ NameOrFile = Annotated[str, typer.Argument(metavar="NAME", help="A data set, or 
 def make(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Write the files of a generated data set into the data folder."""
     from .. import registry
+    from ..data.files import data_folder
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
     name, params = _told(name, settings or (), making=True)
-    print(registry.empty_dataset(name).make(_folder(), **params))
+    print(registry.empty_dataset(name).make(data_folder(str(_folder()), name, "what is made"), **params))
 
 
 def _told(text: str, settings: Sequence[str], *, making: bool = False) -> tuple[str, dict[str, Any]]:
@@ -155,11 +156,16 @@ def _folder() -> Path:
 def verify(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Load a data set, say what it is, and what is wrong with it."""
     from .. import registry
+    from ..data import DataError
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
     name, params = _told(name, settings or ())
-    made = registry.dataset(name, **params)
+    try:
+        made = registry.dataset(name, **params)
+    except DataError as error:
+        lost = registry.missing_files(name, **params)  # which also says how they are fetched
+        raise DataError(lost) if lost.startswith(str(error)) else error from error.__cause__
     print(f"{made.name}: hash {made.hash}, shape {made.shape}, {made.likelihood}")
     for part, split in made.splits.items():
         print(f"  {part:6} {len(split)}")
