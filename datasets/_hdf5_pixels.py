@@ -12,6 +12,7 @@ from rdu_bench.api import DataError, HDF5Source
 from ._hdf5_file import LEVELS, Known
 
 LARGEST, SMALLEST = float(np.finfo(np.float32).max), float(np.finfo(np.float32).tiny)
+STEPS = 256  # float32 numbers that there must be from the least to the greatest
 COLOURS = (1, 3, 4)  # numbers of channels by which an image is known to have them last
 
 
@@ -63,6 +64,12 @@ def likelihood_of(known: Known, keys: list[str], dtype: np.dtype, params: Mappin
     if 0 < most * scale < SMALLEST:
         times = f", times scale {scale:g}" if scale != 1 else ""
         raise DataError(f"{path}: {keys[0]} holds {most:g} at most{times}, which float32 takes for 0; set scale.")
+    few = (high - low) * scale < STEPS * np.spacing(np.float32(most * scale))
+    if low < high and few:
+        raise DataError(
+            f"{path}: {keys[0]} goes from {low:.12g} to {high:.12g}, of which float32 tells few numbers apart; "
+            "take away what they have in common, such as their mean."
+        )
     binary = two and float(np.float32(high) * np.float32(scale)) in (0.0, 1.0)
     if likelihood == "bernoulli" and not binary:
         raise DataError(

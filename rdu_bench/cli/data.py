@@ -171,6 +171,13 @@ def verify(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None
         print(f"  {part:6} {len(split)}")
     for factor in made.factors:
         print(f"  {factor.name}: {factor.kind} of {factor.size}")
+    print(f"  task: {', '.join(made.task) or 'none'}" + (f"; sensitive: {made.sensitive}" if made.sensitive else ""))
+    nats, kind = made.entropy
+    print("  H(x): not known" if nats is None else f"  H(x): {nats:.6g} nats, {kind}")
+    if registry.of_file(name):
+        found = registry.about(name, params).params.items()
+        said = ", ".join(f"{key}={value!r}" for key, value in found if key != "file")
+        print(f"  {one_line(f'read as {said}')}")
     for sentence in (*made.notes, *_twice(made)):
         print(f"  note: {one_line(sentence)}")
     faults = [*made.verify(), *_published(made.name)]

@@ -437,6 +437,10 @@ def test_verify_says_what_was_found(place, command):
     put("a.h5", images=BITS, labels=LABELS + 1)
     done = command("data", "verify", "hdf5:a.h5", cwd=place)
     assert done.returncode == 0 and "hdf5:a: hash" in done.stdout and "note: the values of labels" in done.stdout
+    assert "  task: labels\n  H(x): not known\n" in done.stdout
+    assert "  read as x='images', factors={'labels': 'labels'}, channels='first', task=['labels']" in done.stdout
+    told = command("data", "verify", "sprites", "--set", "sensitive=scale", cwd=place).stdout
+    assert "  task: shape; sensitive: scale\n  H(x): 7.69879 nats, exact\n" in told and "read as" not in told
 
 
 def test_every_law_of_data_sets_holds(place):

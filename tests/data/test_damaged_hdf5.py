@@ -269,6 +269,12 @@ CASES = {
         ", scale = 1e-45",
         r"holds 0\.\d+ at most, times scale 1e-45, .* for 0",
     ),
+    "numbers far from 0": (
+        whole(x=REAL.astype(float) + 1e8),
+        "",
+        "x goes from 100000000.* to 100000001.*, of which float32 tells few numbers apart; take away",
+    ),
+    "times of a day": (whole(x=1_700_000_000 + 600 * BITS.astype(int)), "", "of which float32 tells few numbers apart"),
     "numbers below what float32 holds": (
         whole(x=REAL.astype(float) * 1e-45),
         "",
