@@ -4,7 +4,7 @@ from .converted import Original, converted
 from .dataset import PARTS, About, Card, Dataset, Factor
 from .dequantised import Dequantised, uniforms
 from .dlib_formats import STAND_IN, dsprites_npz, shapes3d_file
-from .entropy import Entropy, population_entropy
+from .entropy import Entropy, images_among, population_entropy
 from .error import DataError
 from .examples import Examples, Source, View, at_once, batches
 from .factor_grid import FactorGrid, Redrawn
@@ -54,6 +54,7 @@ __all__ = [
     "data_file",
     "data_folder",
     "dsprites_npz",
+    "images_among",
     "in_order",
     "lost_file",
     "made_folders",
