@@ -1,23 +1,35 @@
 """Looks into an HDF5 file of others before any of it is believed; whatever it may be, the answer is one sentence."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
-from rdu_bench.api import Beside, DataError, cache_of, file_digest, in_order, regular
+from rdu_bench.api import Beside, DataError, cache_of, file_digest, in_order, pieces_of, regular
 
 NUMBERS = "biuf"  # kinds of numpy dtypes: bool, integers, unsigned integers, floats
 EXAMPLES = 2**26  # most of them in a file
 NUMBERS_EACH = 2**24  # most numbers of one example
 UNPACKED = 2**28  # most bytes of a chunk, all of which is unpacked to read one row
+LEVELS = 256  # so many different floats, or fewer, were whole numbers once
 SHOWN = 12  # data sets that a sentence lists
 WALKED = 2000  # groups and data sets that are looked at
-KINDS = {b"PK\x03\x04": "an .npz or .zip file", b"\x93NUMPY": "an .npy file", b"MATLAB 5": "a .mat file of MATLAB 5"}
+KINDS = {  # by how it begins
+    b"PK\x03\x04": "an .npz or .zip file",
+    b"\x93NUMPY": "an .npy file",
+    b"MATLAB 5": "a .mat file of MATLAB 5",
+    b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture",
+    b"PAR1": "a Parquet file",
+    b"CDF": "a NetCDF 3 file",
+    b"\0\0\x08\x01": "an IDX file",
+    b"\0\0\x08\x03": "an IDX file",
+}
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz"}
 AGAIN = "get the file again, or write it anew"
 
 
@@ -29,10 +41,13 @@ def opened(path: Path, cache: int = 2**20) -> Iterator[h5py.File]:
     """
     if not regular(path).stat().st_size:
         raise DataError(f"{path} is empty; {AGAIN}.")
-    if kind := foreign(path):
+    if packer := begins(path, PACKED):
+        raise DataError(f"{path} is packed by {packer}, and rows of it cannot be picked; unpack it.")
+    if kind := begins(path, KINDS):
         raise DataError(f"{path} is {kind}, not HDF5: write its arrays into one, as create_dataset('images', data=x).")
     if not h5py.is_hdf5(path):
-        raise DataError(f"{path} is no HDF5 file, or its beginning is damaged; {AGAIN}.")
+        table = " (of a table of text, write its columns into one)" if path.suffix in (".csv", ".tsv", ".txt") else ""
+        raise DataError(f"{path} is no HDF5 file, or its beginning is damaged; {AGAIN}{table}.")
     try:
         with h5py.File(path, "r", rdcc_nbytes=cache) as file:
             yield file
@@ -40,14 +55,15 @@ def opened(path: Path, cache: int = 2**20) -> Iterator[h5py.File]:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError) as error:
         why = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} cannot be read as HDF5, is it damaged or truncated ({why})? {AGAIN}.") from error
+        asked = f"is it damaged or truncated ({why})? {AGAIN.capitalize()}"
+        raise DataError(f"{path} cannot be read as HDF5, {asked}.") from error
 
 
-def foreign(path: Path) -> str:
-    """What a file of arrays is that is no HDF5, by how it begins; "" for any other."""
+def begins(path: Path, marks: Mapping[bytes, str]) -> str:
+    """What a file is by how it begins; "" where it is none of `marks`."""
     with suppress(OSError), path.open("rb") as file:
         start = file.read(8)
-        for mark, kind in KINDS.items():
+        for mark, kind in marks.items():
             if start.startswith(mark):
                 return kind
     return ""
@@ -77,6 +93,12 @@ def kind_of(stored: h5py.Dataset) -> np.dtype | None:
         return None
 
 
+def is_numeric(stored: h5py.Dataset) -> bool:
+    """Whether a data set holds numbers."""
+    kind = kind_of(stored)
+    return kind is not None and kind.kind in NUMBERS
+
+
 def is_text(stored: h5py.Dataset) -> bool:
     """Whether a data set holds strings, of one length or of any."""
     kind = kind_of(stored)
@@ -85,12 +107,13 @@ def is_text(stored: h5py.Dataset) -> bool:
 
 def there(file: h5py.Group) -> str:
     """The data sets that a file has, in words."""
-    found = [f"{key} {_size(stored)} {kind_of(stored)}" for key, stored in listed(file).items()]
+    found = [f"{key} {size_of(stored)} {kind_of(stored)}" for key, stored in listed(file).items()]
     more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     return f"there are {', '.join(found[:SHOWN])}{more}" if found else "there is no data set in it"
 
 
-def _size(stored: h5py.Dataset) -> str:
+def size_of(stored: h5py.Dataset) -> str:
+    """The shape of a data set, in words."""
     return "×".join(map(str, stored.shape or ())) or "of one value"
 
 
@@ -141,11 +164,11 @@ def check_size(stored: h5py.Dataset, role: str) -> None:
     if shape is None or not shape or kind is None:
         raise DataError(f"{what} has no rows; {there(stored.file)}.")
     if not stored.size:
-        raise DataError(f"{what} is empty: its shape is {_size(stored)}.")
+        raise DataError(f"{what} is empty: its shape is {size_of(stored)}.")
     if shape[0] > EXAMPLES:
         raise DataError(f"{what} has {shape[0]:,} rows; at most {EXAMPLES:,} can be used, so keep some of them.")
     if math.prod(shape[1:]) > NUMBERS_EACH:
-        raise DataError(f"{what} has rows of {_size(stored)} numbers; a row may have at most {NUMBERS_EACH:,}.")
+        raise DataError(f"{what} has rows of {size_of(stored)} numbers; a row may have at most {NUMBERS_EACH:,}.")
     if not stored.chunks:
         if stored.id.get_storage_size() < stored.size * kind.itemsize:
             raise DataError(f"{what} declares {stored.size:,} numbers that were never written; {AGAIN}.")
@@ -154,18 +177,28 @@ def check_size(stored: h5py.Dataset, role: str) -> None:
         raise DataError(
             f"{what} is in chunks of {math.prod(stored.chunks) * kind.itemsize / 1e6:,.0f} MB; cut it finer."
         )
-    wanted = math.prod(math.ceil(n / step) for n, step in zip(shape, stored.chunks, strict=True))
-    if (written := stored.id.get_num_chunks()) < wanted:
+    written, wanted = pieces_of(stored)
+    if written < wanted:
         raise DataError(f"{what} was not written to its end: {written:,} of {wanted:,} chunks are there; {AGAIN}.")
 
 
-def pixels_of(stored: h5py.Dataset) -> tuple[float, float, bool]:
-    """The least and greatest number of a data set, and whether it holds 0 and one other number at most.
+class Pixels(NamedTuple):
+    """What a look at every number of a data set says."""
+
+    low: float
+    high: float
+    two: bool  # whether it holds 0 and one other number at most
+    levels: int  # how many different numbers floats are, `LEVELS` + 1 for more; 0 for whole numbers
+
+
+def pixels_of(stored: h5py.Dataset) -> Pixels:
+    """What is in a data set.
 
     Every number is read once, a piece at a time.  Raises `DataError` for NaN, infinity and what does not unpack.
     """
     name = f"{stored.file.filename}: {stored.name.lstrip('/')}"
     low, high, tops, two = math.inf, -math.inf, set[float](), True
+    levels = set[float]()
     for rows in in_order(stored):
         start = rows.start
         try:
@@ -180,7 +213,9 @@ def pixels_of(stored: h5py.Dataset) -> tuple[float, float, bool]:
         low, high = min(low, least), max(high, most)
         tops |= {most} - {0.0}
         two = two and len(tops) < 2 and least >= 0 and bool(((piece == 0) | (piece == most)).all())
-    return low, high, two
+        if piece.dtype.kind == "f" and len(levels) <= LEVELS:
+            levels |= set(np.unique(piece)[: LEVELS + 1].tolist())
+    return Pixels(low, high, two, min(len(levels), LEVELS + 1))
 
 
 class Known:
@@ -197,15 +232,16 @@ class Known:
             kept = self.new["sha256"] = file_digest(self.path)
         return kept
 
-    def pixels(self, key: str) -> tuple[float, float, bool]:
+    def pixels(self, key: str) -> Pixels:
         """What `pixels_of` says of a data set in it."""
-        kept = self.beside.get(f"pixels of {key}")
-        if not (isinstance(kept, list) and len(kept) == 3):
+        kept, levels = self.beside.get(f"pixels of {key}"), self.beside.get(f"levels of {key}")
+        if not (isinstance(kept, list) and len(kept) == 3 and isinstance(levels, int)):
             with opened(self.path) as file:
                 cache = cache_of(file[key])
             with opened(self.path, cache) as file:
-                kept = self.new[f"pixels of {key}"] = list(pixels_of(file[key]))
-        return float(kept[0]), float(kept[1]), bool(kept[2])
+                *kept, levels = pixels_of(file[key])
+            self.new |= {f"pixels of {key}": kept, f"levels of {key}": levels}
+        return Pixels(float(kept[0]), float(kept[1]), bool(kept[2]), levels)
 
     def keep(self) -> None:
         """Write down what is new."""

@@ -9,6 +9,7 @@ from rdu_bench.api import (
     GroundTruth,
     Source,
     dataset,
+    images_among,
     missing_files,
     named_seed,
 )
@@ -24,7 +25,8 @@ class Coloured(GroundTruth):
 
     A colour is a channel: all ink of an image is in channel s of x.  At ρ = 0 colour tells nothing of the label y, at
     ρ = 1 all that y mod C tells.  Colours are drawn once by a fixed named seed, and splits are those of `base`.
-    H(x) is H of the base plus H(s|y), exact where the base's is.
+    H(x) is counted over pictures and their colours, and is exact where the base's is: that of the base and H(s|y) where
+    a picture tells its y, and more where some are of several y, as a square is in four orientations.
     """
 
     card = Card(
@@ -48,12 +50,14 @@ class Coloured(GroundTruth):
         plain = dataset(base, **params)
         if plain.sensitive:
             raise DataError(f"coloured: the base's {plain.sensitive} is sensitive already; leave that to the colour.")
+        if plain.likelihood != "bernoulli":
+            raise DataError(f"coloured: {base} is grey there, and ink is 0 or 1; leave pixels out, or take 'binary'.")
         label = plain.label
         self.shape, self.likelihood, self.task = (colours, *plain.shape[1:]), plain.likelihood, plain.task
         self.sensitive = "colour"
         apart = correlation == 0
         table = (1 - correlation) / colours + correlation * np.eye(colours)[np.arange(label.size) % colours]  # P(s|y)
-        exact = plain.entropy.kind == "exact"  # so y is uniform
+        exact = plain.population is not None  # so y is uniform
         known = [f._replace(independent=f.independent and (apart or f.name != label.name)) for f in plain.factors]
         colour = Factor("colour", colours, independent=apart, entropy=entropy(table.mean(0)) if exact else None)
         self.factors = (*known, colour)
@@ -62,8 +66,9 @@ class Coloured(GroundTruth):
             y = split.factors[label.name].numpy()
             s = (draw.random(len(y))[:, None] > table[y].cumsum(1)[:, :-1]).sum(1)
             self.splits[part] = Examples(Drawn(split, s, colours), {**split.factors, "colour": s})
-        if exact:
-            self.entropy = Entropy(plain.entropy.nats + float(np.mean([entropy(row) for row in table])), "exact")
+        if plain.population is not None:
+            y = plain.population.factors[label.name].numpy()
+            self.entropy = Entropy(coloured_entropy(plain.population, table[y]), "exact")
 
     def missing(self, *, base: str = "digits", **params: object) -> str:
         own = ("colours", "correlation")
@@ -84,6 +89,15 @@ class Drawn(Source):
         return x
 
 
+def coloured_entropy(plain: Examples, chances: np.ndarray) -> float:
+    """Nats of one of n equally likely plain images in a colour of its `chances` (n, C), which no ink does not show."""
+    joint = np.zeros_like(chances)
+    np.add.at(joint, images_among(plain), chances / len(plain))
+    blank = np.concatenate([(x == 0).flatten(1).all(1).numpy() for x in plain.chunks()])
+    joint[blank, 0], joint[blank, 1:] = joint[blank].sum(1), 0
+    return entropy(joint)
+
+
 def entropy(p: np.ndarray) -> float:
-    """Nats of a distribution (C,)."""
+    """Nats of a distribution, of any shape."""
     return float(-(p[p > 0] * np.log(p[p > 0])).sum())

@@ -1,4 +1,4 @@
-import os
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,18 +13,18 @@ from rdu_bench.api import (
     Dataset,
     Dequantised,
     Examples,
-    HDF5Source,
     Source,
     data_file,
+    lost_file,
+    named_seed,
     rechunked,
 )
 
+from ._hdf5_factors import LABELS, Column, column
 from ._hdf5_file import NUMBERS, Known, check_size, dataset, opened
-from ._hdf5_layout import LABELS, PARTS, Column, Layout, column, groups, layout, parts_of, with_val
+from ._hdf5_layout import PARTS, Layout, groups, layout, parts_of, with_val
 from ._hdf5_params import check
-
-LARGEST = float(np.finfo(np.float32).max)
-COLOURS = (1, 3, 4)  # numbers of channels by which an image is known to have them last
+from ._hdf5_pixels import Rows, likelihood_of, notes_on, shape_of
 
 
 class HDF5(Dataset):
@@ -34,18 +34,20 @@ class HDF5(Dataset):
     with two dimensions or more, or the only one named images, imgs, x or data; factors are the vectors of whole numbers
     with a value for each row, and what is named as labels; `splits` are groups named train and test, or a data set
     `split` with the part of each row, or else 80, 10 and 10 percent by the named seed `seed`.  Images (N, H, W) have
-    one channel, (N, H, W, C) are `channels` "last".  The likelihood is Bernoulli if x holds 0 and 1 only, or bytes that
-    are 0 and 255 only, which every pixel is asked once; else it is Gaussian.  x is multiplied by `scale`.  A large file
-    whose chunks hold many examples is copied once into the user's cache, in small chunks; the notes say so.
+    one channel, (N, H, W, C) are `channels` "last"; sequences are (N, T, C, H, W), or have their channels last too.
+    The likelihood is Bernoulli if x holds 0 and 1 only, or bytes that are 0 and 255 only, which every pixel is asked
+    once; else it is Gaussian.  x is multiplied by `scale`.  A large file whose chunks hold many examples is copied once
+    into the user's cache, in small chunks; the notes say so.
 
-    Classes are numbered from 0 in the order of their values, texts too; floats are real factors.  A column of a table
-    is `latents/classes:1`.  `splits` may be a table of groups that hold x and the factors, or of row numbers.  Where
-    val is not told, it is a tenth of train by `seed`.  `limit` keeps that many examples at most of each split.
-    `content` is the SHA-256 (16 digits) that the file must have; a run adds it, so that it is part of every record.
+    Classes are numbered from 0 in the order of their values, texts too; a table with one 1 a row is the class of its
+    columns; floats are real factors.  A column of a table is `latents/classes:1`.  `splits` may be a table of groups
+    that hold x and the factors, or of row numbers.  Where val is not told, it is a tenth of train by `seed`.  `limit`
+    keeps that many examples at most of each split, drawn by `seed`.  `content` is the SHA-256 (16 digits) that the file
+    must have; a run adds it, so that it is part of every record.
 
     Bytes under a Gaussian have uniform noise of one step added, drawn once, so that D is at least the nats that the
-    bytes take, see `Dequantised`.  Other whole numbers have none, so that their density has no bound unless `noise`
-    is declared, which the notes say.  H(x) is unknown.
+    bytes take, see `Dequantised`.  Other whole numbers have none, nor have bytes that were divided and stored as
+    floats: their density has no bound unless `noise` is declared, which the notes say.  H(x) is unknown.
     """
 
     card = Card(
@@ -54,7 +56,7 @@ class HDF5(Dataset):
         shape="that of the file, channels first",
         task="its labels, or those in `task`",
         sensitive="none, or the one in `sensitive`",
-        provides=("labels", "groups", "image", "binary"),
+        provides=("labels", "groups", "image", "sequence", "binary"),
         files="the HDF5 file that `file` names, a path or a name in the data folder",
     )
 
@@ -85,11 +87,7 @@ class HDF5(Dataset):
         self.shape, self.likelihood, self.noise = seen.shape, found["likelihood"], noise
         self.factors = tuple(column.factor for column in seen.columns)
         self.task, self.sensitive = tuple(found["task"]), sensitive
-        self.notes = tuple(column.note for column in seen.columns if column.note)
-        if self.likelihood == "gaussian" and seen.dtype.kind in "biu" and seen.dtype != np.uint8 and noise is None:
-            self.notes += (
-                f"x holds {seen.dtype}, whose density has no bound; declare noise, or store bytes or floats",
-            )
+        self.notes = seen.notes
         stored = {}
         for key in dict.fromkeys(key for key, _, _ in seen.parts.values()):
             plain = Rows(Path(found["file"]), key, seen.shape, last=found["channels"] == "last")
@@ -99,7 +97,7 @@ class HDF5(Dataset):
         for part, (key, rows, first) in seen.parts.items():
             source: Source = stored[key]
             if self.likelihood == "gaussian" and source.dtype == np.uint8:
-                source = Dequantised(source, f"hdf5 {seed} {key}")
+                source = Dequantised(source, f"hdf5 {seed} {seen.keys.index(key)}")  # whatever the file calls it
             y = {column.factor.name: column.values[first + rows] for column in seen.columns}
             self.splits[part] = Examples(source, y, scale=found["scale"], rows=rows)
 
@@ -113,32 +111,17 @@ class HDF5(Dataset):
             "labels": bool(found["task"]) and kinds[found["task"][0]] == "class",
             "groups": found.get("sensitive") is not None,
             "image": len(seen.shape) == 3,
+            "sequence": len(seen.shape) == 4,
             "binary": found["likelihood"] == "bernoulli",
         }
-        return About(found, frozenset(name for name, true in has.items() if true))
+        return About(found, frozenset(name for name, true in has.items() if true), seen.notes)
 
     def missing(self, *, file: str = "", data_dir: str | None = None, **params: object) -> str:
-        path = data_file(file, data_dir) if file else None
-        lost = path is not None and not os.path.lexists(path)
-        return f"hdf5: there is no {path}; name a file that is there, or one in the data folder." if lost else ""
+        lost = lost_file(file, data_dir) if file else ""
+        return f"hdf5: {lost}; name a file that is there, or one in the data folder." if lost else ""
 
 
 PARAMETERS = tuple(HDF5.load.__kwdefaults__ or ())
-
-
-class Rows(HDF5Source):
-    """x of shape (N, *shape), channels first also where the file has them last."""
-
-    def __init__(self, path: Path, key: str, shape: tuple[int, ...], *, last: bool):
-        super().__init__(path, key, None if last else shape)
-        if last:
-            self.shape, self.layout = (self.shape[0], *shape), "channels last"
-
-    def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        found = super().__getitem__(rows)
-        if not self.layout:
-            return found
-        return np.ascontiguousarray(np.moveaxis(found.reshape(len(rows), *self.stored_shape), -1, 1))
 
 
 class Seen(NamedTuple):
@@ -151,6 +134,7 @@ class Seen(NamedTuple):
     dtype: np.dtype
     columns: list[Column]
     parts: dict[str, tuple[str, np.ndarray, int]]  # key of x, rows, and where the rows of that key start in columns
+    notes: tuple[str, ...]  # what was done to it, and what is left out, a sentence each
 
 
 def looked_at(params: Mapping[str, Any]) -> tuple[dict[str, Any], Seen]:
@@ -167,9 +151,10 @@ def looked_at(params: Mapping[str, Any]) -> tuple[dict[str, Any], Seen]:
     content = known.content()
     if (found.get("content") or content) != content:
         raise DataError(f"{path} has the content {content}, not {found['content']}; it is another file.")
-    found |= {**likelihood_of(known, seen, params), "content": content}
+    found |= {**likelihood_of(known, seen.keys, seen.dtype, params), "content": content}
+    said = notes_on(known, seen.keys, seen.dtype, found, math.prod(seen.shape))
     known.keep()
-    return found, seen
+    return found, seen._replace(notes=(*seen.notes, *said))
 
 
 def read(path: Path, params: Mapping[str, Any]) -> Seen:
@@ -195,8 +180,11 @@ def read(path: Path, params: Mapping[str, Any]) -> Seen:
                     f"{path}: {key}, factor {name!r}, has {n} values for {sum(counts)} examples in {keys[0]}."
                 )
         channels, shape = shape_of(path, stored[0].shape[1:], params.get("channels", "auto"))
+        if len(stored) > len({one.id for one in stored}):
+            raise DataError(f"{path}: {' and '.join(keys)} are one and the same; name another for each part.")
         parts = divided(file, found.splits, homes, keys, counts, params)
-        return Seen(found, shape, channels, keys, np.dtype(stored[0].dtype), columns, parts)
+        notes = (*found.notes, *(column.note for column in columns if column.note))
+        return Seen(found, shape, channels, keys, np.dtype(stored[0].dtype), columns, parts, notes)
 
 
 def divided(
@@ -218,21 +206,16 @@ def divided(
         if not len(whole[part]):
             raise DataError(f"{file.filename}: {sum(counts)} examples are too few, {part} has none; give 10 or more.")
     first = {part: place.get(part, place.get("train", (keys[0], 0))) for part in PARTS}
-    return {part: (first[part][0], whole[part][:limit], first[part][1]) for part in PARTS}
+    told = splits is not None  # rows are in the order of the file, perhaps class by class
+    kept = {part: some(rows, limit, f"{seed}, {part}") if told else rows[:limit] for part, rows in whole.items()}
+    return {part: (first[part][0], kept[part], first[part][1]) for part in PARTS}
 
 
-def shape_of(path: Path, stored: tuple[int, ...], channels: str) -> tuple[str, tuple[int, ...]]:
-    """Where channels are, and the shape of an example with channels first."""
-    if len(stored) != 3:
-        if channels == "last":
-            raise DataError(f"{path}: channels are 'last', but examples have shape {stored}, which has no channels.")
-        return "first", (1, *stored) if len(stored) == 2 else stored
-    first, last = stored[0] in COLOURS, stored[2] in COLOURS
-    if channels == "auto" and first and last:
-        raise DataError(f"{path}: examples of shape {stored} may have channels first or last; say which (channels).")
-    if channels == "last" or (channels == "auto" and last):
-        return "last", (stored[2], *stored[:2])
-    return "first", stored
+def some(rows: np.ndarray, limit: int | None, name: str) -> np.ndarray:
+    """`limit` of the rows, drawn by the named seed of `name`; all of them where there are no more."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(named_seed("limit", name)).permutation(rows)[:limit])
 
 
 def task_of(path: Path, seen: Seen, params: Mapping[str, Any]) -> list[str]:
@@ -254,25 +237,3 @@ def check_roles(path: Path, seen: Seen, found: Mapping[str, Any]) -> None:
             raise DataError(f"{path}: there is no factor {name!r}; there are {', '.join(kinds) or 'none'}.")
     if sensitive is not None and (sensitive in task or kinds[sensitive] != "class"):
         raise DataError(f"{path}: sensitive is {sensitive!r}; it must be a class that is not in task.")
-
-
-def likelihood_of(known: Known, seen: Seen, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Likelihood and scale, told or found by a look at every pixel, which is kept beside the file."""
-    path, told = known.path, [known.pixels(key) for key in seen.keys]
-    low, high = min(t[0] for t in told), max(t[1] for t in told)
-    two = all(t[2] for t in told) and len({t[1] for t in told} - {0.0}) < 2
-    likelihood = params.get("likelihood", "auto")
-    black = two and likelihood != "gaussian" and seen.dtype == np.uint8 and high == 255  # and white
-    scale = params.get("scale") or (1 / 255 if black else 1.0)
-    if max(-low, high) * scale > LARGEST:
-        raise DataError(f"{path}: {seen.keys[0]} holds {max(-low, high):g}, which float32 cannot hold; set scale.")
-    binary = two and float(np.float32(high) * np.float32(scale)) in (0.0, 1.0)
-    if likelihood == "bernoulli" and not binary:
-        raise DataError(
-            f"{path}: {seen.keys[0]} holds more than 0 and 1, from {low:g} to {high:g} times scale {scale:g}; "
-            "a Bernoulli likelihood takes 0 and 1 only, so set likelihood to 'gaussian'."
-        )
-    likelihood = ("bernoulli" if binary else "gaussian") if likelihood == "auto" else likelihood
-    if likelihood == "bernoulli" and params.get("noise") is not None:
-        raise DataError(f"{path}: noise is {params['noise']}, but x is Bernoulli, which has none; leave it out.")
-    return {"likelihood": likelihood, "scale": scale}

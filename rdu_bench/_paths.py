@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 PLUGINS = "RDU_BENCH_PLUGINS"
@@ -51,7 +53,12 @@ def installed_roots() -> tuple[tuple[Path, ...], tuple[str, ...]]:
 
 def data_folder() -> tuple[str, str] | None:
     """The variable that names the data folder and what it says; None where none does.  --data-dir sets the first."""
-    return next(((name, os.environ[name]) for name in DATA if os.environ.get(name)), None)
+    return next(((name, os.path.expanduser(os.environ[name])) for name in DATA if os.environ.get(name)), None)
+
+
+def as_texts(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a plug-in, paths among them as texts."""
+    return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in params.items()}
 
 
 def plugin_roots() -> list[Path]:

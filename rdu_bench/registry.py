@@ -47,6 +47,7 @@ __all__ = [
     "trouble",
 ]
 
+FETCHED = " `rdu-bench data get"  # how a sentence goes on that says how files are fetched
 _loaded: dict[Path, tuple[str, type]] = {}  # hash and class of every plug-in that this process has imported
 
 
@@ -249,8 +250,8 @@ def missing_files(name: str, **params: Any) -> str:
     name, params = named(name, params)
     made = empty_dataset(name)
     told: str = made.missing(**params)
-    known = fetchable(made.name, params) if told and "rdu-bench data get" not in told else ""
-    return f"{told} `rdu-bench data get {known}` fetches them." if known else told
+    known = fetchable(made.name, params) if told else ""
+    return f"{told.partition(FETCHED)[0]}{FETCHED} {known}` fetches them." if known else told
 
 
 def of_file(name: str) -> bool:
@@ -264,6 +265,7 @@ def of_file(name: str) -> bool:
 
 def named(text: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """`hdf5:usps.h5` → hdf5, and the parameters with that file; any other name as it is."""
+    params = _paths.as_texts(params)
     name, colon, file = text.partition(":")
     if colon and name.replace("-", "_") in files("datasets") and of_file(name):
         return name, {"file": file, **params}
@@ -277,7 +279,7 @@ def about(name: str, params: dict[str, Any]) -> About:
     """
     made = empty_dataset(name)
     with _sources.staying(made.name):
-        told: About = made.about(**params)
+        told: About = made.about(**_paths.as_texts(params))
     return told
 
 

@@ -118,7 +118,9 @@ def test_lists_show_every_plugin_and_its_card(command, tmp_path):
         for path in (ROOT / kind).glob("[!_]*.py"):
             assert path.stem in listed
     one = command("models", "beta-vae", cwd=tmp_path).stdout
-    assert "Higgins" in one and "objective" in one and "rate" in one
+    assert "Higgins" in one and "objective" in one and "rate" in one and "parameters latent=None, beta=" in one
+    assert "parameters file='', x=None, factors=None" in command("datasets", "hdf5", cwd=tmp_path).stdout
+    assert "parameters" not in command("datasets", "digits", cwd=tmp_path).stdout  # it takes none
 
 
 def test_a_dry_run_computes_nothing(command, tmp_path):

@@ -101,7 +101,8 @@ def _explain(error: BaseException) -> int:
         _tell(text if text.startswith("Usage") else f"rdu-bench: {text}")
         return 2
     if kind in MENDABLE or isinstance(error, PLACES):
-        _tell(f"rdu-bench: {_words(error)}")
+        said = _words(error)
+        _tell(f"rdu-bench: {' '.join(said.splitlines()) if kind == 'DataError' else said}")  # names hold line breaks
         return 2
     if kind in MACHINE or isinstance(error, OSError):
         _tell(f"rdu-bench: {_words(error)}")

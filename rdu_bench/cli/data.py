@@ -15,6 +15,7 @@ from .._text import aligned, megabytes, one_line, say
 from .options import DataDir, Plugins, Settings, number, setting
 
 if TYPE_CHECKING:
+    from ..data import Dataset
     from ..data.downloads import Entry, Wanted
 
 
@@ -106,11 +107,12 @@ NameOrFile = Annotated[str, typer.Argument(metavar="NAME", help="A data set, or 
 def make(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Write the files of a generated data set into the data folder."""
     from .. import registry
+    from ..data.files import data_folder
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
     name, params = _told(name, settings or (), making=True)
-    print(registry.empty_dataset(name).make(_folder(), **params))
+    print(registry.empty_dataset(name).make(data_folder(str(_folder()), name, "what is made"), **params))
 
 
 def _told(text: str, settings: Sequence[str], *, making: bool = False) -> tuple[str, dict[str, Any]]:
@@ -154,22 +156,43 @@ def _folder() -> Path:
 def verify(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """Load a data set, say what it is, and what is wrong with it."""
     from .. import registry
+    from ..data import DataError
     from ..engine.run import prepare
 
     prepare(data_dir, plugins or ())
     name, params = _told(name, settings or ())
-    made = registry.dataset(name, **params)
+    try:
+        made = registry.dataset(name, **params)
+    except DataError as error:
+        lost = registry.missing_files(name, **params)  # which also says how they are fetched
+        raise DataError(lost) if lost.startswith(str(error)) else error from error.__cause__
     print(f"{made.name}: hash {made.hash}, shape {made.shape}, {made.likelihood}")
     for part, split in made.splits.items():
         print(f"  {part:6} {len(split)}")
     for factor in made.factors:
         print(f"  {factor.name}: {factor.kind} of {factor.size}")
-    for sentence in made.notes:
+    print(f"  task: {', '.join(made.task) or 'none'}" + (f"; sensitive: {made.sensitive}" if made.sensitive else ""))
+    nats, kind = made.entropy
+    print("  H(x): not known" if nats is None else f"  H(x): {nats:.6g} nats, {kind}")
+    if registry.of_file(name):
+        found = registry.about(name, params).params.items()
+        said = ", ".join(f"{key}={value!r}" for key, value in found if key != "file")
+        print(f"  {one_line(f'read as {said}')}")
+    for sentence in (*made.notes, *_twice(made)):
         print(f"  note: {one_line(sentence)}")
     faults = [*made.verify(), *_published(made.name)]
     print("\n".join(f"wrong: {sentence}" for sentence in faults) or "nothing is wrong")
     if faults:
         raise typer.Exit(1)
+
+
+def _twice(made: Dataset) -> Iterator[str]:
+    """How many examples that judge are trained on too, where splits are no draws of one population."""
+    from ..data.repeats import repeated
+
+    for part, n in repeated(made.splits).items() if made.population is None else ():
+        if n:
+            yield f"{n:,} of the {len(made.splits[part]):,} examples of {part} are in train too, number for number"
 
 
 def _published(name: str) -> Iterator[str]:

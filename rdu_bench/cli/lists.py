@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated
 
 import typer
@@ -94,4 +95,15 @@ def _card(kind: str, name: str) -> None:
     for field, value in card.items():
         if field not in ("doc", "path") and value not in ("", ()):
             print(f"  {field:10} {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    for i, line in enumerate(wrap(_parameters(kind, registry.full_name(kind, name)), 106)):
+        print(f"  {'' if i else 'parameters':10} {line}")
     print(f"  {'file':10} {card['path']}\n\n{card['doc']}")
+
+
+def _parameters(kind: str, name: str) -> str:
+    """What a model or data set takes, with its defaults as written; "" for one that takes none, or hands them on."""
+    from .. import registry
+
+    ours = kind in ("models", "datasets") and name in registry.files(kind)  # a library is not imported to ask
+    told = registry.parameters(kind, name) if ours else None
+    return ", ".join(f"{key}={parameter.default}" for key, parameter in (told or {}).items())

@@ -95,8 +95,7 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
 
     asked = engine.prepared(suite, selection, how)
     planned = plan.plan(asked.curves, Store(asked.folder))
-    for sentence in asked.left_out:
-        say(f"left out: {one_line(sentence)}", sys.stderr)
+    engine.tell(asked)
     for one in planned:
         curve = one.curve
         marks = zip(curve.sigmas, one.done, strict=True)

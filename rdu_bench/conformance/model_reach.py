@@ -15,7 +15,17 @@ OUTSIDE = {  # modules that lead to files, to other processes, to whoever calls,
     *("urllib", "weakref", "joblib", "h5py", "mmap", "glob", "signal"),
 }
 NOISE = {"random", "secrets", "time", "datetime", "uuid"}  # what no seed of torch decides
-DATA = {"dataset", "data_file", "data_folder", "made_folders", "missing_files", "read_idx", "replacing", "write_file"}
+DATA = {
+    "dataset",
+    "data_file",
+    "data_folder",
+    "lost_file",
+    "made_folders",
+    "missing_files",
+    "read_idx",
+    "replacing",
+    "write_file",
+}
 CALLED = {"open", "exec", "eval", "compile", "__import__", "globals", "breakpoint", "input"}
 LOADING = {"torch.load", "torch.save", "torch.hub", "torch.set_rng_state", "torch.set_default_dtype"}
 LOADING |= {"numpy.load", "np.load", "numpy.random", "np.random", "numpy.fromfile", "np.fromfile"}

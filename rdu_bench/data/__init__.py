@@ -4,13 +4,13 @@ from .converted import Original, converted
 from .dataset import PARTS, About, Card, Dataset, Factor
 from .dequantised import Dequantised, uniforms
 from .dlib_formats import STAND_IN, dsprites_npz, shapes3d_file
-from .entropy import Entropy, population_entropy
+from .entropy import Entropy, images_among, population_entropy
 from .error import DataError
 from .examples import Examples, Source, View, at_once, batches
 from .factor_grid import FactorGrid, Redrawn
-from .files import Beside, data_file, data_folder, made_folders, regular
+from .files import Beside, data_file, data_folder, lost_file, made_folders, regular
 from .ground_truth import GroundTruth
-from .hdf5 import HDF5Source, cache_of, in_order
+from .hdf5 import HDF5Source, cache_of, in_order, pieces_of
 from .idx import read_idx
 from .idx_images import IDXImages
 from .norb_matrix import NorbMatrix
@@ -54,9 +54,12 @@ __all__ = [
     "data_file",
     "data_folder",
     "dsprites_npz",
+    "images_among",
     "in_order",
+    "lost_file",
     "made_folders",
     "made_sequences",
+    "pieces_of",
     "population_entropy",
     "read_idx",
     "rechunked",

@@ -44,6 +44,7 @@ class About(NamedTuple):
 
     params: dict[str, Any]  # as given, and with what was found out in place of what was left open
     provides: frozenset[str]  # as `Dataset.provides` will be
+    notes: tuple[str, ...] = ()  # as `Dataset.notes` will be
 
 
 class Factor(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 from .converted import Original
 from .error import DataError
 from .files import regular
+from .hdf5 import pieces_of
 from .npz import AGAIN, BAD, NpzArray, npz_bytes
 
 STAND_IN = "stand-in"  # in the metadata of a file that was drawn here, and never in an original
@@ -127,9 +128,14 @@ def _stored(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
     except (*BAD, KeyError):
         found = None
     if not isinstance(found, h5py.Dataset):
+        if key in list(file):
+            raise DataError(f"{path} has no data set {key}, but a group or link of that name; {AGAIN}.")
         raise DataError(f"{path} has no data set {key}; it has {', '.join(sorted(file)[:10]) or 'nothing'}.")
     if found.size and not found.id.get_storage_size():
         raise DataError(f"{path}: {key} is declared but holds nothing; {AGAIN}.")
+    there, wanted = pieces_of(found)
+    if there < wanted:
+        raise DataError(f"{path}: {key} was not written to its end, {there:,} of {wanted:,} chunks are there; {AGAIN}.")
     return found
 
 

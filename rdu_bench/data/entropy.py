@@ -22,9 +22,14 @@ def population_entropy(population: Examples) -> Entropy:
 
     With duplicates it is below log M: taking log M would forbid what is possible.
     """
-    m = len(population)
-    rows = (np.ascontiguousarray(row) for i in range(0, m, CHUNK) for row in population.stored(slice(i, i + CHUNK)))
-    return Entropy(entropy_of(images_of(b"".join(map(image_hash, rows)))), "exact")
+    return Entropy(entropy_of(images_among(population)), "exact")
+
+
+def images_among(examples: Examples) -> np.ndarray:
+    """(n,) int64, which of the distinct images each example is, from hashes of what is stored: its first place."""
+    starts = range(0, len(examples), CHUNK)
+    rows = (np.ascontiguousarray(row) for i in starts for row in examples.stored(slice(i, i + CHUNK)))
+    return images_of(b"".join(map(image_hash, rows)))
 
 
 def image_hash(row: np.ndarray) -> bytes:

@@ -20,7 +20,7 @@ KEPT = 64  # values kept beside one file
 
 def data_folder(given: str | None, name: str, needs: str) -> Path:
     """The data folder: `given`, else what the environment names.  Raises `DataError` that says what `name` needs."""
-    folder = given or named_folder()
+    folder = os.path.expanduser(given) if given else named_folder()
     if not folder:
         ways = f"--data-dir, {_paths.DATA[0]} or {_paths.DATA[1]}"
         raise DataError(f"{name} needs {needs}; name the folder that holds them with {ways}.")
@@ -41,7 +41,7 @@ def data_file(file: str, folder: str | None = None) -> Path:
     `folder` is the data folder, by default the one that the environment names.  Raises `DataError` where two files of
     that name may be meant.
     """
-    here, home = Path(file), folder or named_folder()
+    here, home = Path(file).expanduser(), os.path.expanduser(folder) if folder else named_folder()
     if here.is_absolute() or not home:
         return here
     there = Path(home) / file
@@ -50,6 +50,17 @@ def data_file(file: str, folder: str | None = None) -> Path:
             if not here.samefile(there):
                 raise DataError(f"{file} is both {here.absolute()} and {there}; give the whole path of one.")
     return here if os.path.lexists(here) else there
+
+
+def lost_file(file: str, folder: str | None = None) -> str:
+    """Where a file that a user names was looked for, in words; "" where it is there.  Raises as `data_file`."""
+    if os.path.lexists(data_file(file, folder)):
+        return ""
+    home = os.path.expanduser(folder) if folder else named_folder()
+    named = Path(file).expanduser()
+    if named.is_absolute():
+        return f"there is no {named}"
+    return f"there is no {file} in {Path.cwd()}" + (f", nor in the data folder, {home}" if home else "")
 
 
 def made_folders(name: str) -> list[Path]:

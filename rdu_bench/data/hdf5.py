@@ -46,6 +46,17 @@ def chunks_of(stored: h5py.Dataset) -> Chunks:
     return Chunks(min(cut[0], stored.shape[0]), padded * stored.dtype.itemsize, packed)
 
 
+def pieces_of(stored: h5py.Dataset) -> tuple[int, int]:
+    """How many chunks of `stored` are in the file, and how many there are to be; (1, 1) where it is not cut.
+
+    Those that are not there would be read as zeros.
+    """
+    if not stored.chunks:
+        return 1, 1
+    wanted = math.prod(math.ceil(n / step) for n, step in zip(stored.shape, stored.chunks, strict=True))
+    return stored.id.get_num_chunks(), wanted
+
+
 def in_order(stored: h5py.Dataset) -> Iterator[slice]:
     """Rows of `stored` that are best read at once where all are read in their order, in `PIECE` bytes or little more.
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import _adapters, _near, registry
 from ..budget import Budget
@@ -17,6 +17,9 @@ from .selection import STRATEGY, Selection, matches
 from .sentences import close, place, shown
 from .spec import Curve, hashed
 from .suite import DataEntry, ModelEntry, Suite, SuiteError, names, read
+
+if TYPE_CHECKING:
+    from ..data import About
 
 __all__ = ["STRATEGY", "Expansion", "Plan", "Selection", "curves", "expand", "on", "planned"]
 
@@ -28,6 +31,7 @@ class Expansion(NamedTuple):
 
     curves: list[Curve]
     left_out: list[str]  # files of models/ that `*` would have meant and that cannot be used, a sentence each
+    notes: list[str]  # what was done to what files hold that are data sets, a sentence each
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Plan:
     models: list[ModelEntry]
     datasets: list[DataEntry]
     heads: tuple[str, ...]
-    found: dict[str, set[str]]  # label of each data set that is a file → what that has
+    found: dict[str, About]  # label of each data set that is a file → what is known of it
 
     def lacks(self, model: ModelEntry, data: DataEntry) -> set[str]:
         """What a model needs of the data and a data set has not."""
@@ -46,7 +50,8 @@ class Plan:
 
     def provides(self, data: DataEntry) -> set[str]:
         """What a data set has that models may ask for: what its card promises, or what its file says."""
-        return self.found.get(data.label, self._provides[data.name])
+        known = self.found.get(data.label)
+        return set(known.provides) if known else self._provides[data.name]
 
     @cached_property
     def _needs(self) -> dict[str, set[str]]:
@@ -77,6 +82,7 @@ def expand(suite: Suite, selection: Selection | None = None) -> Expansion:
     if len(found) > MOST:
         raise SuiteError(f"suite {suite.name!r} has more than {MOST} curves; give fewer seeds, models or swept values")
     found = _narrowed(found, "model", asked.models, suite)
+    _able(plan, {curve.model for curve in found}, datasets)
     found = _narrowed(found, "dataset", datasets, suite)
     if asked.sigmas:  # which a sweep has not
         found = [c if c.sigmas == (None,) else replace(c, sigmas=asked.sigmas) for c in found]
@@ -86,7 +92,21 @@ def expand(suite: Suite, selection: Selection | None = None) -> Expansion:
         found = _part(found, asked.shard)
     hashed(found)
     starred = any(entry.name == "*" for entry in suite.models)
-    return Expansion(found, registry.trouble("models") if starred else [])
+    labels = dict.fromkeys(curve.data_label for curve in found)
+    notes = [f"{label}: {said}" for label in labels if label in plan.found for said in plan.found[label].notes]
+    return Expansion(found, registry.trouble("models") if starred else [], notes)
+
+
+def _able(plan: Plan, models: set[str], asked: Sequence[str]) -> None:
+    """Raises `SuiteError` for the label of a file, named by itself, that has not what any of the models asked needs."""
+    for at in (at for at in plan.datasets if at.label in asked and at.label in plan.found):
+        given = [entry for entry in plan.models if entry.name in models and on(entry, at)]
+        lacks = [plan.lacks(entry, at) for entry in given]
+        if given and all(lacks):
+            needs = ", ".join(sorted(set.union(*lacks)))
+            notes = "".join(f" {note}." for note in plan.found[at.label].notes)
+            names = ", ".join(dict.fromkeys(entry.name for entry in given))
+            raise SuiteError(f"{names} on {at.label}: it needs data with {needs}, which that file has not.{notes}")
 
 
 def _part(found: list[Curve], shard: tuple[int, int]) -> list[Curve]:

@@ -114,7 +114,7 @@ def overview() -> list[tuple[str, ...]]:
 
 def description(suite: Suite) -> list[str]:
     """A suite with every row that it has on every data set, and the models that are left out there, and why."""
-    found, left_out = expand(suite)
+    found, left_out, notes = expand(suite)
     plan = planned(suite)
     lines = [f"{suite.name}: {suite.title or 'no title'}"]
     seeds = f"0 to {suite.seeds - 1}" if suite.seeds > 1 else "0"
@@ -135,7 +135,8 @@ def description(suite: Suite) -> list[str]:
         for model in plan.models:
             if on(model, entry) and (needs := plan.lacks(model, entry)):
                 lines.append(f"  without {model.name}, which needs {', '.join(sorted(needs))}")
-    return [*lines, *(f"left out: {sentence}" for sentence in left_out)]
+    lines += [f"left out: {sentence}" for sentence in left_out]
+    return [*lines, *(f"note: {sentence}" for sentence in notes)]
 
 
 def _rows(curves: Sequence[Curve]) -> list[tuple[str, ...]]:

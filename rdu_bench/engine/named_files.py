@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .. import registry
 from .._text import called
 from .selection import matches
 from .suite import DataEntry, Suite
+
+if TYPE_CHECKING:
+    from ..data import About
 
 
 def with_files(suite: Suite, globs: Sequence[str]) -> tuple[Suite, tuple[str, ...]]:
@@ -34,18 +38,19 @@ def with_files(suite: Suite, globs: Sequence[str]) -> tuple[Suite, tuple[str, ..
     return suite.model_copy(update={"datasets": (*suite.datasets, *new.values())}), tuple(asked)
 
 
-def as_found(entries: Sequence[DataEntry]) -> tuple[list[DataEntry], dict[str, set[str]]]:
-    """Entries with labels and parameters as their files say, and what those have of what models ask for, by label.
+def as_found(entries: Sequence[DataEntry]) -> tuple[list[DataEntry], dict[str, About]]:
+    """Entries with labels and parameters as their files say, and what is known of those, by label.
 
     Raises `DataError` for a file that is there and cannot be used; one that is not there is left as it is.
     """
-    made, provides = [], dict[str, set[str]]()
+    made: list[DataEntry] = []
+    known: dict[str, About] = {}
     for entry in entries:
         if not registry.of_file(entry.name):
             made.append(entry)
             continue
         told = registry.about(entry.name, entry.params)
         label = entry.label or called(entry.name, entry.params)
-        provides[label] = set(told.provides)
+        known[label] = told
         made.append(entry.model_copy(update={"params": told.params, "label": label}))
-    return made, provides
+    return made, known

@@ -68,6 +68,7 @@ class Asked(NamedTuple):
     folder: Path
     left_out: list[str]  # plug-ins that cannot be used and data sets that are not here, a sentence each
     unmade: int  # points of data sets that are not here
+    notes: list[str]  # what was done to what files hold, a sentence each
 
 
 class Outcome(NamedTuple):
@@ -112,7 +113,8 @@ def run(
     `PluginError` or `FileNotFoundError` before anything is computed, `WriteError` when `out` cannot be written.
     """
     prepare(data_dir, plugins)
-    selection = Selection(tuple(models), tuple(datasets), tuple(sigmas), seeds, budget, strategy, device, shard=shard)
+    models, datasets = ((given,) if isinstance(given, str) else tuple(given) for given in (models, datasets))
+    selection = Selection(models, datasets, tuple(sigmas), seeds, budget, strategy, device, shard=shard)
     outcome = complete(suite_name, selection, How(jobs, out, scheduler, retry_failed, keep_models, quiet))
     for sentence in filter(None, (outcome.trouble, lost(outcome))):
         warnings.warn(sentence, stacklevel=2)
@@ -123,8 +125,7 @@ def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
     """As `run`, with what is asked for and how in one object each."""
     with terminable():
         asked = prepared(suite_name, selection, how)
-        for sentence in asked.left_out:
-            say(f"left out: {one_line(sentence)}", sys.stderr)
+        tell(asked)
         curves = [replace(curve, keep_models=how.keep_models) for curve in asked.curves]
         _files.check_folder(asked.folder, make=True)
         store = Store(asked.folder)
@@ -135,6 +136,13 @@ def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
         with watch(curves, store, quiet=how.quiet) as progress:
             execute(curves, store, progress, jobs=jobs, scheduler=how.scheduler)
         return conclude(curves, store, asked.title)._replace(unmade=asked.unmade)
+
+
+def tell(asked: Asked) -> None:
+    """Say what is left out, and what was done to data that are files."""
+    for kind, sentences in (("left out", asked.left_out), ("note", asked.notes)):
+        for sentence in sentences:
+            say(f"{kind}: {one_line(sentence)}", sys.stderr)
 
 
 def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
@@ -149,16 +157,18 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
         store = Store(folder)
         curves, sentences = at_hand(curves, [curve for curve in curves if missing(curve, store)])
     unmade = sum(len(curve.sigmas) for curve in expansion.curves) - sum(len(curve.sigmas) for curve in curves)
-    return Asked(suite.title or suite.name, curves, folder, [*expansion.left_out, *sentences], unmade)
+    left_out = [*expansion.left_out, *sentences]
+    return Asked(suite.title or suite.name, curves, folder, left_out, unmade, expansion.notes)
 
 
 def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
     """Make data and plug-in folders known to this process and its children."""
     _paths.add_plugins(*plugins)
     if data_dir is not None:
-        if not Path(data_dir).is_dir():
+        folder = Path(data_dir).expanduser()
+        if not folder.is_dir():
             raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
-        os.environ[_paths.DATA[0]] = str(Path(data_dir).resolve())
+        os.environ[_paths.DATA[0]] = str(folder.resolve())
 
 
 def check_device(device: str) -> None:

@@ -89,6 +89,21 @@ GUESSES = {
     ),
     "black and white": ({"x": BITS * np.uint8(255)}, ("x", {}, (1, 4, 5), "bernoulli")),
     "booleans": ({"x": BITS.astype(bool)}, ("x", {}, (1, 4, 5), "bernoulli")),
+    "a class of its own in every row is none": (
+        {"x": BITS, "id": np.arange(N), "y": LABELS},
+        ("x", {"y": 3}, (1, 4, 5), "bernoulli"),
+    ),
+    "folds are no parts": ({"x": BITS, "y": LABELS, "fold": LABELS}, ("x", {"y": 3}, (1, 4, 5), "bernoulli")),
+    "names of classes": (
+        {"x": BITS, "y": LABELS, "classes": np.array([b"cat", b"dog", b"eel"])},
+        ("x", {"y": 3}, (1, 4, 5), "bernoulli"),
+    ),
+    "labels beside a table": ({"t": DRAW.random((N, 9)), "y": np.eye(3)[LABELS]}, ("t", {"y": 3}, (9,), "gaussian")),
+    "sequences": ({"x": np.stack([BITS[:, None]] * 2, 1)}, ("x", {}, (2, 1, 4, 5), "bernoulli")),
+    "sequences, channels last": (
+        {"x": np.stack([np.repeat(BITS, 2, 1)[..., None]] * 2, 1)},
+        ("x", {}, (2, 1, 8, 5), "bernoulli"),
+    ),
     "labels in a column": ({"data": BITS, "y": LABELS[:, None]}, ("data", {"y": 3}, (1, 4, 5), "bernoulli")),
 }
 
@@ -116,6 +131,35 @@ def test_channels_are_turned_to_the_front(place):
     with pytest.raises(DataError, match="channels first or last"):
         load("c.h5")
     assert load("c.h5", channels="last").hash != load("c.h5", channels="first").hash
+
+
+def test_channels_that_may_be_last_are_asked_for(place):
+    x = DRAW.random((N, 6, 5, 2))
+    put("a.h5", x=x)
+    with pytest.raises(DataError, match=r"examples of shape \(6, 5, 2\) may have channels first or last; say which"):
+        load("a.h5")
+    assert load("a.h5", channels="last").shape == (2, 6, 5) and load("a.h5", channels="first").shape == (6, 5, 2)
+    put("b.h5", x=np.moveaxis(x, -1, 1))
+    assert load("b.h5").hash == load("a.h5", channels="last").hash
+
+
+def test_frames_keep_their_order_when_channels_are_turned(place):
+    x = DRAW.random((N, 4, 6, 5, 3))
+    put("a.h5", x=x)
+    data = load("a.h5")
+    wanted = torch.from_numpy(np.moveaxis(x, -1, 2)).float()
+    assert data.shape == (4, 3, 6, 5) and torch.equal(data.splits["test"].take(), wanted[rows(data, "test")])
+
+
+def test_a_limit_takes_of_every_class_of_a_file_that_is_sorted(place):
+    y = np.arange(300) // 100
+    put("a.h5", train__x=DRAW.random((300, 5)), train__y=y, test__x=DRAW.random((300, 5)), test__y=y)
+    data = load("a.h5", limit=60)
+    for part in ("train", "val", "test"):
+        counts = np.bincount(data.splits[part].factors["y"], minlength=3)
+        assert len(data.splits[part]) == (30 if part == "val" else 60) and counts.min() > 3
+    assert load("a.h5", limit=60).hash == data.hash != load("a.h5", limit=60, seed="b").hash
+    assert not set(rows(data, "train")) & set(rows(data, "val"))
 
 
 def test_groups_are_splits_and_val_is_taken_of_train(place):
@@ -184,6 +228,29 @@ def test_bytes_under_a_gaussian_are_dequantised_and_no_others(place):
     assert np.array_equal(data.splits["train"].take()[:, 0], GREY[data.splits["train"].rows])
     assert "no bound" in data.notes[0] and load("b.h5", noise=1.0).notes == () and load("b.h5", noise=1.0).noise == 1.0
     assert load("a.h5", scale=0.5).splits["train"].take().max() <= 128
+
+
+def test_what_d_says_of_bytes_is_told(place):
+    """Bytes that were divided have no bound; of bytes times scale, D is lower by log of the scale a pixel."""
+    put("a.h5", x=GREY)
+    put("b.h5", x=(GREY / 255).astype(np.float32))
+    put("c.h5", x=DRAW.random((N, 4, 5)).astype(np.float32))
+    [said] = load("b.h5").notes
+    assert said.startswith("x holds 256 different floats only") or len(np.unique(GREY)) < 256
+    assert "no bound" in said and "store the bytes, or declare noise" in said
+    assert load("a.h5").notes == load("c.h5").notes == load("b.h5", noise=0.1).notes == ()
+    [said] = load("a.h5", scale=1 / 255).notes
+    assert said.endswith(f"D and {20 * np.log(255):.6g} nats are at least what the bytes take")
+    assert registry.about("hdf5", {"file": "b.h5"}).notes == load("b.h5").notes
+
+
+def test_labels_that_are_none_are_told(place):
+    put("a.h5", x=BITS, y=0 * LABELS)
+    assert load("a.h5").notes == ("y has one value only and is left out",)
+    put("a.h5", x=BITS, y=LABELS, fold=LABELS)
+    [said] = load("a.h5").notes
+    assert "fold holds numbers, as of a cross-validation" in said and "say splits = 'fold'" in said
+    assert [len(load("a.h5", splits="fold").splits[part]) for part in ("train", "val", "test")] == [20, 20, 20]
 
 
 def test_pixels_are_looked_at_once_and_what_was_seen_is_kept_beside(place, monkeypatch):
@@ -293,6 +360,27 @@ def test_a_file_lies_here_or_in_the_data_folder(place, monkeypatch):
         load("a.h5")
 
 
+def test_a_path_may_begin_at_home_and_be_a_path(place, monkeypatch, command):
+    monkeypatch.setenv("HOME", str(place / "home"))
+    (place / "home").mkdir()
+    put("home/a.h5", x=BITS)
+    wanted = load(place / "home" / "a.h5").hash
+    assert registry.dataset("hdf5", file=place / "home" / "a.h5").hash == wanted == load("~/a.h5").hash
+    assert registry.dataset("hdf5", file="a.h5", data_dir=place / "home").hash == wanted
+    assert load("a.h5", data_dir="~").hash == wanted
+    for line in (["hdf5:~/a.h5"], ["hdf5:a.h5", "--data-dir", "~"]):
+        assert wanted in command("data", "verify", *line, cwd=place).stdout
+    assert wanted in command("data", "verify", "hdf5:a.h5", cwd=place, RDU_BENCH_DATA="~").stdout
+
+
+def test_where_a_file_was_looked_for_is_told(place):
+    (place / "data").mkdir()
+    with pytest.raises(DataError, match=f"there is no a.h5 in {place}, nor in the data folder, data; name a file"):
+        load("a.h5", data_dir="data")
+    with pytest.raises(DataError, match=r"there is no /gone/a\.h5; name a file"):
+        load("/gone/a.h5", data_dir="data")
+
+
 def test_a_file_that_is_not_there_is_left_out_of_a_run(place, command):
     put("a.h5", images=BITS, labels=LABELS)
     other = SUITE.partition("[[datasets]]")
@@ -323,10 +411,36 @@ def test_a_run_on_a_file_has_its_name_and_notes_in_the_record(place, command):
     assert "1 done ✓" in again.stdout
 
 
+def test_what_was_done_to_a_file_is_told_before_it_is_trained_on(place, command):
+    put("a.h5", images=BITS, labels=LABELS + 0.0)
+    line = ("run", "--suite", "smoke", "--dataset", "hdf5:a.h5")
+    done = command(*line, "--dry-run", cwd=place)
+    note = "labels holds whole numbers as floats and is real; store integers for classes"
+    assert done.stderr == f"note: hdf5:a: {note}\n" and "vib" not in done.stdout and "vae" in done.stdout
+    done = command(*line, "--model", "vib", "--dry-run", cwd=place)
+    assert done.returncode == 2 and "vib on hdf5:a: it needs data with labels" in done.stderr and note in done.stderr
+    made(SUITE.replace('digit = "labels"', 'y = "labels"').replace('"vae", "vib", "pixel_vae"', '"vae"'))
+    assert f"note: hdf5:a: {note.replace('labels', 'y', 1)}" in command("suites", "s.toml", cwd=place).stdout
+
+
+def test_verify_says_which_examples_are_in_two_parts(place, command):
+    grey = GREY.copy()
+    grey[57:], part = grey[:3], np.repeat(["train", "test"], [50, 10]).astype("S")
+    put("a.h5", x=grey, split=part)
+    done = command("data", "verify", "hdf5:a.h5", cwd=place)
+    assert done.returncode == 0 and "note: 3 of the 10 examples of test are in train too, number" in done.stdout
+    put("a.h5", x=GREY, split=part)
+    assert "in train too" not in command("data", "verify", "hdf5:a.h5", cwd=place).stdout
+
+
 def test_verify_says_what_was_found(place, command):
     put("a.h5", images=BITS, labels=LABELS + 1)
     done = command("data", "verify", "hdf5:a.h5", cwd=place)
     assert done.returncode == 0 and "hdf5:a: hash" in done.stdout and "note: the values of labels" in done.stdout
+    assert "  task: labels\n  H(x): not known\n" in done.stdout
+    assert "  read as x='images', factors={'labels': 'labels'}, channels='first', task=['labels']" in done.stdout
+    told = command("data", "verify", "sprites", "--set", "sensitive=scale", cwd=place).stdout
+    assert "  task: shape; sensitive: scale\n  H(x): 7.69879 nats, exact\n" in told and "read as" not in told
 
 
 def test_every_law_of_data_sets_holds(place):

@@ -242,6 +242,70 @@ CASES = {
         "",
         "there is no test/y, which is to be factor 'y'",
     ),
+    "one group for two parts": (
+        lambda path: put(path, train__x=BITS, train__y=LABELS, test__y=LABELS),
+        ", x = 'x', splits = { train = 'train', test = 'train' }",
+        "train/x and train/x are one and the same; name another for each part",
+    ),
+    "one x in two groups": (
+        edited(lambda f: f.__setitem__("test/x", f["train/x"]), train__x=BITS, train__y=LABELS, test__y=LABELS),
+        "",
+        "train/x and test/x are one and the same",
+    ),
+    "labels lying down": (whole(y=LABELS[None]), "", "y is 1×60, but x is 60×4×5: 60 examples, .* want 60 labels"),
+    "examples last": (
+        whole(x=np.moveaxis(BITS, 0, -1)),
+        "",
+        r"y is 60, but x is 4×5×60: 4 examples, .* store x as numpy\.moveaxis\(x, 2, 0\), or name the factors",
+    ),
+    "labels of fewer examples": (whole(y=LABELS[:20]), "", "y is 20, but x is 60×4×5"),
+    "arrays of a train and a test set": (
+        lambda path: put(path, x_train=BITS, x_test=BITS[:9]),
+        "",
+        r"x may be x_test or x_train; put .* groups, as in file\.move\('x_train', 'train/x'\), or name it",
+    ),
+    "a scale that leaves nothing": (
+        whole(x=REAL),
+        ", scale = 1e-45",
+        r"holds 0\.\d+ at most, times scale 1e-45, .* for 0",
+    ),
+    "numbers far from 0": (
+        whole(x=REAL.astype(float) + 1e8),
+        "",
+        "x goes from 100000000.* to 100000001.*, of which float32 tells few numbers apart; take away",
+    ),
+    "times of a day": (whole(x=1_700_000_000 + 600 * BITS.astype(int)), "", "of which float32 tells few numbers apart"),
+    "numbers below what float32 holds": (
+        whole(x=REAL.astype(float) * 1e-45),
+        "",
+        "which float32 takes for 0; set scale",
+    ),
+    "texts without a letter": (
+        whole(y=np.array([b""] * N)),
+        ", factors = { d = 'y' }",
+        "the same value everywhere, ''; leave it out",
+    ),
+    "gzipped": (
+        lambda path: path.write_bytes(b"\x1f\x8b\x08" + bytes(99)),
+        "",
+        "a.h5 is packed by gzip, .*; unpack it",
+    ),
+    "bzip2": (lambda path: path.write_bytes(b"BZh91AY" + bytes(99)), "", "is packed by bzip2"),
+    "a picture": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99)), "", "is a picture, not HDF5"),
+    "an IDX file": (lambda path: path.write_bytes(b"\0\0\x08\x03" + bytes(99)), "", "is an IDX file, not HDF5"),
+    "a name of two lines": (lambda path: put(path, **{"a\nb": BITS, "c": BITS}), "", "x may be a b or c"),
+    "a split of NaN": (whole(split=np.full(N, np.nan)), "", "it must be a text or number for 60 rows"),
+    "a split of two columns": (whole(split=np.zeros((N, 2), int)), "", "has 2 columns; name one of them"),
+    "a train group of nothing": (
+        edited(lambda f: f.create_group("train"), test__x=BITS),
+        "",
+        "nothing can be x, .* there are test/x 60×4×5 uint8",
+    ),
+    "a row named twice": (
+        whole(a=np.array([1, 1, 2]), b=np.array([5])),
+        ", x = 'x', factors = {}, splits = { train = 'a', test = 'b' }",
+        "names a row that it or another part names too",
+    ),
     "another content": (whole(), ", content = '0123456789abcdef'", "it is another file"),
 }
 PARAMETERS = {

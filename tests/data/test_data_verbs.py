@@ -68,3 +68,16 @@ def test_a_stride_is_made_and_read_again(place, command):
         done = command("data", verb, "dsprites_like", "--data-dir", place, "--set", "stride=8", cwd=place)
         assert done.returncode == 0, done
     assert "  position_x: class of 4" in done.stdout
+
+
+def test_files_are_made_in_no_folder_that_is_not_there(tmp_path, command):
+    gone = tmp_path / "gone"
+    done = command("data", "make", "sprites", cwd=tmp_path, RDU_BENCH_DATA=str(gone))
+    assert done.returncode == 2 and f"the data folder {gone} does not exist" in done.stderr and not gone.exists()
+
+
+@pytest.mark.parametrize("name", ["mnist", "dsprites", "noisy_dsprites"])
+def test_verify_says_as_run_does_how_files_are_fetched(name, tmp_path, command):
+    done = command("data", "verify", name, "--data-dir", tmp_path, cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.endswith(f"`rdu-bench data get {name}` fetches them.\n")

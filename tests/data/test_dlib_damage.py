@@ -119,6 +119,20 @@ def declared_only(path):
             file.create_dataset(key, shape, dtype, chunks=True)
 
 
+def half_written(path):
+    """A file whose images end after the first chunks."""
+    with h5py.File(path, "a") as file:
+        images = file["images"][:16]
+        del file["images"]
+        file.create_dataset("images", (288, 64, 64, 3), "u1", chunks=(8, 64, 64, 3))[:16] = images
+
+
+def link_outside(path):
+    with h5py.File(path, "a") as file:
+        del file["images"]
+        file["images"] = h5py.ExternalLink("gone.h5", "/images")
+
+
 def bomb(path):
     with h5py.File(path, "w") as file:
         file.create_dataset("images", (10**8, 64, 64, 3), "u1", chunks=(1, 64, 64, 3))
@@ -177,6 +191,7 @@ STANDING_IN = np.array({"title": f"a {STAND_IN}"}, dtype=object)
 IM = draw(128, 128, 3, 3, 2)
 DAMAGES = {  # name -> data set, file, damage, what is said
     "npz: not there": ("dsprites", DSPRITES_FILE, Path.unlink, "No such file"),
+    "npz: mpi3d not there": ("mpi3d", MPI3D_FILE, Path.unlink, r"^\S+ cannot be read: No such file"),
     "npz: no bytes": ("dsprites", DSPRITES_FILE, replaced(b""), "cannot be read as .npz"),
     "npz: zeros": ("dsprites", DSPRITES_FILE, replaced(bytes(5000)), "cannot be read as .npz"),
     "npz: half": ("dsprites", DSPRITES_FILE, cut(0.5), "cannot be read as .npz"),
@@ -248,6 +263,8 @@ DAMAGES = {  # name -> data set, file, damage, what is said
     ),
     "h5: a link in a circle": ("shapes3d", SHAPES3D_FILE, link_inside, "has no data set images"),
     "h5: declared, not there": ("shapes3d", SHAPES3D_FILE, declared_only, "declared but holds nothing"),
+    "h5: half written": ("shapes3d", SHAPES3D_FILE, half_written, "images was not written to its end, 2 of 36 chunks"),
+    "h5: a link to no file": ("shapes3d", SHAPES3D_FILE, link_outside, "no data set images, but a group or link of"),
     "h5: 10^12 numbers": ("shapes3d", SHAPES3D_FILE, bomb, "holds nothing|100000000×64×64×3"),
     "h5: a stand-in": ("shapes3d", SHAPES3D_FILE, marked, "is a stand-in"),
     "mat: one missing": ("cars3d", CAR, Path.unlink, "there are 3 files"),

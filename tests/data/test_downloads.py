@@ -486,6 +486,15 @@ def test_a_run_without_files_says_how_to_get_them_and_gets_nothing(tmp_path, com
     assert done.returncode == 2 and "`rdu-bench data get mnist` fetches them" in done.stderr
 
 
+def test_how_files_are_fetched_is_said_once(tmp_path, command):
+    told = command("data", "ls", "--data-dir", tmp_path, cwd=tmp_path).stdout.splitlines()
+    for line in [line for line in told if "`rdu-bench data get" in line]:
+        name = line.split("/")[-2] if line.startswith("/") else line.partition(":")[0]
+        assert line.count("`rdu-bench data get") == 1 and f"{name}: {name}: " not in line
+    [noisy] = [line for line in told if line.startswith("noisy_dsprites: ")]
+    assert noisy.endswith("`rdu-bench data get noisy_dsprites` fetches them.")
+
+
 def test_ls_says_what_there_is_to_get(tmp_path, command):
     done = command("data", "ls", "--data-dir", tmp_path, cwd=tmp_path)
     rows = {line.split()[0]: line for line in done.stdout.splitlines()}

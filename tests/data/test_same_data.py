@@ -52,6 +52,7 @@ WAYS = {
     **{f"labels {kind}": {"labels": RANKS.astype(kind)} for kind in ("uint8", "int8", ">i8")},
     "labels from 1": {"labels": RANKS + 1},
     "labels in a column": {"labels": RANKS[:, None]},
+    **{f"labels one-hot, {kind}": {"labels": np.eye(3)[RANKS].astype(kind)} for kind in ("uint8", "bool", "float32")},
     "labels as texts": {"labels": RANKS.astype(str).astype(object)},
     "labels as bytes": {"labels": RANKS.astype("S2")},
     "labels as texts of two lengths": {"labels": (RANKS + 8).astype(str).astype(object)},
@@ -63,6 +64,29 @@ WAYS = {
 def test_however_it_is_stored_it_is_the_same_data(tmp_path, wanted, way):
     data = stored(tmp_path / "a.h5", **WAYS[way])
     assert data.hash == wanted and data.likelihood == "bernoulli" and data.shape == (1, *IMAGES.shape[1:])
+
+
+@pytest.mark.parametrize("split", [WORDS, None])
+def test_bytes_have_the_same_noise_whatever_the_file_calls_them(tmp_path, split):
+    grey = np.random.default_rng(1).integers(0, 256, IMAGES.shape).astype(np.uint8)
+    found = []
+    for name in ("images", "x"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file[name], file["labels"] = grey, LABELS
+            if split is not None:
+                file["split"] = split
+        found.append(registry.dataset(f"hdf5:{tmp_path / f'{name}.h5'}"))
+    assert found[0].hash == found[1].hash and found[0].likelihood == "gaussian"
+
+
+def test_a_hundred_classes_may_be_a_table(tmp_path):
+    y = np.arange(300) % 100
+    for name, labels in (("one", y), ("two", np.eye(100, dtype=np.uint8)[y])):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["x"], file["labels"] = np.eye(300, 5), labels
+    one, two = (registry.dataset(f"hdf5:{tmp_path / name}.h5") for name in ("one", "two"))
+    assert one.hash == two.hash and two.factor("labels").size == 100
+    assert two.notes[0] == "labels has a 1 in one column of each row, and is the number of that column, from 0"
 
 
 def test_two_classes_are_the_same_as_flags_numbers_and_texts(tmp_path):
