@@ -45,7 +45,7 @@ def beside(mine: Results, theirs: Results) -> Beside:
     sentences += [*_seeds_lacking(current, fit), *_other_targets(current, fit)]
     own = own[own["current"] | ~own["key"].isin(fit["key"])]  # an older recipe of one's own, which is the published one
     joined = table(pd.concat([own.assign(published=False), fit.assign(published=True, path="")], ignore_index=True))
-    joined.attrs |= {"ignored": own.attrs.get("ignored", []), "beside": sentences}
+    joined.attrs |= {name: own.attrs.get(name, []) for name in ("ignored", "told")} | {"beside": sentences}
     return Beside(joined, sentences)
 
 

@@ -32,6 +32,7 @@ def status(
 
 def _status(folder: Path, most: int | None) -> None:
     from ..engine.pace import spent
+    from ..progress import where
     from ..records.schema import Damaged
     from ..records.store import Store, lacking
 
@@ -40,6 +41,9 @@ def _status(folder: Path, most: int | None) -> None:
     for file, record in store.heads():
         if isinstance(record, Damaged):
             told.append(f"not a whole record, and ignored: {file}: {one_line(record)}")
+            continue
+        if record["key"] in took:
+            told.append(f"a copy, counted once: {file}: {where(record['spec'])}")
             continue
         there, asked = there + 1, asked + (record["key"] in (expected or ()))
         counts[record["status"]] += 1
@@ -102,8 +106,8 @@ def report(
     if not out and places[0].is_file():
         raise typer.BadParameter(f"{target} is a file: name the folder of the page with --out")
     results: Any = [record for record, _ in home.values()]
-    if beside is not None or held != places:
-        results, apart = joined(results if held == places else places, beside)
+    if beside is not None or len(places) > 1:
+        results, apart = joined(results if len(places) == 1 else places, beside)
         say(apart)
     _files.check_folder(target, make=True)
     from .. import registry
@@ -121,7 +125,7 @@ def report(
 
 
 def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
-    """Key → record and the store that it lies in; that of the first folder counts."""
+    """Key → record and the store that it lies in; as on a board, that which was made last counts."""
     from ..records.store import Store, lacking
 
     found: dict[str, tuple[dict[str, Any], Store]] = {}
@@ -131,18 +135,37 @@ def _home(places: list[Path]) -> dict[str, tuple[dict[str, Any], Store]]:
         if not records:
             raise FileNotFoundError(lacking(place))
         for record in records:
-            found.setdefault(record["key"], (record, store))
+            held = found.get(record["key"])
+            if held is None or _made(record) >= _made(held[0]):
+                found[record["key"]] = (record, store)
     return found
 
 
+def _made(record: dict[str, Any]) -> float:
+    """When a record was made, seconds; before all others where it does not say."""
+    finished = record["provenance"].get("finished")
+    return float("-inf") if finished is None else float(finished)
+
+
 def joined(results: Any, beside: str | None) -> tuple[pd.DataFrame, list[str]]:
-    """The points of results with those that `--beside` puts beside them, and what is to be known of these."""
+    """The points of results with those that `--beside` puts beside them, and what is to be known of both."""
     from .. import analysis
     from ..records.flatten import table
     from ..records.published import points_at
 
     found = table(results)
-    return (found, []) if beside is None else analysis.beside(found, points_at(beside))
+    told = known(found)
+    if beside is None:
+        return found, told
+    joined, apart = analysis.beside(found, points_at(beside))
+    return joined, [*told, *apart]
+
+
+def known(points: pd.DataFrame) -> list[str]:
+    """What is to be known of points before their numbers: those that are not there, and those with other numbers."""
+    from ..records.unmade import unmade
+
+    return [*points.attrs["told"], *unmade(points)]
 
 
 def leaderboard(
@@ -181,15 +204,19 @@ def sensitivity(
     from ..records.flatten import table
 
     found = table(folders(given, tables=True))
+    say(known(found))
     taus, pairs = analysis.sensitivity(found, base), analysis.comparisons(found, base)
     print(to_markdown(taus, pairs, base, every=every), end="")
 
 
 def verify(given: Folders = None) -> None:
     """Check every record: its form, its key, its vectors, and the laws its numbers must keep."""
-    from ..records.archive import manifest_faults
+    from ..engine.submission import plugin_faults
+    from ..records.archive import MANIFEST, manifest_faults
     from ..records.audit import audit
+    from ..records.raw import names
     from ..records.store import Store, lacking
+    from ..records.unmade import lacking as unmade
 
     faults = 0
     for folder in folders(given):
@@ -199,11 +226,15 @@ def verify(given: Folders = None) -> None:
             found += len(sentences)
             for sentence in sentences:
                 print(f"{file.relative_to(store.root)}: {one_line(sentence)}")
-        for sentence in manifest_faults(folder):
-            found += 1
-            print(one_line(sentence))
         if not count:
             raise FileNotFoundError(lacking(folder))
+        for sentence in (*manifest_faults(folder), *plugin_faults(folder)):
+            found += 1
+            print(one_line(sentence))
+        if folder.is_file() and MANIFEST not in names(folder):
+            print(f"{folder} has no {MANIFEST}: nothing says what it should hold")
+        if asked := unmade(store.root.parent, store.keys()):
+            print(one_line(asked))
         bare = "; their vectors are not in the archive, and were not compared" if store.without_vectors else ""
         print(f"{folder}: {count} records, {found} faults{bare}")
         faults += found

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..records.store import Store, read_record
+from ..records.store import Store
 from . import calibrate
 from .machine import cores
 from .pace import Pace
@@ -26,7 +26,7 @@ class Planned:
 
 def plan(curves: Sequence[Curve], store: Store) -> list[Planned]:
     """What is left to do of every curve; reads the records of its own points and no others."""
-    found = [[read_record(store.path(curve.spec(s), curve.key(s))) for s in curve.sigmas] for curve in curves]
+    found = [[store.of(curve.spec(s)) for s in curve.sigmas] for curve in curves]
     pace = Pace(record for records in found for record in records if record is not None)
     return [
         Planned(

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _files, _paths, registry
-from .._hash import digest
 from .._text import one_line, say
 from ..progress import watch
 from ..records.laws import judged
 from ..records.schema import BAD, FAILED, INVALID
-from ..records.store import Store, read_record
+from ..records.store import Store
 from . import suite as suites
 from .expand import Selection, expand
 from .machine import cores, workers
@@ -175,8 +174,8 @@ def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
     """Write the report and count.  A page that cannot be drawn leaves its reason in the outcome."""
     wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
     records = store.records()
-    mine = [record for record in records if record["key"] in wanted]
-    failed, invalid = (sum(judged(record)[0] in bad for record in mine) for bad in (FAILED, (INVALID,)))
+    mine = {record["key"]: record for record in records if record["key"] in wanted}
+    failed, invalid = (sum(judged(record)[0] in bad for record in mine.values()) for bad in (FAILED, (INVALID,)))
     page, trouble = None, None
     if records:
         try:
@@ -202,7 +201,7 @@ def lost(outcome: Outcome) -> str | None:
 
 def _forget_failures(curves: list[Curve], store: Store) -> None:
     for spec in (curve.spec(sigma) for curve in curves for sigma in curve.sigmas):
-        record = read_record(store.path(spec, digest(spec)))
+        record = store.of(spec)
         if record is not None and record["status"] in BAD:
             store.forget(spec)
 

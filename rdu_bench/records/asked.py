@@ -24,6 +24,23 @@ def read(folder: Path) -> set[str] | None:
     return None if rows is None else {key for row in rows.values() for key in row["keys"]}
 
 
+def rows(folder: Path) -> dict[str, set[str]]:
+    """Keys of the points asked for last, by row, as `vae on digits`; none where no run said so."""
+    found: dict[str, set[str]] = {}
+    for name, row in (_rows(folder) or {}).items():
+        found.setdefault(_called(name), set()).update(row["keys"])
+    return found
+
+
+def _called(name: str) -> str:
+    """A row in words; as it stands in the file where that is none that `write` made."""
+    try:
+        place, model, variant = json.loads(name)
+        return f"{model}{f'-{variant}' if variant else ''} on {json.loads(place)[0]}"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return name
+
+
 def expected(folder: Path) -> dict[str, float]:
     """CPU seconds that points were expected to take when they were asked for last, by key; of those known."""
     rows = (_rows(folder) or {}).values()

@@ -41,7 +41,13 @@ class Store:
 
     def has(self, spec: Spec) -> bool:
         """Whether a whole record of that spec is there; reads its one file only, however many there are."""
-        return read_record(self.path(spec, digest(spec))) is not None
+        return self.of(spec) is not None
+
+    def of(self, spec: Spec) -> dict[str, Any] | None:
+        """The record of a spec; None where its file is not there, not whole, or holds that of another spec."""
+        key = digest(spec)
+        record = read_record(self.path(spec, key))
+        return record if record is not None and record["key"] == key else None
 
     def read(self, key: str) -> dict[str, Any]:
         """The record of a key; raises `KeyError`."""

@@ -121,6 +121,21 @@ def test_status_compares_what_points_took_with_what_the_same_points_were_expecte
     assert results._time({"a": 60.0}, {}) == "60 s of CPU"
 
 
+def test_a_point_under_whose_name_another_was_copied_is_missing_and_made_again(command, trained, tmp_path):
+    command(*RUN, cwd=tmp_path)
+    one, other, _ = Store(tmp_path / "out").paths()
+    shutil.copy(one, other)
+    told = command("status", "out", cwd=tmp_path).stdout
+    assert "2 of 3 that runs asked for last, 1 missing" in told and f"a copy, counted once: out/{_in(other)}: " in told
+    done = command(*RUN, cwd=tmp_path)
+    assert done.stdout.endswith("3 points, 0 failed\nreport: out/index.html\n") and "1 of" not in done.stdout
+    assert "3 of 3 that runs asked for last, 0 missing" in command("status", "out", cwd=tmp_path).stdout
+
+
+def _in(path):
+    return path.relative_to(path.parents[3]).as_posix()
+
+
 def test_status_names_no_more_than_a_screenful(command, trained, tmp_path):
     trained["status"] = "error"
     command(*RUN, "--seeds", "9", cwd=tmp_path)
