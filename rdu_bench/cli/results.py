@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .._text import lasting, one_line
-from .options import Beside, Folders, Out, folders, path
+from .options import Beside, Folders, Out, folders
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -240,34 +240,3 @@ def verify(given: Folders = None) -> None:
         faults += found
     if faults:
         raise typer.Exit(1)
-
-
-def publish(
-    run: Annotated[Path, typer.Argument(parser=path, metavar="RUN", help="Folder of a run.")],
-    out: Annotated[
-        Path, typer.Option(parser=path, metavar="DIR", help="Folder for tables, points, archive and manifest.")
-    ],
-    vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
-) -> None:
-    """Write what is published of a run: tables, figures, points as Parquet, one archive, a manifest with hashes."""
-    from .. import _files, analysis, registry
-    from ..analysis.scores import wide
-    from ..analysis.sensitivity import has_panels
-    from ..records.archive import publish as write_all
-    from ..records.flatten import table
-    from ..report import draw
-
-    [run] = folders([run])
-    found = table(run)
-    _files.check_folder(out, make=True)
-    board = analysis.leaderboard(found)
-    frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
-    frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
-    claims = analysis.claims(found, registry.claims())
-    frames |= {"claims.csv": claims}
-    if has_panels(found):
-        frames |= {"sensitivity.csv": analysis.sensitivity(found), "comparisons.csv": analysis.comparisons(found)}
-    tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
-    draw(run, out)
-    tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}
-    print(f"published: {write_all(run, found, tables, out, vectors=vectors)}")

@@ -78,12 +78,18 @@ def _json(manifest: Mapping[str, Any]) -> str:
 
 
 def publish(
-    run: str | Path, points: pd.DataFrame, tables: Mapping[str, str], out: Path, *, vectors: bool = False
+    run: str | Path,
+    points: pd.DataFrame,
+    tables: Mapping[str, str],
+    out: Path,
+    *,
+    vectors: bool = False,
+    figures: Iterable[Path] = (),
 ) -> Path:
     """Write the tables by their files' names, the points as Parquet, the archive and the manifest into `out`.
 
     The manifest says which suites, versions and commits the records are of, how many there are by status, and the
-    SHA-256 of these files and of the figures that are there; `manifest_faults` checks them.  Returns the manifest.
+    SHA-256 of these files and of `figures`, which lie in `out`; `manifest_faults` checks them.  Returns the manifest.
     Raises `WriteError`.
     """
     with _files.replacing(out / "points.parquet") as file:
@@ -91,8 +97,8 @@ def publish(
     for name, text in tables.items():
         _files.write(out / name, text)
     count = pack(Store(run), out / ARCHIVE, vectors=vectors)
-    figures = [path.relative_to(out).as_posix() for path in (out / "figures").glob("*") if path.is_file()]
-    files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *figures, ARCHIVE})}
+    drawn = [path.relative_to(out).as_posix() for path in figures]
+    files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *drawn, ARCHIVE})}
     _files.write(out / MANIFEST, _json({**described(points, count), "archive": ARCHIVE, "files": files}))
     return out / MANIFEST
 
