@@ -9,7 +9,7 @@ import pytest
 
 from rdu_bench import registry
 from rdu_bench.engine import submission
-from rdu_bench.engine.reproduce import Draw, compared, curve_of, plan
+from rdu_bench.engine.reproduce import Draw, Planned, compared, curve_of, plan, reproduce
 from rdu_bench.engine.submission import SubmissionError, plugin_faults, submit, unpacked
 from rdu_bench.records.archive import manifest_faults
 from rdu_bench.records.raw import ArchiveError, check_archive
@@ -257,3 +257,19 @@ def test_a_seed_draws_the_same_points_and_nothing_is_written_into_the_submission
     assert set(drawn[0].refused) == set(keys[0])  # of another protocol, all of them
     with pytest.raises(SubmissionError, match="stays as it is"):
         plan(Draw(run, 1, 0, run / "again"))
+
+
+def test_a_status_that_is_another_is_said_and_every_measured_point_may_be_drawn(run, tmp_path, trusted):
+    outcome, words = compared({**values(), "status": "ok"}, {**values(), "status": "rate_missed"})
+    assert outcome == "same" and words.endswith("; rate_missed here, ok in the record")
+    assert "in the record;" not in compared(values(), values())[1] and "ok here" not in compared(values(), values())[1]
+    for record in Store(run).records():
+        Store(run).write(record | {"status": "unreachable", "reason": "as it says"})
+    assert plan(Draw(run, 9, 0, tmp_path / "again")).of == 4
+
+
+def test_a_record_is_not_compared_with_itself(run):
+    [record, *_] = Store(run).records()
+    planned = Planned(run, [record], 1, {}, {}, [])
+    [point] = reproduce(planned, jobs=0, quiet=True)
+    assert point.outcome == "not made" and f"{run} holds this very record" in point.words
