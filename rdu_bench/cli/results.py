@@ -25,7 +25,7 @@ def status(
     given: Folders = None,
     every: Annotated[bool, typer.Option("--all", help="Name every point that is not ok.")] = False,
 ) -> None:
-    """Count the points of runs by what became of them, and say why some failed."""
+    """Count the points of runs by what became of them, as their records say, and say why some failed."""
     for folder in folders(given):
         _status(folder, None if every else SCREEN)
 

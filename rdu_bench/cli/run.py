@@ -76,7 +76,7 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
     from ..records.store import Store
 
     asked = engine.prepared(suite, selection, how)
-    planned = plan.plan(asked.curves, Store(asked.folder))
+    planned = plan.plan(asked.curves, Store(asked.folder), retry_failed=how.retry_failed)
     for sentence in asked.left_out:
         say(f"left out: {one_line(sentence)}", sys.stderr)
     for one in planned:

@@ -146,7 +146,8 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
     if how.scheduler is None:
         check_device(selection.device)
         store = Store(folder)
-        curves, sentences = at_hand(curves, [curve for curve in curves if missing(curve, store)])
+        wanted = [curve for curve in curves if missing(curve, store) or (how.retry_failed and _failed(curve, store))]
+        curves, sentences = at_hand(curves, wanted)
     unmade = sum(len(curve.sigmas) for curve in expansion.curves) - sum(len(curve.sigmas) for curve in curves)
     return Asked(suite.title or suite.name, curves, folder, [*expansion.left_out, *sentences], unmade)
 
@@ -200,10 +201,15 @@ def lost(outcome: Outcome) -> str | None:
 
 
 def _forget_failures(curves: list[Curve], store: Store) -> None:
-    for spec in (curve.spec(sigma) for curve in curves for sigma in curve.sigmas):
-        record = store.of(spec)
-        if record is not None and record["status"] in BAD:
+    for curve in curves:
+        for spec in _failed(curve, store):
             store.forget(spec)
+
+
+def _failed(curve: Curve, store: Store) -> list[dict[str, Any]]:
+    """The specs of the points of a curve that failed."""
+    specs = [curve.spec(sigma) for sigma in curve.sigmas]
+    return [spec for spec in specs if (record := store.of(spec)) is not None and record["status"] in BAD]
 
 
 @contextmanager
