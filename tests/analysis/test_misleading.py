@@ -96,6 +96,14 @@ def test_a_row_says_which_seeds_it_skips():
     assert "no points of" not in notes["vae"]
 
 
+def test_a_row_says_which_targets_of_the_reference_it_lacks():
+    targets = {"vae": (2.0, 6.0, 12.0), "vq_vae": (2.0, 12.0), "beta_tcvae": (2.0, 6.0, 12.0, 18.0)}
+    records = [fake_records.record(model, sigma=s) for model, of in targets.items() for s in of]
+    notes = analysis.leaderboard(records).set_index("model")["note"]
+    assert notes["vq_vae"].endswith("no points at 6 nats, where the reference has some")
+    assert "no points at" not in notes["vae"] + notes["beta_tcvae"]
+
+
 def test_no_title_makes_a_row_the_reference():
     records = [fake_records.record("vae", sigma=s) for s in (2.0, 6.0)]
     records += [fake_records.record("m", sigma=s, title="VAE (reference)") for s in (2.0, 6.0)]
