@@ -23,8 +23,8 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
     if reference is None:
         return
     here, there = (set(part["sigma"].dropna()) for part in (row, reference))
-    if here and (lost := sorted(there - here)):
-        yield f"no points at {', '.join(f'{sigma:g}' for sigma in lost)} nats, where the reference has some"
+    if here and (without := sorted(there - here)):
+        yield f"no points at {', '.join(f'{sigma:g}' for sigma in without)} nats, where the reference has some"
     if (times := _size(row) / _size(reference)) >= LARGER:
         yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
     if _whole(reference) and not _whole(row):

@@ -106,8 +106,9 @@ def report(
     if not out and places[0].is_file():
         raise typer.BadParameter(f"{target} is a file: name the folder of the page with --out")
     results: Any = [record for record, _ in home.values()]
-    if beside is not None or len(places) > 1:
-        results, apart = joined(results if len(places) == 1 else places, beside)
+    alone = held == places and len(places) == 1  # its records are read already, and none of them is elsewhere too
+    if beside is not None or not alone:
+        results, apart = joined(results if alone else places, beside)
         say(apart)
     _files.check_folder(target, make=True)
     from .. import registry
