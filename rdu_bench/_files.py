@@ -28,7 +28,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     of 0666, is on the disk before its name is seen, and takes the place of a symbolic link rather than following it.
     Folders that are missing are made.  Raises `WriteError`.
     """
-    part = path.with_name(f".{path.name[-100:]}.{secrets.token_hex(4)}{PART}")
+    short = os.fsdecode(os.fsencode(path.name)[-100:].lstrip(bytes(range(0x80, 0xC0))))  # no half of a letter
+    part = path.with_name(f".{short}.{secrets.token_hex(4)}{PART}")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o666)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -97,6 +98,20 @@ def add_plugins(*roots: str | Path) -> None:
     for kind in KINDS:  # packages that are imported already know only the folders that there were then
         if package := sys.modules.get(f"rdu_bench.{kind}"):
             package.__path__ = search_path(kind)
+
+
+@contextmanager
+def only_plugins(root: str | Path) -> Iterator[None]:
+    """Inside, `root` is the one folder that RDU_BENCH_PLUGINS names; nothing of it is imported."""
+    before = os.environ.get(PLUGINS)
+    os.environ[PLUGINS] = os.path.abspath(root)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[PLUGINS]
+        else:
+            os.environ[PLUGINS] = before
 
 
 def search_path(kind: str) -> list[str]:

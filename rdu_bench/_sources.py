@@ -44,8 +44,10 @@ def _parsed(source: bytes, name: str) -> ast.Module:
     return ast.parse(source, name)  # not to be changed by those who read it
 
 
-def source_digest(path: Path) -> str:
+def source_digest(path: Path, within: Path | None = None) -> str:
     """Hash of a plug-in, 16 hex digits: of what its file does, and all that it imports from its own folder if any.
+
+    With `within`, a folder of plug-ins, only of files that lie there, whatever else has their names.
 
     Found by static analysis of every form of import, also inside functions, and through the files it finds: modules
     and packages beside the file (`from . import _parts`), in its plug-in folder, and other plug-ins
@@ -53,7 +55,8 @@ def source_digest(path: Path) -> str:
     `OSError` when a file cannot be read.
     """
     own = digest_of(path)
-    others = {_label(other): digest_of(other) for other in imported(path)}
+    theirs = [other for other in imported(path) if within is None or within in other.parents]
+    others = {_label(other): digest_of(other) for other in theirs}
     others |= {f"adapters/{library}": _libraries.digest(library) for library in libraries(path)}
     return digest({"": own, **others}) if others else own
 

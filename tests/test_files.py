@@ -81,3 +81,9 @@ def test_what_is_written_can_be_read_before_it_is_there(tmp_path):
         file.seek(1)
         assert file.read() == b"bc" and not (tmp_path / "x").exists()
     assert (tmp_path / "x").read_bytes() == b"abc"
+
+
+@pytest.mark.parametrize("name", ["字" * 83 + ".zip", "é" * 125, "x" * 255, "x" + "字" * 84])
+def test_every_name_that_a_file_system_takes_can_be_written(tmp_path, name):
+    _files.write(tmp_path / name, "whole")
+    assert (tmp_path / name).read_text() == "whole" and names(tmp_path) == [name]

@@ -41,11 +41,12 @@ def beside(mine: Results, theirs: Results) -> Beside:
         kept, said = choose(current, fit)
         sentences += said
         fit = kept
+    sentences += _other_recipes(current, fit)
     fit = _renamed(current, fit)
     sentences += [*_seeds_lacking(current, fit), *_other_targets(current, fit)]
     own = own[own["current"] | ~own["key"].isin(fit["key"])]  # an older recipe of one's own, which is the published one
     joined = table(pd.concat([own.assign(published=False), fit.assign(published=True, path="")], ignore_index=True))
-    joined.attrs |= {"ignored": own.attrs.get("ignored", []), "beside": sentences}
+    joined.attrs |= {name: own.attrs.get(name, []) for name in ("ignored", "told")} | {"beside": sentences}
     return Beside(joined, sentences)
 
 
@@ -115,6 +116,17 @@ def _not_yours(mine: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame, 
         for (dataset, model, variant), part in theirs[again].groupby(["dataset", "model", "variant"], sort=True)
     ]
     return theirs[~again], said
+
+
+def _other_recipes(mine: pd.DataFrame, theirs: pd.DataFrame) -> Iterator[str]:
+    """Rows of both, each in a recipe of its own: of which one is compared with others, as a reference is."""
+    both = _tuples(theirs, BASE).isin({*_tuples(mine, BASE)})
+    for dataset, model, variant in theirs[both][["dataset", "model", "variant"]].drop_duplicates().values:
+        row = f"{model} {variant}".strip()
+        yield (
+            f"{row} on {dataset}: yours is of another recipe than the published one, which has a row of its own; "
+            f"what is compared with {row} is compared with yours"
+        )
 
 
 def _renamed(mine: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:

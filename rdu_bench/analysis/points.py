@@ -61,7 +61,8 @@ def named(found: pd.DataFrame, *, every: bool = False) -> pd.DataFrame:
     shown["autoregressive"] = shown["decoder"].str.contains("A", regex=False)
     shown["section"] = "labels: " + shown["labels"]
     shown.loc[shown["autoregressive"], "section"] += ", autoregressive decoder"
-    titles = shown["title"].where(shown["title"] != "", shown["model"])
+    said = ~shown["title"].str.contains("(reference)", case=False, regex=False)  # which the board alone says
+    titles = shown["title"].where((shown["title"] != "") & said, shown["model"])
     shown["name"] = _told_apart(titles, shown["variant"], "{} ({})")
     twice = shown.groupby(["dataset", "name"])["model"].transform("nunique") > 1  # a title that is another's
     shown.loc[twice, "name"] = _told_apart(shown["name"], shown["model"], "{} [{}]")[twice]

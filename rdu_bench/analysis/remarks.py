@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from .points import published
+
 SIZE = "model.n_params"  # column of how many parameters a model has
 Key = tuple[str, str, str]  # data set, model and variant of a row
 LARGER = 5.0  # times the parameters of the reference, critics counted, from which on a row says so
@@ -14,10 +16,15 @@ LARGER = 5.0  # times the parameters of the reference, critics counted, from whi
 
 def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
     """Of one row beside the reference of its panel, in words."""
+    if lost := skipped_seeds(row):
+        yield lost
     if (cut := int(row["capped"].fillna(False).sum())) > 0:
         yield f"{cut} of {len(row)} points were still improving when their steps ran out"
     if reference is None:
         return
+    here, there = (set(part["sigma"].dropna()) for part in (row, reference))
+    if here and (without := sorted(there - here)):
+        yield f"no points at {', '.join(f'{sigma:g}' for sigma in without)} nats, where the reference has some"
     if (times := _size(row) / _size(reference)) >= LARGER:
         yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
     if _whole(reference) and not _whole(row):
@@ -56,6 +63,16 @@ def copied_seeds(row: pd.DataFrame) -> str:
     groups = again.groupby(["R_star", "R_own", "D"])["seed"]
     seeds = sorted({int(s) for _, of in groups if of.nunique() > 1 for s in of})
     return f"seeds {', '.join(map(str, seeds))} have the same numbers to the last digit" if seeds else ""
+
+
+def skipped_seeds(row: pd.DataFrame) -> str:
+    """Which seeds below its highest a row has no points of, in words; "" where it has all, or was put beside a run."""
+    seeds = {int(seed) for seed in row["seed"]}
+    lost = sorted(set(range(max(seeds))) - seeds)
+    if not lost or published(row).any():
+        return ""
+    told = ", ".join(map(str, lost[:10])) + (", …" if len(lost) > 10 else "")
+    return f"no points of seed{'s' * (len(lost) > 1)} {told}, which come before its others"
 
 
 def _size(row: pd.DataFrame) -> float:

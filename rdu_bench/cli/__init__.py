@@ -24,6 +24,7 @@ MENDABLE = (
     "ArchiveError",
     "TableError",
     "SubmissionError",
+    "VectorsError",
 )
 PLACES = (FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)  # so are wrong places
 MACHINE = ("EngineError", "MemoryError")  # exit code 1, as for other trouble of the system: what is finished is kept

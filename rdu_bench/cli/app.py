@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import authors, claims, data, join, lists, results, run
+from . import authors, claims, data, join, lists, publish, results, run
 from .options import no_verb, overview
 
 app = typer.Typer(
@@ -41,8 +41,9 @@ def _top(
 app.command()(run.run)
 for listed in (lists.models, lists.datasets, lists.probes, lists.suites):
     app.command()(listed)
-for read in (results.status, results.report, results.leaderboard, results.sensitivity, results.verify, results.publish):
+for read in (results.status, results.report, results.leaderboard, results.sensitivity, results.verify):
     app.command()(read)
+app.command()(publish.publish)
 app.command()(claims.claims)
 for joined in (join.submit, join.reproduce):
     app.command()(joined)

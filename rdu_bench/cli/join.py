@@ -25,6 +25,8 @@ def submit(
     from .. import _paths
     from ..conformance import of_records
     from ..engine import submission
+    from ..records.store import Store
+    from ..records.unmade import lacking
 
     _paths.add_plugins(*(plugins or ()))
     [place] = folders([run])
@@ -43,6 +45,8 @@ def submit(
         print(f"  {one_line(name)}")
     if packed.older:
         print(f"left out: {packed.older} points of recipes that the last runs did not ask for")
+    if lost := lacking(Store(place).root.parent, Store(packed.path).keys()):
+        print(one_line(lost))
     print(f"check it: rdu-bench verify {packed.path}")
     print(f"compare:  rdu-bench leaderboard {packed.path} --beside published")
     print(f"repeat:   rdu-bench reproduce {packed.path} --sample 1")

@@ -27,7 +27,7 @@ def status(
 ) -> None:
     """Count the points of runs by what became of them.
 
-    Says why some failed, and how long those that are missing will take.
+    As their records say; with why some failed, and how long those that are missing will take.
     """
     for folder in folders(given):
         _status(folder, None if every else SCREEN)
@@ -35,6 +35,7 @@ def status(
 
 def _status(folder: Path, most: int | None) -> None:
     from ..engine.pace import spent
+    from ..progress import where
     from ..records.schema import Damaged
     from ..records.store import Store, lacking
 
@@ -43,6 +44,9 @@ def _status(folder: Path, most: int | None) -> None:
     for file, record in store.heads():
         if isinstance(record, Damaged):
             told.append(f"not a whole record, and ignored: {file}: {one_line(record)}")
+            continue
+        if record["key"] in took:
+            told.append(f"a copy, counted once: {file}: {where(record['spec'])}")
             continue
         there, asked = there + 1, asked + (record["key"] in (expected or ()))
         counts[record["status"]] += 1
@@ -107,8 +111,9 @@ def report(
     if not out and places[0].is_file():
         raise typer.BadParameter(f"{target} is a file: name the folder of the page with --out")
     results: Any = [*(record for record, _ in home.values()), *damaged]
-    if beside is not None or held != places:
-        results, apart = joined(results if held == places else places, beside)
+    alone = held == places and len(places) == 1  # its records are read already, and none of them is elsewhere too
+    if beside is not None or not alone:
+        results, apart = joined(results if alone else places, beside)
         say(apart)
     _files.check_folder(target, make=True)
     from .. import registry
@@ -126,7 +131,7 @@ def report(
 
 
 def _home(places: list[Path]) -> tuple[dict[str, tuple[dict[str, Any], Store]], list[Any]]:
-    """Key → record and the store that it lies in, that of the first folder; and what is not a whole record."""
+    """Key → record and the store that it lies in, as on a board that made last; and what is not a whole record."""
     from ..records.schema import Damaged
     from ..records.store import Store, lacking
 
@@ -140,18 +145,37 @@ def _home(places: list[Path]) -> tuple[dict[str, tuple[dict[str, Any], Store]], 
             raise FileNotFoundError(lacking(place))
         damaged += [one for one in there if isinstance(one, Damaged)]
         for record in whole:
-            found.setdefault(record["key"], (record, store))
+            held = found.get(record["key"])
+            if held is None or _made(record) >= _made(held[0]):
+                found[record["key"]] = (record, store)
     return found, damaged
 
 
+def _made(record: dict[str, Any]) -> float:
+    """When a record was made, seconds; before all others where it does not say."""
+    finished = record["provenance"].get("finished")
+    return float("-inf") if finished is None else float(finished)
+
+
 def joined(results: Any, beside: str | None) -> tuple[pd.DataFrame, list[str]]:
-    """The points of results with those that `--beside` puts beside them, and what is to be known of these."""
+    """The points of results with those that `--beside` puts beside them, and what is to be known of both."""
     from .. import analysis
     from ..records.flatten import table
     from ..records.published import points_at
 
     found = table(results)
-    return (found, []) if beside is None else analysis.beside(found, points_at(beside))
+    told = known(found)
+    if beside is None:
+        return found, told
+    joined, apart = analysis.beside(found, points_at(beside))
+    return joined, [*told, *apart]
+
+
+def known(points: pd.DataFrame) -> list[str]:
+    """What is to be known of points before their numbers: those that are not there, and those with other numbers."""
+    from ..records.unmade import unmade
+
+    return [*points.attrs["told"], *unmade(points)]
 
 
 def leaderboard(
@@ -190,15 +214,19 @@ def sensitivity(
     from ..records.flatten import table
 
     found = table(folders(given, tables=True))
+    say(known(found))
     taus, pairs = analysis.sensitivity(found, base), analysis.comparisons(found, base)
     print(to_markdown(taus, pairs, base, every=every), end="")
 
 
 def verify(given: Folders = None) -> None:
     """Check every record against the laws of its numbers.  And its form, its key and its vectors."""
-    from ..records.archive import manifest_faults
+    from ..engine.submission import plugin_faults
+    from ..records.archive import MANIFEST, manifest_faults
     from ..records.audit import audit
+    from ..records.raw import names
     from ..records.store import Store, lacking
+    from ..records.unmade import lacking as unmade
 
     faults = 0
     for folder in folders(given):
@@ -208,44 +236,17 @@ def verify(given: Folders = None) -> None:
             found += len(sentences)
             for sentence in sentences:
                 print(f"{file.relative_to(store.root)}: {one_line(sentence)}")
-        for sentence in manifest_faults(folder):
-            found += 1
-            print(one_line(sentence))
         if not count:
             raise FileNotFoundError(lacking(folder))
+        for sentence in (*manifest_faults(folder), *plugin_faults(folder)):
+            found += 1
+            print(one_line(sentence))
+        if folder.is_file() and MANIFEST not in names(folder):
+            print(f"{folder} has no {MANIFEST}: nothing says what it should hold")
+        if asked := unmade(store.root.parent, store.keys()):
+            print(one_line(asked))
         bare = "; their vectors are not in the archive, and were not compared" if store.without_vectors else ""
         print(f"{folder}: {count} record{'s' * (count != 1)}, {found} fault{'s' * (found != 1)}{bare}")
         faults += found
     if faults:
         raise typer.Exit(1)
-
-
-def publish(
-    run: Annotated[Path, typer.Argument(parser=path, metavar="RUN", help="Folder of a run.")],
-    out: Annotated[
-        Path, typer.Option(parser=path, metavar="DIR", help="Folder for tables, points, archive and manifest.")
-    ],
-    vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
-) -> None:
-    """Write what is published of a run.  Tables, figures, points as Parquet, one archive, a manifest with hashes."""
-    from .. import _files, analysis, registry
-    from ..analysis.scores import wide
-    from ..analysis.sensitivity import has_panels
-    from ..records.archive import publish as write_all
-    from ..records.flatten import table
-    from ..report import draw
-
-    [run] = folders([run])
-    found = table(run)
-    _files.check_folder(out, make=True)
-    board = analysis.leaderboard(found)
-    frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
-    frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
-    claims = analysis.claims(found, registry.claims())
-    frames |= {"claims.csv": claims}
-    if has_panels(found):
-        frames |= {"sensitivity.csv": analysis.sensitivity(found), "comparisons.csv": analysis.comparisons(found)}
-    tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
-    draw(run, out)
-    tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}
-    print(f"published: {write_all(run, found, tables, out, vectors=vectors)}")

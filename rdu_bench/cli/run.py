@@ -94,7 +94,7 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
     from ..records.store import Store
 
     asked = engine.prepared(suite, selection, how)
-    planned = plan.plan(asked.curves, Store(asked.folder))
+    planned = plan.plan(asked.curves, Store(asked.folder), retry_failed=how.retry_failed)
     engine.tell(asked)
     for one in planned:
         curve = one.curve

@@ -6,7 +6,8 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..records.store import Store, read_record
+from ..records.schema import BAD
+from ..records.store import Store
 from . import calibrate
 from .machine import cores
 from .pace import Pace
@@ -24,10 +25,15 @@ class Planned:
     seconds: float
 
 
-def plan(curves: Sequence[Curve], store: Store) -> list[Planned]:
-    """What is left to do of every curve; reads the records of its own points and no others."""
-    found = [[read_record(store.path(curve.spec(s), curve.key(s))) for s in curve.sigmas] for curve in curves]
+def plan(curves: Sequence[Curve], store: Store, *, retry_failed: bool = False) -> list[Planned]:
+    """What is left to do of every curve; reads the records of its own points and no others.
+
+    With `retry_failed` so are points that failed.
+    """
+    found = [[store.of(curve.spec(s)) for s in curve.sigmas] for curve in curves]
     pace = Pace(record for records in found for record in records if record is not None)
+    if retry_failed:
+        found = [[None if record and record["status"] in BAD else record for record in records] for records in found]
     return [
         Planned(
             curve,

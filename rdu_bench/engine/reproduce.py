@@ -22,7 +22,6 @@ from .scheduler import execute
 from .spec import Curve
 from .submission import FOLDER, SubmissionError, changed, unpacked
 
-CHOSEN = ("ok", "rate_missed")  # points that are drawn from
 NUMBERS = {"R*": "R_star", "D": "D", "D_y": "Dy"}  # nats
 ERRORS, SHARE = 3.0, 0.02  # standard errors, and share of a number, by which it may differ
 
@@ -61,9 +60,11 @@ def plan(draw: Draw, data_dir: str | Path | None = None) -> Planned:
     Raises `FileNotFoundError` where there is no point to draw, `SubmissionError` for a folder inside the submission.
     """
     prepare(data_dir, ())
-    records = sorted((r for r in Store(draw.place).records() if judged(r)[0] in CHOSEN), key=lambda r: str(r["key"]))
+    records = sorted((r for r in Store(draw.place).records() if judged(r)[0] in MEASURED), key=lambda r: str(r["key"]))
     if not records:
-        raise FileNotFoundError(f"{draw.place} holds no point with status {' or '.join(CHOSEN)}, so none can be drawn")
+        raise FileNotFoundError(
+            f"{draw.place} holds no point with status {' or '.join(MEASURED)}, so none can be drawn"
+        )
     folder = draw.out or RUNS / f"reproduced-{draw.place.resolve().stem}"
     if draw.place.resolve() in (folder.resolve(), *folder.resolve().parents):
         raise SubmissionError(f"--out {folder} lies in {draw.place}, which stays as it is: give another folder")
@@ -160,15 +161,24 @@ def reproduce(planned: Planned, jobs: int | None = None, *, quiet: bool = False)
             out.append(Again(where(record["spec"]), "not made", why))
             continue
         try:
-            outcome, words = compared(record, store.read(record["key"]))
+            again = store.read(record["key"])
+            outcome, words = (
+                compared(record, again) if again["provenance"] != record["provenance"] else _itself(planned)
+            )
         except KeyError:
             outcome, words = "not made", f"its record is not in {planned.folder}"
         out.append(Again(where(record["spec"]), outcome, words))
     return out
 
 
+def _itself(planned: Planned) -> tuple[str, str]:
+    """Of a record that was not made again, for it lay where it would be made."""
+    return "not made", f"{planned.folder} holds this very record: give a folder of its own with --out"
+
+
 def compared(record: Mapping[str, Any], again: Mapping[str, Any]) -> tuple[str, str]:
-    """`same`, `differs` or `not made`, with R*, D and D_y as they are here and in the record, in nats.
+    """`same`, `differs` or `not made`, with R*, D and D_y as they are here and in the record, in nats, and the status
+    where that is another.
 
     A number is the same when it is off by no more than three standard errors or 2 % of it, whichever is larger, both of
     the number that was made here.
@@ -188,6 +198,8 @@ def compared(record: Mapping[str, Any], again: Mapping[str, Any]) -> tuple[str, 
         most = max(ERRORS * (again["values"].get(f"{field}_se") or 0.0), SHARE * abs(here))
         same = same and abs(here - there) <= most
         said.append(f"{name} {_number(here)} here, {_number(there)} in the record (within {most:.2g})")
+    if (there := judged(record)[0]) != status:
+        said.append(f"{status} here, {there} in the record")
     return "same" if same else "differs", "; ".join(said)
 
 

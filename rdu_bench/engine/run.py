@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _files, _paths, registry
-from .._hash import digest
 from .._text import one_line, say
 from ..progress import watch
 from ..records.laws import judged
 from ..records.schema import BAD, FAILED, INVALID, Damaged
-from ..records.store import Store, read_record
+from ..records.store import Store
 from . import suite as suites
 from .expand import Selection, expand
 from .machine import cores, workers
@@ -155,7 +154,8 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
     if how.scheduler is None:
         check_device(selection.device)
         store = Store(folder)
-        curves, sentences = at_hand(curves, [curve for curve in curves if missing(curve, store)])
+        wanted = [curve for curve in curves if missing(curve, store) or (how.retry_failed and _failed(curve, store))]
+        curves, sentences = at_hand(curves, wanted)
     unmade = sum(len(curve.sigmas) for curve in expansion.curves) - sum(len(curve.sigmas) for curve in curves)
     left_out = [*expansion.left_out, *sentences]
     return Asked(suite.title or suite.name, curves, folder, left_out, unmade, expansion.notes)
@@ -186,8 +186,8 @@ def conclude(curves: list[Curve], store: Store, title: str) -> Outcome:
     wanted = {curve.key(sigma) for curve in curves for sigma in curve.sigmas}
     found = store.found()
     records = [record for record in found if not isinstance(record, Damaged)]
-    mine = [record for record in records if record["key"] in wanted]
-    failed, invalid = (sum(judged(record)[0] in bad for record in mine) for bad in (FAILED, (INVALID,)))
+    mine = {record["key"]: record for record in records if record["key"] in wanted}
+    failed, invalid = (sum(judged(record)[0] in bad for record in mine.values()) for bad in (FAILED, (INVALID,)))
     page, trouble = None, None
     if records:
         try:
@@ -212,10 +212,15 @@ def lost(outcome: Outcome) -> str | None:
 
 
 def _forget_failures(curves: list[Curve], store: Store) -> None:
-    for spec in (curve.spec(sigma) for curve in curves for sigma in curve.sigmas):
-        record = read_record(store.path(spec, digest(spec)))
-        if record is not None and record["status"] in BAD:
+    for curve in curves:
+        for spec in _failed(curve, store):
             store.forget(spec)
+
+
+def _failed(curve: Curve, store: Store) -> list[dict[str, Any]]:
+    """The specs of the points of a curve that failed."""
+    specs = [curve.spec(sigma) for sigma in curve.sigmas]
+    return [spec for spec in specs if (record := store.of(spec)) is not None and record["status"] in BAD]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +12,7 @@ from .. import _files, _paths, _sources, registry
 from ..records import archive, raw
 from ..records.audit import audit
 from ..records.flatten import table
+from ..records.schema import Damaged
 from ..records.store import Store
 
 FOLDER = "plugins"  # of a submission, which is laid out as a folder of plug-ins
@@ -123,17 +126,65 @@ def unpacked(place: Path, folder: Path) -> list[str]:
     What comes with the package, or lies in a folder of plug-ins here, stays out, for that is used.  Raises
     `SubmissionError` for a name that is no Python file of a plug-in folder, and `WriteError`.
     """
+    written = []
+    for name in packed_files(place):
+        parts = name.split("/")[1:]
+        homes = [home for root in _paths.search_path(parts[0]) if (home := Path(root)) != folder / parts[0]]
+        if not any((home / Path(*parts[1:])).exists() for home in homes):
+            _files.write(folder / Path(*parts), _source(place, name))
+            written.append("/".join(parts))
+    return written
+
+
+def packed_files(place: Path) -> list[str]:
+    """Names of the plug-in files in a submission, a folder or an archive.
+
+    Raises `SubmissionError` for a name that is no Python file of a plug-in folder.
+    """
     if place.is_file():
         names = [name for name in raw.names(place) if name.startswith(f"{FOLDER}/") and not name.endswith("/")]
     else:
         names = [path.relative_to(place).as_posix() for path in (place / FOLDER).rglob("*.py")]
-    written = []
-    for name in sorted(names):
+    for name in names:
         parts = name.split("/")[1:]
         if len(parts) < 2 or parts[0] not in _paths.KINDS or ".." in parts or not name.endswith(".py"):
             raise SubmissionError(f"{place} holds {name!r}, which is no file of a plug-in: it cannot be used")
-        homes = [home for root in _paths.search_path(parts[0]) if (home := Path(root)) != folder / parts[0]]
-        if not any((home / Path(*parts[1:])).exists() for home in homes):
-            _files.write(folder / Path(*parts), raw.read_file(place / name, limit=_sources.MOST))
-            written.append("/".join(parts))
-    return written
+    return sorted(names)
+
+
+def _source(place: Path, name: str) -> bytes:
+    """The bytes of a plug-in's file in a submission.  Raises `SubmissionError` where they cannot be had."""
+    try:
+        return raw.read_file(place / name, limit=_sources.MOST)
+    except Damaged as error:
+        raise SubmissionError(f"{place} holds {name}, which cannot be used: {error}") from None
+
+
+def plugin_faults(place: Path) -> Iterator[str]:
+    """Which plug-ins of a submission are not the ones that made its records, one sentence each.
+
+    Nothing for what was not submitted, as what `publish` writes.
+    """
+    try:
+        names = packed_files(place)
+        if names or "plugins" in archive.manifest(place):
+            yield from _other_plugins(place, names)
+    except SubmissionError as error:
+        yield str(error)
+
+
+def _other_plugins(place: Path, names: Iterable[str]) -> Iterator[str]:
+    made = Counter(item for record in Store(place).records() for item in record["spec"].get("plugins", {}).items())
+    with tempfile.TemporaryDirectory() as made_here, _paths.only_plugins(made_here):
+        folder = Path(made_here)
+        for name in names:
+            _files.write(folder / Path(*name.split("/")[1:]), _source(place, name))
+        for (plugin, then), count in sorted(made.items()):
+            kind, _, name = plugin.partition("/")
+            file = folder / kind / f"{name}.py"
+            whose = f"{count} record{'s' * (count != 1)}"
+            if not file.is_file():
+                if ":" not in name and (kind == "models" or not (_paths.builtin(kind) / file.name).is_file()):
+                    yield f"{FOLDER}/{plugin}.py is not there, which made {whose}"
+            elif (now := _sources.source_digest(file, folder)) != then:
+                yield f"{FOLDER}/{plugin}.py is not the file that made {whose} (its hash is {now}, theirs {then})"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import _files
 from . import asked
+from .laws import judged
 from .raw import ARCHIVE, names, read_file
 from .schema import PROTOCOL, SCHEMA, Damaged
 from .store import Store
@@ -76,12 +78,18 @@ def _json(manifest: Mapping[str, Any]) -> str:
 
 
 def publish(
-    run: str | Path, points: pd.DataFrame, tables: Mapping[str, str], out: Path, *, vectors: bool = False
+    run: str | Path,
+    points: pd.DataFrame,
+    tables: Mapping[str, str],
+    out: Path,
+    *,
+    vectors: bool = False,
+    figures: Iterable[Path] = (),
 ) -> Path:
     """Write the tables by their files' names, the points as Parquet, the archive and the manifest into `out`.
 
     The manifest says which suites, versions and commits the records are of, how many there are by status, and the
-    SHA-256 of these files and of the figures that are there; `manifest_faults` checks them.  Returns the manifest.
+    SHA-256 of these files and of `figures`, which lie in `out`; `manifest_faults` checks them.  Returns the manifest.
     Raises `WriteError`.
     """
     with _files.replacing(out / "points.parquet") as file:
@@ -89,8 +97,8 @@ def publish(
     for name, text in tables.items():
         _files.write(out / name, text)
     count = pack(Store(run), out / ARCHIVE, vectors=vectors)
-    figures = [path.relative_to(out).as_posix() for path in (out / "figures").glob("*") if path.is_file()]
-    files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *figures, ARCHIVE})}
+    drawn = [path.relative_to(out).as_posix() for path in figures]
+    files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *drawn, ARCHIVE})}
     _files.write(out / MANIFEST, _json({**described(points, count), "archive": ARCHIVE, "files": files}))
     return out / MANIFEST
 
@@ -121,6 +129,15 @@ def sha256(path: Path) -> str:
     return made.hexdigest()
 
 
+def manifest(folder: Path) -> dict[str, Any]:
+    """What the manifest of a published folder or an archive says; nothing where there is none that can be read."""
+    try:
+        said = json.loads(read_file(folder / MANIFEST))
+        return said if isinstance(said, dict) else {}
+    except (Damaged, ValueError, RecursionError):
+        return {}
+
+
 def manifest_faults(folder: Path) -> Iterator[str]:
     """What of a published folder, or of an archive with a manifest, is not as that says, one sentence each.
 
@@ -130,10 +147,10 @@ def manifest_faults(folder: Path) -> Iterator[str]:
     held = set(names(folder)) if folder.is_file() else None
     if not path.exists() if held is None else MANIFEST not in held:
         return
+    said = manifest(folder)
     try:
-        files: Any = json.loads(read_file(path))["files"]
-        named = {str(name): str(known) for name, known in files.items()}
-    except (Damaged, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        named = {str(name): str(known) for name, known in said["files"].items()}
+    except (LookupError, TypeError, AttributeError):
         yield f"{MANIFEST} is damaged; publish again"
         return
     for name, known in named.items():
@@ -145,7 +162,41 @@ def manifest_faults(folder: Path) -> Iterator[str]:
         elif (sha256(place) if held is None else _inside(place)) != known:
             yield f"{name} was changed: its SHA-256 is not the one in {MANIFEST}"
     for name in sorted((held or set()) - {MANIFEST, *named}):
-        yield f"{name} is there, and {MANIFEST} does not name it"
+        if not name.endswith("/"):  # a folder, which other programs write down
+            yield f"{name} is there, and {MANIFEST} does not name it"
+    yield from _unlike(said, Store(folder))
+
+
+def _unlike(said: Mapping[str, Any], store: Store) -> Iterator[str]:
+    """What a manifest says of its records that is not so, one sentence each; nothing where there are none."""
+    records, statuses = 0, Counter[str]()
+    found: dict[str, set[str]] = {"suites": set(), "versions": set(), "commits": set()}
+    made_by: set[tuple[str, str]] = set()
+    for record in store.records():
+        records, made = records + 1, record["provenance"]
+        statuses[judged(record)[0]] += 1
+        for name, value in (
+            ("suites", record["spec"]["suite"]),
+            ("versions", made.get("version")),
+            ("commits", made.get("git")),
+        ):
+            found[name] |= {str(value)} if value else set()
+        made_by |= set(record["spec"].get("plugins", {}).items())
+    if not records:
+        return
+    there: dict[str, Any] = {"records": records, "statuses": dict(sorted(statuses.items()))}
+    there |= {name: sorted(values) for name, values in found.items()}
+    if "plugins" in said:
+        there["plugins"] = dict(sorted(made_by))
+    for name, value in there.items():
+        if name in said and said[name] != value:
+            yield f"{MANIFEST} says {name} {_short(said[name])}, and the records say {_short(value)}"
+
+
+def _short(value: Any) -> str:
+    """A value as JSON, in at most 200 letters."""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= 200 else f"{text[:199]}…"
 
 
 def _inside(place: Path) -> str:

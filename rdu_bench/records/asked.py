@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -24,10 +25,31 @@ def read(folder: Path) -> set[str] | None:
     return None if rows is None else {key for row in rows.values() for key in row["keys"]}
 
 
+def rows(folder: Path) -> dict[str, set[str]]:
+    """Keys of the points asked for last, by row, as `vae on digits`; none where no run said so."""
+    found: dict[str, set[str]] = {}
+    for name, row in (_rows(folder) or {}).items():
+        found.setdefault(_called(name), set()).update(row["keys"])
+    return found
+
+
+def _called(name: str) -> str:
+    """A row in words; as it stands in the file where that is none that `write` made."""
+    try:
+        place, model, variant = json.loads(name)
+        return f"{model}{f'-{variant}' if variant else ''} on {json.loads(place)[0]}"
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return name
+
+
 def expected(folder: Path) -> dict[str, float]:
     """CPU seconds that points were expected to take when they were asked for last, by key; of those known."""
     rows = (_rows(folder) or {}).values()
-    return {key: row["seconds"] for row in rows if isinstance(row.get("seconds"), int | float) for key in row["keys"]}
+    return {key: row["seconds"] for row in rows if _lasts(row.get("seconds")) for key in row["keys"]}
+
+
+def _lasts(seconds: Any) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 <= seconds < math.inf
 
 
 def write(folder: Path, specs: Iterable[Mapping[str, Any]], seconds: Callable[[Spec], float] | None = None) -> None:
@@ -73,7 +95,8 @@ def datasets(folder: Path) -> list[tuple[str, ...]]:
 def _rows(folder: Path) -> dict[str, dict[str, Any]] | None:
     try:
         rows = json.loads(read_file(folder / NAME))["rows"]
-        whole = all(isinstance(k, str) for row in rows.values() for k in row["keys"])
+        lists = all(isinstance(row["keys"], list) for row in rows.values())
+        whole = lists and all(isinstance(k, str) for row in rows.values() for k in row["keys"])
         return {name: dict(row) for name, row in rows.items()} if whole else None
     except (Damaged, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None

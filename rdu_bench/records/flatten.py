@@ -44,8 +44,9 @@ def table(source: Source) -> pd.DataFrame:
     Columns are the scalars of values, control, scores and times by their names, `Dy[digit]` for what belongs to a
     factor, `data.`, `model.`, `spec.` and `provenance.` in front of what these say (`spec.` as JSON), `folds`,
     `structure` and `nulls` as JSON, `path` of the record's file, and those of `recipes.identified`.  Each key is there
-    once, as it was made last.  `attrs["ignored"]` names the files that are no whole records.  Raises
-    `FileNotFoundError` for a place without a record, `TableError` for a table of another kind.
+    once, as it was made last.  `attrs["ignored"]` names the files that are no whole records, `attrs["told"]` says of
+    how many keys the source has other numbers too.  Raises `FileNotFoundError` for a place without a record,
+    `TableError` for a table of another kind.
     """
     import pandas as pd
 
@@ -56,6 +57,7 @@ def table(source: Source) -> pd.DataFrame:
     if not parts:
         raise _nothing(source, ignored)
     frame = typed(pd.concat(parts, ignore_index=True))
+    told = [*(source.attrs.get("told", ()) if isinstance(source, pd.DataFrame) else ()), *_unlike(frame)]
     last = frame.sort_values("provenance.finished", na_position="first", kind="stable").drop_duplicates(
         "key", keep="last"
     )
@@ -63,8 +65,21 @@ def table(source: Source) -> pd.DataFrame:
     frame = frame.sort_values(_ORDER, na_position="last", kind="stable", ignore_index=True)
     lead = [name for name in _LEAD if name in frame]
     frame = frame[[*lead, *sorted(set(map(str, frame.columns)) - {*lead})]]
-    frame.attrs["ignored"] = ignored
+    frame.attrs |= {"ignored": ignored, "told": told}
     return frame
+
+
+def _unlike(points: pd.DataFrame) -> list[str]:
+    """A sentence where points of one key have several R*, D or D_y."""
+    twice = points[points.duplicated("key", keep=False)]
+    if twice.empty:
+        return []
+    numbers = [name for name in ("R_star", "D", "Dy", "status") if name in twice]
+    apart = int((twice.groupby("key")[numbers].nunique(dropna=False) > 1).any(axis=1).sum())
+    if not apart:
+        return []
+    many = "points are" if apart > 1 else "point is"
+    return [f"{apart} {many} there twice, with other numbers: those made last are shown"]
 
 
 def load_results(*paths: Source) -> pd.DataFrame:

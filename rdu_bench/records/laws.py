@@ -63,6 +63,10 @@ def missing(record: Mapping[str, Any]) -> list[str]:
         unparted = [n for n in ("R_star", "D", "Dy") if values.get(n) is not None and not parted.get(n)]
         if unparted:
             found.append(f"folds lack {', '.join(unparted)}: nothing says how much they owe to the test points")
+        if record["status"] == "ok" and record["spec"].get("sigma") is not None:
+            lacking = [name for name in ("R_train", "rate_err") if record["control"].get(name) is None]
+            if lacking:
+                found.append(f"control lacks {', '.join(lacking)}: nothing says that the rate asked for was met")
     if "shape" not in record["data"]:
         found.append("data lack shape")
     return found
@@ -72,7 +76,14 @@ def check(record: Mapping[str, Any]) -> list[str]:
     """One sentence for every law that a record breaks; empty for failed points, lawful ones and `missing` parts."""
     if not record["values"]:
         return []
-    return [*_cell(record), *_factors(record), *_structure(record), *of_folds(record), *_receiver(record)]
+    return [
+        *_cell(record),
+        *_control(record),
+        *_factors(record),
+        *_structure(record),
+        *of_folds(record),
+        *_receiver(record),
+    ]
 
 
 def tolerance(sigma: float) -> float:
@@ -144,10 +155,24 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"D_pred + R* = {v['D_pred'] + rate:.3f} nats is below H of the frames to come = {v['H_pred']:.3f}"
     if v["D_pred"] > v["D_pred_null"] + SLACK * _se(v["D_pred_se"], v["D_pred_null_se"]):
         yield f"D_pred = {v['D_pred']:.3f} is worse than {v['D_pred_null']:.3f} nats, which needs no code"
-    sigma, error = record["control"].get("sigma"), record["control"].get("rate_err")
-    met = sigma is None or error is None or abs(error) <= tolerance(sigma) + 1e-9
-    if record["status"] == "ok" and not met:
+
+
+def _control(record: Mapping[str, Any]) -> Iterator[str]:
+    """The rate that was met is the one asked for, by the spec and by what training says of itself."""
+    control, spec = record["control"], record.get("spec") or {}
+    sigma, error, rate = control.get("sigma"), control.get("rate_err"), control.get("R_train")
+    if "sigma" in control and "sigma" in spec and sigma != spec["sigma"]:
+        yield f"it was trained for {_target(sigma)}, and its spec asks for {_target(spec['sigma'])}"
+    if sigma is None or error is None:
+        return
+    if rate is not None and abs(rate / sigma - 1 - error) > FOLD:
+        yield f"R_train = {rate:.3f} nats is {rate / sigma - 1:+.2%} off σ = {sigma:g}, not {error:+.2%}"
+    if record["status"] == "ok" and not abs(error) <= tolerance(sigma) + 1e-9:
         yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
+
+
+def _target(sigma: float | None) -> str:
+    return "the ELBO" if sigma is None else f"σ = {sigma:g}"
 
 
 def of_folds(record: Mapping[str, Any]) -> Iterator[str]:

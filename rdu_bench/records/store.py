@@ -24,6 +24,10 @@ LONGEST = 100  # bytes of a name in UTF-8; file systems take 255
 Spec = Mapping[str, Any]
 
 
+class VectorsError(ValueError):
+    """The vectors of a record are damaged; the message names their file and says what to do."""
+
+
 class Store:
     """The records of one run, under `folder/records/<data set>/<model>/`; an archive of these is read as a folder."""
 
@@ -41,7 +45,13 @@ class Store:
 
     def has(self, spec: Spec) -> bool:
         """Whether a whole record of that spec is there; reads its one file only, however many there are."""
-        return read_record(self.path(spec, digest(spec))) is not None
+        return self.of(spec) is not None
+
+    def of(self, spec: Spec) -> dict[str, Any] | None:
+        """The record of a spec; None where its file is not there, not whole, or holds that of another spec."""
+        key = digest(spec)
+        record = read_record(self.path(spec, key))
+        return record if record is not None and record["key"] == key else None
 
     def read(self, key: str) -> dict[str, Any]:
         """The record of a key; raises `KeyError`."""
@@ -76,7 +86,7 @@ class Store:
     def vectors(self, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """The per-test-point vectors of a record and its pictures and latents, empty where there are none.
 
-        Raises `ValueError` when their file is damaged.
+        Raises `VectorsError` when their file is damaged.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import load
@@ -87,7 +97,7 @@ class Store:
         try:
             return load(read_file(path, limit=2**34))
         except (Damaged, SafetensorError, ValueError, KeyError) as error:
-            raise ValueError(f"{path} is damaged ({error}); delete it and its record, and run again") from error
+            raise VectorsError(f"{path} is damaged ({error}); delete it and its record, and run again") from error
 
     @property
     def without_vectors(self) -> bool:

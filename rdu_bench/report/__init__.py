@@ -62,12 +62,12 @@ def render(
 
 
 def draw(results: Any, out: str | Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Write `figures/` alone into `out`; returns the files.  Raises as `render` does."""
+    """Write `figures/` alone into `out`; returns the files that were drawn.  Raises as `render` does."""
     folder = Path(out)
     with _terminable():
         _prepare(folder)
-        figures.draw(gather(results, folder, None, None), folder / "figures", formats)
-    return sorted(path for kind in formats for path in (folder / "figures").glob(f"*.{kind}"))
+        drawn = figures.draw(gather(results, folder, None, None), folder / "figures", formats)
+    return sorted(folder / "figures" / f"{stem}.{kind}" for kind in formats for stem in drawn.values())
 
 
 def _tables(context: Any) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def left_out(context: Context) -> list[str]:
         f"{plain(r['why'], 200)}."
         for r in context.left.to_dict("records")
     ]
+    lines = [*(f"{plain(text, 300)}." for text in context.told), *lines]
     lines += [f"Not a record: {plain(text, 300)}." for text in context.ignored]
     if len(lines) > SAID:
         lines = [*lines[: SAID - 1], f"and {len(lines) - SAID + 1} more."]

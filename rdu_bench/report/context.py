@@ -16,6 +16,7 @@ from ..analysis.frontiers import AXES
 from ..analysis.leaderboard import REFERENCE
 from ..analysis.points import Shown, left_out_of, named, published, records_of
 from ..records import asked
+from ..records.unmade import homes, unmade
 from .lineup import Lineup
 from .style import Palette
 from .text import identifiers, plain, slugs
@@ -40,6 +41,7 @@ class Context:
     structure: dict[str, pd.DataFrame]
     left: pd.DataFrame
     ignored: list[str]  # sentences on files that are no records
+    told: list[str]  # what else is to be known of the points that are there, a sentence each
     beside: list[str]  # sentences on published points that were to stand beside a run
     whole: Callable[[str], Record]  # the record of a key, read when it is wanted
     vectors: Vectors
@@ -83,7 +85,8 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
     given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results, damaged)
     found = _table(results if given is None else given)
     table = named(found)
-    ignored, table.attrs = [*damaged, *found.attrs.get("ignored", ())], {}  # which pandas would copy at every step
+    ignored, told = [*damaged, *found.attrs.get("ignored", ())], [*found.attrs.get("told", ())]
+    table.attrs = {}  # which pandas would copy at every step
     shown = Shown(table)
     keys = list(found["key"]) if given is None else [str(r["key"]) for r in given]
     read = _readable(vectors or _beside(folder))
@@ -98,10 +101,11 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
         structure=analysis.structure(shown),
         left=left_out_of(found),
         ignored=ignored,
+        told=[*told, *unmade(found)],
         beside=list(results.attrs.get("beside", ())) if isinstance(results, pd.DataFrame) else [],
         whole=_whole(given, table),
         vectors=read,
-        datasets=_in_order(table, keys, [folder, *_homes(table)]),
+        datasets=_in_order(table, keys, [folder, *homes(table)[:20]]),
         title=plain(title, 200) if title else ", ".join(sorted(set(map(plain, table["suite"])))) or "records",
     )
     context.agreed = context.attempt("", "udr", lambda: _agreed(context, given))
@@ -161,14 +165,6 @@ def _beside(folder: Path) -> Vectors:
         return Store(Path(path).parents[3] if path else folder).vectors(record)
 
     return read
-
-
-def _homes(table: pd.DataFrame) -> list[Path]:
-    """Folders that the records lie in, first come first."""
-    if "path" not in table:
-        return []
-    folders = dict.fromkeys(str(Path(path).parent.parent) for path in table["path"] if path)
-    return [Path(f).parent.parent for f in dict.fromkeys(folders)][:20]
 
 
 def _in_order(table: pd.DataFrame, keys: Sequence[str], folders: Sequence[Path]) -> list[str]:

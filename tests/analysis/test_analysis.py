@@ -291,6 +291,7 @@ def test_values_that_are_swept_stay_points_of_their_own(said):
     for beta, sigma in ((0.5, 12.0), (4.0, 2.0)):
         made = fake_records.record("beta_vae", sigma=sigma)
         made["spec"] |= {"sigma": None, "params": {"beta": beta}, "sweep": ["beta"]}
+        made["control"]["sigma"] = None
         if not said:  # as records of schema 1
             del made["spec"]["sweep"]
         records.append(made)

@@ -207,3 +207,27 @@ def test_the_published_points_are_those_that_ship():
     assert set(found["key"]) == set(points_at(file)["key"]) and found["key"].is_unique
     with pytest.raises(FileNotFoundError, match="nowhere does not exist"):
         points_at("nowhere")
+
+
+def test_a_reference_of_ones_own_is_said_to_be_none_of_the_published(mine, published):
+    weak = of(published, "vae")
+    weak = changed(
+        weak, spec__plugins=weak["spec.plugins"].str.replace('models/vae":"', 'models/vae":"ff', regex=False)
+    )
+    joined = beside(pd.concat([mine, weak.assign(key=[f"a{i:015x}" for i in range(len(weak))])]), published)
+    assert joined.sentences == [
+        "vae on digits: yours is of another recipe than the published one, which has a row of its own; "
+        "what is compared with vae is compared with yours"
+    ]
+    board = analysis.leaderboard(joined.points)
+    assert board[board["reference"]]["note"].str.startswith("published").tolist() == [False]
+
+
+def test_the_seeds_of_published_rows_are_those_of_the_run_and_no_remark(published):
+    every = table(POINTS)
+    frame = of(every[every["seed"].isin([1, 3])], "vae")
+    plugins = frame["spec.plugins"].str.replace("models/vae", "models/my_vae", regex=False)
+    own = changed(frame, spec__model=canonical("my_vae"), model="my_vae", title="My", spec__plugins=plugins)
+    notes = analysis.leaderboard(beside(own, every).points).set_index("model")["note"]
+    said = "no points of seeds 0, 2, which come before its others"
+    assert said in notes["my_vae"] and not notes.drop("my_vae").str.contains(said).any()

@@ -86,3 +86,26 @@ def test_a_row_whose_parts_were_taken_out_says_so():
     assert "points without parts of the test split" in bare.loc["factor_vae", "note"]
     assert bare.drop("factor_vae")["note"].equals(board.drop("factor_vae")["note"])
     assert "without parts" not in "".join(board["note"])
+
+
+def test_a_row_says_which_seeds_it_skips():
+    seeds = {"vae": (0, 1, 2), "beta_vae": (1,), "vq_vae": (0, 2)}
+    records = [fake_records.record(m, sigma=s, seed=k) for m, of in seeds.items() for k in of for s in (2.0, 6.0)]
+    notes = analysis.leaderboard(records).set_index("model")["note"]
+    assert "no points of seed 0, which come" in notes["beta_vae"] and "no points of seed 1, which" in notes["vq_vae"]
+    assert "no points of" not in notes["vae"]
+
+
+def test_a_row_says_which_targets_of_the_reference_it_lacks():
+    targets = {"vae": (2.0, 6.0, 12.0), "vq_vae": (2.0, 12.0), "beta_tcvae": (2.0, 6.0, 12.0, 18.0)}
+    records = [fake_records.record(model, sigma=s) for model, of in targets.items() for s in of]
+    notes = analysis.leaderboard(records).set_index("model")["note"]
+    assert notes["vq_vae"].endswith("no points at 6 nats, where the reference has some")
+    assert "no points at" not in notes["vae"] + notes["beta_tcvae"]
+
+
+def test_no_title_makes_a_row_the_reference():
+    records = [fake_records.record("vae", sigma=s) for s in (2.0, 6.0)]
+    records += [fake_records.record("m", sigma=s, title="VAE (reference)") for s in (2.0, 6.0)]
+    text = analysis.to_markdown(analysis.leaderboard(records))
+    assert text.count("(reference)") == 1 and "| VAE (reference) |" in text and "| m |" in text

@@ -1,6 +1,7 @@
 """How a run ends: what it says, its exit code, and what is left, whatever happens to it."""
 
 import os
+import re
 import shutil
 import signal
 
@@ -17,8 +18,10 @@ RUN = ("run", "--suite", "smoke", "--model", "vae", "-j", "0", "--out", "out")
 def record(curve, sigma, status="ok"):
     fake = fake_records.record("vae", sigma=4.0)
     n = fake["data"]["n_test"] // 2
+    rate = {} if sigma is None else {"R_train": sigma, "rate_err": 0.0}
     return {
         **fake,
+        "control": {**fake["control"], "sigma": sigma, **rate},
         "folds": {"n": [n, n], **{name: [fake["values"][name]] * 2 for name in ("R_star", "D", "Dy")}},
         "key": curve.key(sigma),
         "spec": curve.spec(sigma),
@@ -119,6 +122,53 @@ def test_status_compares_what_points_took_with_what_the_same_points_were_expecte
     )
     assert results._time({"a": 60.0}, {"a": 30.0}) == "60 s of CPU, 30 s expected"
     assert results._time({"a": 60.0}, {}) == "60 s of CPU"
+
+
+def test_a_point_under_whose_name_another_was_copied_is_missing_and_made_again(command, trained, tmp_path):
+    command(*RUN, cwd=tmp_path)
+    one, other, _ = Store(tmp_path / "out").paths()
+    shutil.copy(one, other)
+    told = command("status", "out", cwd=tmp_path).stdout
+    assert "2 of 3 that runs asked for last, 1 missing" in told and f"a copy, counted once: out/{_in(other)}: " in told
+    done = command(*RUN, cwd=tmp_path)
+    assert done.stdout.endswith("3 points, 0 failed\nreport: out/index.html\n") and "1 of" not in done.stdout
+    assert "3 of 3 that runs asked for last, 0 missing" in command("status", "out", cwd=tmp_path).stdout
+
+
+def test_failed_points_that_are_to_be_made_again_are_planned_and_not_lost_without_data(command, trained, tmp_path):
+    trained["status"] = "error"
+    command(*RUN, cwd=tmp_path)
+    trained["status"] = "ok"
+    planned = command(*RUN, "--retry-failed", "--dry-run", cwd=tmp_path).stdout
+    assert "3 points, 0 done" in planned and "nothing is left" not in planned
+    assert "3 done ✓; nothing is left to do" in command(*RUN, "--dry-run", cwd=tmp_path).stdout
+    assert command(*RUN, "--retry-failed", cwd=tmp_path).returncode == 0
+
+
+def test_failed_points_whose_data_are_not_here_keep_their_records(command, trained, tmp_path, monkeypatch):
+    trained["status"] = "error"
+    command(*RUN, cwd=tmp_path)
+    before = {path: path.read_text() for path in Store(tmp_path / "out").paths()}
+    lost = {"digits": "digits needs digits.h5, which is not here."}
+    monkeypatch.setattr("rdu_bench.engine.ready.without_files", lambda curves: lost if [*curves] else {})
+    done = command(*RUN, "--retry-failed", cwd=tmp_path)
+    assert done.returncode == 2 and "which is not here" in done.stderr
+    assert {path: path.read_text() for path in Store(tmp_path / "out").paths()} == before
+
+
+@pytest.mark.parametrize("seconds", ["NaN", "1e400", "-1", "true", '"9"', "[]"])
+def test_a_damaged_note_of_what_was_expected_is_passed_over(command, trained, tmp_path, seconds):
+    command(*RUN, cwd=tmp_path)
+    note = tmp_path / "out" / "asked.json"
+    note.write_text(re.sub(r'"seconds":\s*[0-9.]+', f'"seconds": {seconds}', note.read_text()))
+    told = command("status", "out", cwd=tmp_path)
+    assert told.returncode == 0 and "3 of 3 that runs asked for last" in told.stdout and "expected" not in told.stdout
+    note.write_text('{"rows": {"x": {"keys": "abc"}}}')
+    assert "asked for" not in command("status", "out", cwd=tmp_path).stdout
+
+
+def _in(path):
+    return path.relative_to(path.parents[3]).as_posix()
 
 
 def test_status_names_no_more_than_a_screenful(command, trained, tmp_path):

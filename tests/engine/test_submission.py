@@ -1,5 +1,6 @@
 """A run goes to others as one file, and they get the same numbers from it, or are told why not."""
 
+import hashlib
 import json
 import zipfile
 
@@ -8,8 +9,8 @@ import pytest
 
 from rdu_bench import registry
 from rdu_bench.engine import submission
-from rdu_bench.engine.reproduce import Draw, compared, curve_of, plan
-from rdu_bench.engine.submission import SubmissionError, unpacked
+from rdu_bench.engine.reproduce import Draw, Planned, compared, curve_of, plan, reproduce
+from rdu_bench.engine.submission import SubmissionError, plugin_faults, unpacked
 from rdu_bench.records.archive import manifest_faults
 from rdu_bench.records.raw import ArchiveError, check_archive
 from rdu_bench.records.schema import PROTOCOL
@@ -139,6 +140,53 @@ def test_what_was_changed_in_a_submission_is_named(run, tmp_path, monkeypatch):
     assert said.startswith("more.txt is there, and manifest.json does not name it")
 
 
+def relabelled(path, out, gone=(), said=None, **files):
+    """The archive with other files and without some, and a manifest that was made to fit, but for what is `said`."""
+    with zipfile.ZipFile(repacked(path, out.with_suffix(".old"), **files)) as old, zipfile.ZipFile(out, "w") as new:
+        kept = {name: old.read(name) for name in old.namelist() if name not in (*gone, "manifest.json")}
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in kept.items()}
+        manifest = json.loads(old.read("manifest.json")) | {"files": hashes} | (said or {})
+        for name, content in (kept | {"manifest.json": json.dumps(manifest).encode()}).items():
+            new.writestr(name, content)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ({"records": 5}, "manifest.json says records 5, and the records say 4"),
+        ({"statuses": {"ok": 5}}, 'manifest.json says statuses {"ok": 5}, and the records say {"ok": 4}'),
+        ({"suites": ["all"]}, 'manifest.json says suites ["all"], and the records say ["fake"]'),
+        ({"versions": ["9"]}, 'manifest.json says versions ["9"], and the records say '),
+        ({"plugins": {}}, "manifest.json says plugins {}, and the records say "),
+    ],
+)
+def test_what_a_manifest_says_of_its_records_is_held_to_them(run, tmp_path, monkeypatch, said, words):
+    sound(monkeypatch)
+    path = submit(run, tmp_path / "mine.zip").path
+    [found] = manifest_faults(relabelled(path, tmp_path / "lie.zip", said=said))
+    assert found.startswith(words)
+
+
+def test_a_plugin_that_did_not_make_the_records_is_named_whatever_the_manifest_says(run, tmp_path, monkeypatch):
+    sound(monkeypatch)
+    path = submit(run, tmp_path / "mine.zip").path
+    assert list(plugin_faults(path)) == []
+    for name, content in (("mine", MODEL.replace('title="Mine"', 'title="Other"')), ("_parts", 'TITLE = "Other"\n')):
+        changed = relabelled(path, tmp_path / "a.zip", **{f"plugins_in_models_in_{name}__py": content})
+        assert list(manifest_faults(changed)) == []
+        [said] = plugin_faults(changed)
+        assert said.startswith("plugins/models/mine.py is not the file that made 2 records (its hash is ")
+    for lost in (["plugins/models/mine.py"], ["plugins/models/mine.py", "plugins/models/vae.py"]):
+        [said, *_] = plugin_faults(relabelled(path, tmp_path / "b.zip", gone=lost))
+        assert said == "plugins/models/mine.py is not there, which made 2 records"
+    every = [f"plugins/models/{name}.py" for name in ("mine", "_parts", "vae")]
+    assert len(list(plugin_faults(relabelled(path, tmp_path / "c.zip", gone=every)))) == 2
+    odd = relabelled(path, tmp_path / "d.zip", plugins_in_sitecustomize__py="x = 1\n")
+    assert ["no file of a plug-in" in said for said in plugin_faults(odd)] == [True]
+    assert list(plugin_faults(run)) == []  # which is no submission
+
+
 @pytest.mark.parametrize("name", ["../out.py", "/etc/x", "a/../../x", "C:/x", "..\\x", "records/\x1b[31m.json"])
 def test_an_archive_whose_names_lead_out_of_it_is_refused(tmp_path, name):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
@@ -220,3 +268,19 @@ def test_a_seed_draws_the_same_points_and_nothing_is_written_into_the_submission
     assert set(drawn[0].refused) == set(keys[0])  # of another protocol, all of them
     with pytest.raises(SubmissionError, match="stays as it is"):
         plan(Draw(run, 1, 0, run / "again"))
+
+
+def test_a_status_that_is_another_is_said_and_every_measured_point_may_be_drawn(run, tmp_path, trusted):
+    outcome, words = compared({**values(), "status": "ok"}, {**values(), "status": "rate_missed"})
+    assert outcome == "same" and words.endswith("; rate_missed here, ok in the record")
+    assert "in the record;" not in compared(values(), values())[1] and "ok here" not in compared(values(), values())[1]
+    for record in Store(run).records():
+        Store(run).write(record | {"status": "unreachable", "reason": "as it says"})
+    assert plan(Draw(run, 9, 0, tmp_path / "again")).of == 4
+
+
+def test_a_record_is_not_compared_with_itself(run):
+    [record, *_] = Store(run).records()
+    planned = Planned(run, [record], 1, {}, {}, [])
+    [point] = reproduce(planned, jobs=0, quiet=True)
+    assert point.outcome == "not made" and f"{run} holds this very record" in point.words

@@ -1,14 +1,17 @@
 """A published run is read as the run itself, and what was changed in it is named."""
 
+import shutil
+
 import fake_records
 import pandas as pd
 import pytest
+from typer import BadParameter
 
 from rdu_bench.cli.app import app
-from rdu_bench.records.archive import manifest_faults, pack
+from rdu_bench.records.archive import manifest, manifest_faults, pack
 from rdu_bench.records.audit import audit
 from rdu_bench.records.flatten import table
-from rdu_bench.records.store import Store
+from rdu_bench.records.store import Store, VectorsError
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +67,44 @@ def test_what_was_changed_after_publishing_is_named(published):
         (out / name).write_bytes(before)
     (out / "manifest.json").write_text("{")
     assert ["damaged" in why for why in manifest_faults(out)] == [True]
+
+
+def test_publishing_again_names_what_was_published_there_before_and_is_not_of_it(published, tmp_path, capsys):
+    run, _ = published
+    panels = tmp_path / "panels"
+    for dataset in ("sprites", "digits"):
+        record = fake_records.rich(fake_records.record("vae", dataset, sigma=2.0))
+        Store(panels).write(record, fake_records.vectors(record))
+    out = tmp_path / "out"
+    for source in (panels, run):
+        app(["publish", str(source), "--out", str(out)], standalone_mode=False)
+    gone = ["digits-R-D", "digits-R-Dy", "digits-scores", "map-digits"]
+    names = {f"figures/{name}.png" for name in gone if (out / "figures" / f"{name}.png").is_file()}
+    assert (
+        names and f"{', '.join(sorted(names))} in {out}: of what was published there before" in capsys.readouterr().err
+    )
+    assert not names & set(manifest(out)["files"]) and list(manifest_faults(out)) == []
+
+
+def test_publishing_loses_no_vectors_and_says_what_it_leaves_out(published, tmp_path, capsys):
+    run, _ = published
+    copy, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(run, copy)
+    app(["publish", str(copy), "--out", str(out), "--vectors"], standalone_mode=False)
+    before = (out / "records.zip").read_bytes()
+    with pytest.raises(BadParameter, match="holds vectors; add --vectors"):
+        app(["publish", str(out), "--out", str(out)], standalone_mode=False)
+    app(["publish", str(out), "--out", str(out), "--vectors"], standalone_mode=False)
+    assert (out / "records.zip").read_bytes() == before
+    one, other = Store(copy).paths()
+    other.with_suffix(".safetensors").write_bytes(b"half")
+    with pytest.raises(VectorsError, match="is damaged"):
+        app(["publish", str(copy), "--out", str(tmp_path / "none"), "--vectors"], standalone_mode=False)
+    assert not (tmp_path / "none").exists()
+    other.write_text("{")
+    one.write_text(one.read_text().replace('"R_own":', '"R_own":-'))
+    capsys.readouterr()
+    app(["publish", str(copy), "--out", str(out)], standalone_mode=False)
+    said = capsys.readouterr().err
+    assert f"not a whole record, and not published: {other}: " in said
+    assert f"1 point is invalid, which `rdu-bench verify {out}` explains" in said

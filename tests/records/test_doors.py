@@ -8,10 +8,12 @@ import rdu_bench
 from rdu_bench import analysis
 from rdu_bench._hash import digest
 from rdu_bench.cli.app import app
+from rdu_bench.cli.results import _home
 from rdu_bench.records.archive import manifest_faults, publish
 from rdu_bench.records.columns import TableError, shipped
 from rdu_bench.records.flatten import records_of, table
 from rdu_bench.records.store import Store
+from rdu_bench.records.unmade import unmade
 
 
 def stored(folder, *records):
@@ -159,6 +161,42 @@ def test_verbs_of_points_print_the_same_of_a_folder_and_of_its_table(runs, capsy
     wanted = printed(capsys, verb, "--csv", runs / "two")
     for name in ("two.csv", "two.parquet"):
         assert printed(capsys, verb, "--csv", runs / name) == wanted
+
+
+def test_of_two_records_of_one_point_every_door_shows_the_one_made_last(tmp_path, capsys):
+    old, new = fake_records.record("vae", sigma=2.0), fake_records.record("vae", sigma=2.0)
+    old["values"]["R_star"] += 0.25
+    new["provenance"]["finished"] = old["provenance"]["finished"] + 100
+    places = [stored(tmp_path / "old", old), stored(tmp_path / "new", new)]
+    for given in (places, places[::-1]):
+        frame = table(given)
+        assert frame["R_star"].tolist() == [new["values"]["R_star"]]
+        [(record, store)] = _home(given)[0].values()
+        assert record["values"] == new["values"] and store.folder == places[1]
+        said = "1 point is there twice, with other numbers: those made last are shown"
+        assert frame.attrs["told"] == [said] and said in printed(capsys, "leaderboard", *given).err
+    assert table([places[0], places[0]]).attrs["told"] == []
+
+
+def test_points_that_were_asked_for_and_are_gone_are_told_of(tmp_path, capsys):
+    records = [fake_records.record(name, sigma=s, seed=k) for name in ("vae", "m2") for s in (2.0, 6.0) for k in (0, 1)]
+    run = stored(tmp_path / "run", *records)
+    Store(run).ask([record["spec"] for record in records])
+    assert unmade(table(run)) == []
+    for record in records[4:]:
+        if record["spec"]["seed"]:
+            Store(run).forget(record["spec"])
+    said = f"{run}: 2 of 8 points that its runs asked for last are not there (2 of m2 on sprites)"
+    assert unmade(table(run)) == [said]
+    for verb in ("leaderboard", "claims"):
+        assert said in printed(capsys, verb, run).err
+    verified = app(["verify", str(run)], standalone_mode=False)
+    assert verified == 1 and said in capsys.readouterr().out
+    publish(run, table(run), {}, tmp_path / "out")
+    [told] = unmade(table(tmp_path / "out"))
+    assert told == said.replace(str(run), str(tmp_path / "out" / "records.zip"))
+    (run / "asked.json").write_text('{"rows": {"odd": {"keys": ["a"]}}}')
+    assert unmade(table(run)) == [f"{run}: 1 of 1 points that its runs asked for last are not there (1 of odd)"]
 
 
 @pytest.mark.slow

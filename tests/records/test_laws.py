@@ -5,7 +5,7 @@ from math import hypot
 
 import pytest
 
-from rdu_bench.records.laws import check
+from rdu_bench.records.laws import check, missing
 
 E = 1e-4  # nats that edges are looked at from
 
@@ -158,3 +158,29 @@ def test_a_rate_that_is_ok_is_that_asked_for(sigma, most):
         record = changed("control", {"sigma": sigma, "rate_err": error})
         assert any("status is ok" in line for line in check(record)) is broken
         assert not check(record | {"status": "rate_missed"})
+
+
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        ({"sigma": 6.0, "R_train": 6.0, "rate_err": 0.0}, None),
+        ({"sigma": 6.0, "R_train": 6.03, "rate_err": 0.005}, None),
+        ({"sigma": 8.0, "R_train": 8.0, "rate_err": 0.0}, "it was trained for σ = 8, and its spec asks for σ = 6"),
+        ({"sigma": None, "R_train": 6.0}, "it was trained for the ELBO, and its spec asks for σ = 6"),
+        ({"sigma": 6.0, "R_train": 6.6, "rate_err": 0.0}, "R_train = 6.600 nats is +10.00% off σ = 6, not +0.00%"),
+        ({"sigma": 6.0, "R_train": 6.6, "rate_err": 0.1}, "status is ok, but the rate is +10.0% off σ = 6"),
+    ],
+)
+def test_a_point_was_trained_for_the_target_of_its_spec_and_met_it(control, said):
+    record = lawful() | {"control": control, "spec": {"sigma": 6.0}}
+    assert check(record) == ([said] if said else [])
+
+
+@pytest.mark.parametrize("lost", ["R_train", "rate_err"])
+def test_a_point_that_is_ok_says_which_rate_it_met(lost):
+    record = lawful() | {"spec": {"sigma": 6.0, "protocol": 3}, "control": {"R_train": 6.0, "rate_err": 0.0}}
+    assert not any("control lacks" in said for said in missing(record))
+    record["control"][lost] = None
+    assert f"control lacks {lost}: nothing says that the rate asked for was met" in missing(record)
+    for free in ({"status": "rate_missed"}, {"spec": {"sigma": None, "protocol": 3}}):
+        assert not any("control lacks" in said for said in missing(record | free))

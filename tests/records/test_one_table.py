@@ -100,6 +100,7 @@ def record_sets(draw):
                 record["spec"] |= change | {"dataset_label": label or row["dataset"]}
                 if sweep:
                     record["spec"] |= {"sigma": None, "params": {"beta": value}, "sweep": ["beta"]}
+                    record["control"]["sigma"] = None
                 if draw(st.booleans()):
                     record["schema"] = 1
                     del record["spec"]["sweep"]
@@ -143,6 +144,7 @@ def test_a_sweep_is_one_row_of_as_many_points_as_values():
         for beta in (0.5, 1.0, 4.0):
             record = fake_records.record("beta_vae", seed=seed, sigma=6.0 / beta)
             record["spec"] |= {"sigma": None, "params": {"beta": beta}, "sweep": ["beta"]}
+            record["control"]["sigma"] = None
             records.append(record)
     board = analysis.leaderboard(records)
     assert board["points"].tolist() == [6] and board["seeds"].tolist() == [2] and board["missing"].tolist() == [0]

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -221,6 +222,14 @@ def test_forgetting_a_record_forgets_its_vectors(tmp_path):
     store.write(made, {"R_i": np.ones(3, np.float32)})
     store.forget(made["spec"])
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+
+
+def test_a_copy_of_another_record_is_none_of_the_point_in_whose_place_it_lies(tmp_path):
+    store, mine, other = Store(tmp_path), record(2.0), record(4.0)
+    path = store.write(mine)
+    shutil.copy(path, store.path(other["spec"], other["key"]))
+    assert store.has(mine["spec"]) and store.of(mine["spec"]) == mine
+    assert not store.has(other["spec"]) and store.of(other["spec"]) is None
 
 
 def test_only_old_temporary_files_are_swept(tmp_path):

@@ -106,6 +106,7 @@ def test_a_sweep_beside_targets_is_not_on_the_map_and_in_no_sentence(tmp_path, t
     swept = [fake_records.record("beta_vae", seed=s, sigma=6.0 / b, scale=0.2) for s in (0, 1) for b in (0.5, 1.0, 4.0)]
     for r, b in zip(swept, [0.5, 1.0, 4.0] * 2, strict=True):
         r["spec"] |= {"sigma": None, "params": {"beta": b}, "sweep": ["beta"]}
+        r["control"]["sigma"] = None
     models = ("vae", "beta_tcvae", "vq_vae")
     page = render([*fake_records.suite(models=models, seeds=2), *swept], tmp_path, formats=("png",))
     text = page.read_text("utf-8")

@@ -1,0 +1,74 @@
+"""`publish`: what others are shown of a run, in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import folders, path
+from .results import known, say
+
+
+def publish(
+    run: Annotated[Path, typer.Argument(parser=path, metavar="RUN", help="Folder of a run.")],
+    out: Annotated[
+        Path, typer.Option(parser=path, metavar="DIR", help="Folder for tables, points, archive and manifest.")
+    ],
+    vectors: Annotated[bool, typer.Option("--vectors", help="Also the vectors beside the records.")] = False,
+) -> None:
+    """Write what is published of a run.  Tables, figures, points as Parquet, one archive, a manifest with hashes."""
+    from .. import _files, analysis, registry
+    from ..analysis.scores import wide
+    from ..analysis.sensitivity import has_panels
+    from ..records.archive import manifest
+    from ..records.archive import publish as write_all
+    from ..records.flatten import table
+    from ..records.schema import INVALID
+    from ..report import draw
+
+    [run] = folders([run])
+    found = table(run)
+    _publishable(run, out, vectors)
+    _files.check_folder(out, make=True)
+    before = manifest(out).get("files")
+    board = analysis.leaderboard(found)
+    frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
+    frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
+    claims = analysis.claims(found, registry.claims())
+    frames |= {"claims.csv": claims}
+    if has_panels(found):
+        frames |= {"sensitivity.csv": analysis.sensitivity(found), "comparisons.csv": analysis.comparisons(found)}
+    tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
+    figures = draw(run, out)
+    tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}
+    print(f"published: {write_all(run, found, tables, out, vectors=vectors, figures=figures)}")
+    invalid = int((found["status"] == INVALID).sum())
+    say(
+        [f"{invalid} point{' is' if invalid == 1 else 's are'} invalid, which `rdu-bench verify {out}` explains"]
+        if invalid
+        else []
+    )
+    say([*(f"not a whole record, and not published: {sentence}" for sentence in found.attrs["ignored"]), *known(found)])
+    gone = sorted(name for name in {*(before or ())} - {*manifest(out)["files"]} if (out / name).is_file())
+    say([f"{', '.join(gone)} in {out}: of what was published there before; remove what is not needed"] if gone else [])
+
+
+def _publishable(run: Path, out: Path, vectors: bool) -> None:
+    """Refuses what would lose vectors: an archive in its own place without them, and vectors that are damaged.
+
+    Raises `typer.BadParameter` and `VectorsError`.
+    """
+    from ..records.raw import ARCHIVE, archived
+    from ..records.store import Store
+
+    store = Store(run)
+    inside = archived(store.root)
+    own = inside is not None and inside[0].resolve() == (out / ARCHIVE).resolve()
+    if own and not vectors and not store.without_vectors:
+        raise typer.BadParameter(
+            f"--out {out}: its {ARCHIVE} is what would be published, and holds vectors; add --vectors, or name another"
+        )
+    for record in store.records() if vectors else ():
+        store.vectors(record)
