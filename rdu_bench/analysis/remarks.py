@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 
 from .points import published
 
 SIZE = "model.n_params"  # column of how many parameters a model has
 Key = tuple[str, str, str]  # data set, model and variant of a row
+SAME = 1e-6  # of R*, R and D, relative: another seed has another training, and no three numbers of this one
 LARGER = 5.0  # times the parameters of the reference, critics counted, from which on a row says so
 
 
@@ -19,7 +21,8 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
     if lost := skipped_seeds(row):
         yield lost
     if (cut := int(row["capped"].fillna(False).sum())) > 0:
-        yield f"{cut} of {len(row)} points were still improving when their steps ran out"
+        were, their = ("was", "its") if cut == 1 else ("were", "their")
+        yield f"{cut} of {len(row)} points {were} still improving when {their} steps ran out"
     if reference is None:
         return
     here, there = (set(part["sigma"].dropna()) for part in (row, reference))
@@ -56,13 +59,12 @@ def apart(rows: dict[Key, pd.DataFrame], base: Key | None) -> dict[Key, list[str
 
 
 def copied_seeds(row: pd.DataFrame) -> str:
-    """Which seeds of a row have the numbers of another to the last digit, in words; "" where none has."""
-    there = row[row["measured"]]
-    numbers = there[["R_star", "R_own", "D"]]
-    again = there[numbers.notna().all(axis=1) & numbers.duplicated(keep=False)]
-    groups = again.groupby(["R_star", "R_own", "D"])["seed"]
-    seeds = sorted({int(s) for _, of in groups if of.nunique() > 1 for s in of})
-    return f"seeds {', '.join(map(str, seeds))} have the same numbers to the last digit" if seeds else ""
+    """Which seeds of a row have the numbers of another, to six digits, in words; "" where none has."""
+    there = row.loc[row["measured"], ["seed", "R_star", "R_own", "D"]].dropna()
+    seeds, numbers = there["seed"].to_numpy(int), there[["R_star", "R_own", "D"]].to_numpy(float)
+    alike = np.isclose(numbers[:, None], numbers[None], rtol=SAME, atol=0).all(-1) & (seeds[:, None] != seeds[None])
+    same = ", ".join(map(str, sorted({*seeds[alike.any(1)].tolist()})))
+    return f"seeds {same} have the same numbers, to six digits" if same else ""
 
 
 def skipped_seeds(row: pd.DataFrame) -> str:

@@ -71,15 +71,16 @@ def _data_faults(record: Mapping[str, Any], hashes: dict[str, str]) -> Iterator[
 
 
 def _copied(record: Mapping[str, Any], seeds: dict[str, int]) -> Iterator[str]:
-    """No two seeds have the same numbers to the last digit, unless one of them is the other under another name."""
+    """No two seeds have the same numbers, to six digits, unless one of them is the other under another name."""
     spec, values = record["spec"], record["values"]
     numbers = [values.get(name) for name in ("R_star", "R_own", "D")]
     if None in numbers:
         return
-    made = canonical([spec["dataset_label"], spec["model"], spec["variant"], numbers])
+    digits = [f"{number:.6g}" for number in numbers]
+    made = canonical([spec["dataset_label"], spec["model"], spec["variant"], digits])
     first = seeds.setdefault(made, spec["seed"])
     if first != spec["seed"]:
-        yield f"its R*, R_own and D are to the last digit those of seed {first}: one seed is no other"
+        yield f"its R*, R_own and D are to six digits those of seed {first}: one seed is no other"
 
 
 def faults(record: Mapping[str, Any]) -> list[str]:
