@@ -101,9 +101,9 @@ def _card(kind: str, name: str) -> None:
 
 
 def _parameters(kind: str, name: str) -> str:
-    """What a model or data set takes, with its defaults as written; "" for one that takes none, or hands them on."""
-    from .. import registry
+    """What a model or data set takes, with its defaults as written; "" where its file alone does not tell."""
+    from .. import _cards, registry
 
-    ours = kind in ("models", "datasets") and name in registry.files(kind)  # a library is not imported to ask
-    told = registry.parameters(kind, name) if ours else None
+    ours = kind in _cards.METHODS and name in registry.files(kind)
+    told = _cards.parameters(kind, registry.find(kind, name)) if ours else None
     return ", ".join(f"{key}={parameter.default}" for key, parameter in (told or {}).items())

@@ -58,10 +58,8 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run and how long it would take.")] = False,
 ) -> None:
     """Train, freeze, measure, record and report.  Does only what is not there yet."""
-    from ..conformance.of_records import own_files
     from ..engine import run as engine
     from ..engine.expand import Selection
-    from ..records.store import Store
 
     engine.prepare(data_dir, plugins or ())
     selection = Selection(
@@ -80,6 +78,9 @@ def run(
     else:
         print(f"records: {outcome.folder / 'records'}")
     if plugin_roots():
+        from ..conformance.of_records import own_files
+        from ..records.store import Store
+
         for file in own_files(record["spec"] for record in Store(outcome.folder).records()):
             print(f"its numbers are bounds if this finds nothing wrong: rdu-bench check {shlex.quote(str(file))}")
     for sentence in filter(None, (outcome.trouble, engine.lost(outcome))):
