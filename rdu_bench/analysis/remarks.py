@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 
@@ -25,9 +26,10 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
         yield f"{cut} of {len(row)} points {were} still improving when {their} steps ran out"
     if reference is None:
         return
-    here, there = (set(part["sigma"].dropna()) for part in (row, reference))
-    if here and (without := sorted(there - here)):
-        yield f"no points at {', '.join(f'{sigma:g}' for sigma in without)} nats, where the reference has some"
+    here, there = (set(part["sigma"].fillna(math.inf)) for part in (row, reference))  # without a target: the ELBO
+    if here - {math.inf} and (without := sorted(there - here)):
+        rates = ", ".join("the ELBO" if sigma == math.inf else f"{sigma:g} nats" for sigma in without)
+        yield f"no points at {rates}, where the reference has some"
     if (times := _size(row) / _size(reference)) >= LARGER:
         yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
     if _whole(reference) and not _whole(row):

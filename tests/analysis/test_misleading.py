@@ -111,3 +111,12 @@ def test_no_title_makes_a_row_the_reference():
     records += [fake_records.record("m", sigma=s, title="VAE (reference)") for s in (2.0, 6.0)]
     text = analysis.to_markdown(analysis.leaderboard(records))
     assert text.count("(reference)") == 1 and "| VAE (reference) |" in text and "| m |" in text
+
+
+def test_a_row_says_that_it_lacks_the_point_without_a_target():
+    """The rate of which may be the highest of the reference, so that it alone moves a mean over rates."""
+    targets = {"vae": (2.0, 6.0, None), "vq_vae": (2.0, 6.0), "ladder_vae": (2.0, 6.0, None)}
+    records = [fake_records.record(model, sigma=s) for model, of in targets.items() for s in of]
+    notes = analysis.leaderboard(records).set_index("model")["note"]
+    assert notes["vq_vae"].endswith("no points at the ELBO, where the reference has some")
+    assert "no points at" not in notes["vae"] + notes["ladder_vae"]
