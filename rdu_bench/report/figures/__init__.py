@@ -75,9 +75,9 @@ def _drawn(make: Make, formats: Sequence[str]) -> dict[str, bytes] | None:
 
 
 def of_few_colours(file: io.BytesIO) -> bytes:
-    """The same PNG with a palette of 256 colours, in a third of the bytes."""
+    """The same PNG with a palette of 128 colours, in a third of the bytes."""
     small = io.BytesIO()
     image = Image.open(file).convert("RGB")
-    few = image.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    few = image.quantize(128, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
     few.save(small, "png", optimize=True)
     return small.getvalue()
