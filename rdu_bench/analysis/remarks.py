@@ -6,14 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
 
+from ..records.laws import SEED, one_training
 from .points import published
 
 SIZE = "model.n_params"  # column of how many parameters a model has
 Key = tuple[str, str, str]  # data set, model and variant of a row
-SAME = 1e-6  # of R*, R and D, relative: another seed has another training, and no three numbers of this one
 LARGER = 5.0  # times the parameters of the reference, critics counted, from which on a row says so
 
 
@@ -62,9 +61,9 @@ def apart(rows: dict[Key, pd.DataFrame], base: Key | None) -> dict[Key, list[str
 
 def copied_seeds(row: pd.DataFrame) -> str:
     """Which seeds of a row have the numbers of another, to six digits, in words; "" where none has."""
-    there = row.loc[row["measured"], ["seed", "R_star", "R_own", "D"]].dropna()
-    seeds, numbers = there["seed"].to_numpy(int), there[["R_star", "R_own", "D"]].to_numpy(float)
-    alike = np.isclose(numbers[:, None], numbers[None], rtol=SAME, atol=0).all(-1) & (seeds[:, None] != seeds[None])
+    there = row.loc[row["measured"], ["seed", *SEED]].dropna()
+    seeds, numbers = there["seed"].to_numpy(int), there[[*SEED]].to_numpy(float)
+    alike = one_training(numbers[:, None], numbers[None]) & (seeds[:, None] != seeds[None])
     same = ", ".join(map(str, sorted({*seeds[alike.any(1)].tolist()})))
     return f"seeds {same} have the same numbers, to six digits" if same else ""
 

@@ -26,7 +26,7 @@ def submit(
     from ..conformance import of_records
     from ..engine import submission
     from ..records.store import Store
-    from ..records.unmade import lacking
+    from ..records.unmade import shortfall
 
     _paths.add_plugins(*(plugins or ()))
     [place] = folders([run])
@@ -45,7 +45,7 @@ def submit(
         print(f"  {one_line(name)}")
     if packed.older:
         print(f"left out: {packed.older} points of recipes that the last runs did not ask for")
-    if lost := lacking(Store(place).root.parent, Store(packed.path).keys()):
+    if lost := shortfall(Store(place).root.parent, Store(packed.path).keys()):
         print(one_line(lost))
     print(f"check it: rdu-bench verify {packed.path}")
     print(f"compare:  rdu-bench leaderboard {packed.path} --beside published")

@@ -44,15 +44,15 @@ def publish(
     figures = draw(run, out)
     tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}
     print(f"published: {write_all(run, found, tables, out, vectors=vectors, figures=figures)}")
-    invalid = int((found["status"] == INVALID).sum())
-    say(
-        [f"{invalid} point{' is' if invalid == 1 else 's are'} invalid, which `rdu-bench verify {out}` explains"]
-        if invalid
-        else []
-    )
-    say([*(f"not a whole record, and not published: {sentence}" for sentence in found.attrs["ignored"]), *known(found)])
-    gone = sorted(name for name in {*(before or ())} - {*manifest(out)["files"]} if (out / name).is_file())
-    say([f"{', '.join(gone)} in {out}: of what was published there before; remove what is not needed"] if gone else [])
+    told = []
+    if invalid := int((found["status"] == INVALID).sum()):
+        are = "point is" if invalid == 1 else "points are"
+        told.append(f"{invalid} {are} invalid, which `rdu-bench verify {out}` explains")
+    told += [f"not a whole record, and not published: {sentence}" for sentence in found.attrs["ignored"]]
+    told += known(found)
+    if gone := sorted(name for name in {*(before or ())} - {*manifest(out)["files"]} if (out / name).is_file()):
+        told.append(f"{', '.join(gone)} in {out}: of what was published there before; remove what is not needed")
+    say(told)
 
 
 def _publishable(run: Path, out: Path, vectors: bool) -> None:

@@ -226,7 +226,7 @@ def verify(given: Folders = None) -> None:
     from ..records.audit import audit
     from ..records.raw import names
     from ..records.store import Store, lacking
-    from ..records.unmade import lacking as unmade
+    from ..records.unmade import shortfall
 
     faults = 0
     for folder in folders(given):
@@ -243,7 +243,7 @@ def verify(given: Folders = None) -> None:
             print(one_line(sentence))
         if folder.is_file() and MANIFEST not in names(folder):
             print(f"{folder} has no {MANIFEST}: nothing says what it should hold")
-        if asked := unmade(store.root.parent, store.keys()):
+        if asked := shortfall(store.root.parent, store.keys()):
             print(one_line(asked))
         bare = "; their vectors are not in the archive, and were not compared" if store.without_vectors else ""
         print(f"{folder}: {count} record{'s' * (count != 1)}, {found} fault{'s' * (found != 1)}{bare}")

@@ -23,7 +23,7 @@ def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
     from .laws import check, missing
 
     hashes: dict[str, str] = {}
-    seeds: dict[str, int] = {}
+    seeds: dict[str, dict[int, list[list[float]]]] = {}
     bare = store.without_vectors
     for path in store.paths():
         try:
@@ -70,17 +70,25 @@ def _data_faults(record: Mapping[str, Any], hashes: dict[str, str]) -> Iterator[
         yield f"its data have the hash {content}, those of other records of {name} have {first}"
 
 
-def _copied(record: Mapping[str, Any], seeds: dict[str, int]) -> Iterator[str]:
-    """No two seeds have the same numbers, to six digits, unless one of them is the other under another name."""
+def _copied(record: Mapping[str, Any], seeds: dict[str, dict[int, list[list[float]]]]) -> Iterator[str]:
+    """No two seeds have the same numbers, to six digits, unless one of them is the other under another name.
+
+    `seeds` holds the numbers of the points of each seed of each row, and gets those of this record.
+    """
+    import numpy as np
+
+    from .laws import SEED, one_training
+
     spec, values = record["spec"], record["values"]
-    numbers = [values.get(name) for name in ("R_star", "R_own", "D")]
+    numbers = [values.get(name) for name in SEED]
     if None in numbers:
         return
-    digits = [f"{number:.6g}" for number in numbers]
-    made = canonical([spec["dataset_label"], spec["model"], spec["variant"], digits])
-    first = seeds.setdefault(made, spec["seed"])
-    if first != spec["seed"]:
-        yield f"its R*, R_own and D are to six digits those of seed {first}: one seed is no other"
+    row = seeds.setdefault(canonical([spec["dataset_label"], spec["model"], spec["variant"]]), {})
+    for seed, points in row.items():
+        if seed != spec["seed"] and one_training(np.array(numbers), np.array(points)).any():
+            yield f"its R*, R_own and D are to six digits those of seed {seed}: one seed is no other"
+            break
+    row.setdefault(spec["seed"], []).append(numbers)
 
 
 def faults(record: Mapping[str, Any]) -> list[str]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .schema import FAILED, INVALID, MEASURED
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SLACK = 3.0  # standard errors
 OWN = 0.02  # nats: R* may exceed R_own by log(1/w) of its component
 PART = 0.1  # nats: the stack of a part may fit better than that of the whole, which has more dimensions
 FOLD = 1e-4  # relative: what rounding may do to the mean of the means of parts
 NULL = 0.02  # nats: D_y may exceed H_V by what choosing on validation costs
+SEED = ("R_star", "R_own", "D")  # nats, by which a training is known: no other one has all three
+SAME = 1e-5  # relative: one in the sixth digit, at most
 
 
 LIMITS = {  # of what the receiver may get beside the draws: nothing, but for rounding and chance
@@ -34,6 +39,13 @@ LOOKED_AT = 3  # first protocol whose records say what the receiver got
 
 _CELL = ("R_star", "R_star_se", "R_own", "R_own_se", "R_own_mc", "R_own_mc_se", "R_parts")
 _NEEDED = ("D", "D_null")  # or a reason in `nulls`
+
+
+def one_training(numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether numbers (…, 3) of `SEED` are those of others, to six digits; shapes broadcast, and (…) is returned."""
+    import numpy as np
+
+    return np.asarray(np.all(np.abs(numbers - others) <= SAME * np.abs(others), axis=-1))
 
 
 def missing(record: Mapping[str, Any]) -> list[str]:

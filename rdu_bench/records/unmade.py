@@ -27,10 +27,10 @@ def unmade(points: pd.DataFrame) -> list[str]:
     A run that goes on has such points, and so has one from which some were taken.
     """
     keys = set(points["key"])
-    return [words for home in homes(points) if (words := lacking(home, keys))]
+    return [words for home in homes(points) if (words := shortfall(home, keys))]
 
 
-def lacking(home: Path, keys: set[str]) -> str:
+def shortfall(home: Path, keys: set[str]) -> str:
     """How many of the points that the runs of a place asked for last are not among `keys`, in words; "" for none."""
     rows = asked.rows(home)
     lost = {name: len(wanted - keys) for name, wanted in rows.items()}

@@ -190,7 +190,7 @@ def test_more_rates_than_the_reference_has_lower_a_hull_and_bring_no_rank():
     """One and the same convex curve, measured at more rates, looks better than itself."""
 
     def curve(model, targets):
-        return [fake_records.record(model, seed=s, sigma=t, noise=1e-4, scale=1.0) for s in (0, 1, 2) for t in targets]
+        return [fake_records.record(model, seed=s, sigma=t, noise=1e-3, scale=1.0) for s in (0, 1, 2) for t in targets]
 
     found = board(
         curve("vae", (4, 8, 16)) + curve("wae", (4, 8, 16)) + curve("ae", (8, 16)) + curve("aae", (2, 4, 8, 16))
