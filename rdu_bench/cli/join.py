@@ -53,7 +53,7 @@ def submit(
 
 
 def reproduce(
-    place: Annotated[Path, typer.Argument(parser=path, metavar="PLACE", help="Folder or .zip that holds records.")],
+    place: Annotated[Path, typer.Argument(parser=path, metavar="PLACE", help="Folder or archive that holds records.")],
     sample: Annotated[int, typer.Option(parser=whole, metavar="N", help="Points that are drawn.")] = 5,
     seed: Annotated[int, typer.Option(parser=whole, metavar="N", help="Decides which ones.")] = 0,
     jobs: Annotated[

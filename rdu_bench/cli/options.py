@@ -120,20 +120,20 @@ DataDir = Annotated[
 Out = Annotated[Path | None, typer.Option(parser=path, metavar="DIR", help="Where to [results/runs/SUITE].")]
 Folders = Annotated[
     list[Path] | None,
-    typer.Argument(parser=path, metavar="[FOLDER]...", help="Folders or .zip; by default the run written last."),
+    typer.Argument(parser=path, metavar="[FOLDER]...", help="Folders or archives; by default the run written last."),
 ]
 Tables = Annotated[
     list[Path] | None,
     typer.Argument(
         parser=path,
         metavar="[FOLDER]...",
-        help="Folders, .zip, or .csv or .parquet of points, or `published`; by default the run written last.",
+        help="Folders, archives, .csv or .parquet of points, or `published`; by default the run written last.",
     ),
 ]
 Csv = Annotated[bool, typer.Option("--csv", help="As CSV, not as Markdown.")]
 Beside = Annotated[
     str | None,
-    typer.Option(metavar="PLACE", help="Put the points of a folder, .zip or .parquet file, or `published`, beside."),
+    typer.Option(metavar="PLACE", help="Put the points of a folder, archive or .parquet file, or `published`, beside."),
 ]
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]", help="One of them.")]
 
@@ -145,12 +145,11 @@ def folders(given: Sequence[Path] | None, *, tables: bool = False) -> list[Path]
     Raises `FileNotFoundError`, and `ArchiveError` for an archive that is not safe to read.
     """
     from ..records.columns import meant
+    from ..records.packs import check_archive, is_archive
 
     places = list(dict.fromkeys(given or ()))
     for place in places:
-        if place.suffix == ".zip" and place.is_file():
-            from ..records.raw import check_archive
-
+        if is_archive(place):
             check_archive(place)
         elif not place.is_dir() and not (tables and _holds_points(meant(place))):
             raise FileNotFoundError(f"{place} is not a folder of records{_why_not(place)}")
@@ -183,7 +182,7 @@ def _why_not(place: Path) -> str:
 
     if _holds_points(meant(place)):
         return ", but a table of points, which `leaderboard`, `claims`, `sensitivity` and `report` read"
-    return "; give the folder of a run, or its .zip" if place.exists() else ": it does not exist"
+    return "; give the folder of a run, or its archive" if place.exists() else ": it does not exist"
 
 
 def overview(app: typer.Typer) -> None:

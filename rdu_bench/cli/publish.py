@@ -60,15 +60,16 @@ def _publishable(run: Path, out: Path, vectors: bool) -> None:
 
     Raises `typer.BadParameter` and `VectorsError`.
     """
-    from ..records.raw import ARCHIVE, archived
+    from ..records.packs import archived
     from ..records.store import Store
 
     store = Store(run)
     inside = archived(store.root)
-    own = inside is not None and inside[0].resolve() == (out / ARCHIVE).resolve()
-    if own and not vectors and not store.without_vectors:
+    own = inside is not None and inside[0].resolve().parent == out.resolve()
+    if inside and own and not vectors and not store.without_vectors:
         raise typer.BadParameter(
-            f"--out {out}: its {ARCHIVE} is what would be published, and holds vectors; add --vectors, or name another"
+            f"--out {out}: its {inside[0].name} is what would be published, and holds vectors;"
+            " add --vectors, or name another"
         )
     for record in store.records() if vectors else ():
         store.vectors(record)

@@ -224,7 +224,7 @@ def verify(given: Folders = None) -> None:
     from ..engine.submission import plugin_faults
     from ..records.archive import MANIFEST, manifest_faults
     from ..records.audit import audit
-    from ..records.raw import names
+    from ..records.packs import names
     from ..records.store import Store, lacking
     from ..records.unmade import shortfall
 

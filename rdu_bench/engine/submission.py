@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _files, _paths, _sources, registry
-from ..records import archive, raw
+from ..records import archive, packs, raw
 from ..records.audit import audit
 from ..records.flatten import table
 from ..records.schema import Damaged
@@ -142,7 +142,7 @@ def packed_files(place: Path) -> list[str]:
     Raises `SubmissionError` for a name that is no Python file of a plug-in folder.
     """
     if place.is_file():
-        names = [name for name in raw.names(place) if name.startswith(f"{FOLDER}/") and not name.endswith("/")]
+        names = [name for name in packs.names(place) if name.startswith(f"{FOLDER}/") and not name.endswith("/")]
     else:
         names = [path.relative_to(place).as_posix() for path in (place / FOLDER).rglob("*.py")]
     for name in names:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from .. import _files
 from . import asked
 from .laws import judged
-from .raw import ARCHIVE, names, read_file
+from .packs import ARCHIVES, SOLID, names
+from .raw import read_file
 from .schema import PROTOCOL, SCHEMA, Damaged
 from .store import Store
 
@@ -58,19 +62,35 @@ def write_archive(
     `about` makes of these what a manifest at its end says beside them.  Raises `WriteError`.
     """
     hashes: dict[str, str] = {}
-    with _files.replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with _files.replacing(path) as file, (_tar if path.name.endswith(SOLID) else _zip)(file) as add:
         for name, content in files:
-            _add(archive, name, content)
+            add(name, content)
             hashes[name] = hashlib.sha256(content).hexdigest()
         if about is not None:
-            _add(archive, MANIFEST, _json({**about(hashes), "files": hashes}).encode())
+            add(MANIFEST, _json({**about(hashes), "files": hashes}).encode())
     return hashes
 
 
-def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
-    about = zipfile.ZipInfo(name, EPOCH)
-    about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-    archive.writestr(about, content)
+@contextmanager
+def _zip(file: BinaryIO) -> Iterator[Callable[[str, bytes], None]]:
+    def add(name: str, content: bytes) -> None:
+        about = zipfile.ZipInfo(name, EPOCH)
+        about.compress_type, about.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
+        archive.writestr(about, content)
+
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        yield add
+
+
+@contextmanager
+def _tar(file: BinaryIO) -> Iterator[Callable[[str, bytes], None]]:
+    def add(name: str, content: bytes) -> None:
+        about = tarfile.TarInfo(name)
+        about.size = len(content)
+        archive.addfile(about, io.BytesIO(content))
+
+    with tarfile.open(fileobj=file, mode="w:xz", preset=9) as archive:
+        yield add
 
 
 def _json(manifest: Mapping[str, Any]) -> str:
@@ -96,10 +116,13 @@ def publish(
         points.drop(columns=["path", "published"], errors="ignore").to_parquet(file, index=False, compression="zstd")
     for name, text in tables.items():
         _files.write(out / name, text)
-    count = pack(Store(run), out / ARCHIVE, vectors=vectors)
+    solid, single = ARCHIVES
+    name, other = (single, solid) if vectors else (solid, single)  # vectors are large, and read one by one
+    count = pack(Store(run), out / name, vectors=vectors)
+    (out / other).unlink(missing_ok=True)  # of what was published here before: a folder has one archive
     drawn = [path.relative_to(out).as_posix() for path in figures]
-    files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *drawn, ARCHIVE})}
-    _files.write(out / MANIFEST, _json({**described(points, count), "archive": ARCHIVE, "files": files}))
+    files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *drawn, name})}
+    _files.write(out / MANIFEST, _json({**described(points, count), "archive": name, "files": files}))
     return out / MANIFEST
 
 

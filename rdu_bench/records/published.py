@@ -25,5 +25,7 @@ def points_at(place: str | Path) -> pd.DataFrame:
         if not place.is_file():
             raise FileNotFoundError(f"no published points came with this package; give a folder that holds {POINTS}")
     if not Path(place).exists():
-        raise FileNotFoundError(f"{place} does not exist; give a folder, a .zip or .parquet file, or the word {WORD}")
+        raise FileNotFoundError(
+            f"{place} does not exist; give a folder, an archive, a .parquet file, or the word {WORD}"
+        )
     return table(place)

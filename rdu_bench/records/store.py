@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import _files
 from .._hash import digest
-from . import asked, raw
+from . import asked, packs
 from .raw import read_ends, read_file
 from .sayable import sayable
 from .schema import HEAD, HEX, Damaged, parse, parse_head
@@ -34,8 +34,8 @@ class Store:
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         self.root = self.folder / "records"
-        if not self.root.is_dir() and (self.folder / raw.ARCHIVE).is_file():
-            self.root = self.folder / raw.ARCHIVE / "records"  # read as if it were a folder
+        if not self.root.is_dir() and (archive := packs.packed(self.folder)):
+            self.root = archive / "records"  # read as if it were a folder
 
     def path(self, spec: Spec, key: str) -> Path:
         """Where the record of a spec lies."""
@@ -92,7 +92,7 @@ class Store:
         from safetensors.numpy import load
 
         path = self.path(record["spec"], record["key"]).with_suffix(".safetensors")
-        if not raw.has(path):
+        if not packs.has(path):
             return {}
         try:
             return load(read_file(path, limit=2**34))
@@ -102,8 +102,8 @@ class Store:
     @property
     def without_vectors(self) -> bool:
         """Whether these are records in an archive that was packed without any vectors."""
-        inside = raw.archived(self.root)
-        return inside is not None and not any(name.endswith(".safetensors") for name in raw.names(inside[0]))
+        inside = packs.archived(self.root)
+        return inside is not None and not any(name.endswith(".safetensors") for name in packs.names(inside[0]))
 
     def forget(self, spec: Spec) -> None:
         """Remove the record of a spec and its vectors, so that its point is computed again."""
@@ -122,12 +122,12 @@ class Store:
         return [Path(path) for path in sorted(self._names())]
 
     def _names(self) -> Iterator[str]:
-        inside = raw.archived(self.root)
+        inside = packs.archived(self.root)
         if inside is None:
             return _walk(str(self.root), 2)
         kept = f"{inside[1]}/"  # what else an archive has is no record
         return (
-            str(inside[0] / name) for name in raw.names(inside[0]) if name.startswith(kept) and name.endswith(".json")
+            str(inside[0] / name) for name in packs.names(inside[0]) if name.startswith(kept) and name.endswith(".json")
         )
 
     def each(self) -> Iterator[tuple[Path, dict[str, Any] | Damaged]]:
@@ -221,7 +221,9 @@ def lacking(place: Any) -> str:
     if not path.exists():
         return f"{path} does not exist"
     if path.is_file():
-        return f"{path} is a file without records; give the folder of a run, its .zip, or a .csv or .parquet of points"
+        return (
+            f"{path} is a file without records; give the folder of a run, its archive, or a .csv or .parquet of points"
+        )
     above = [folder for folder in (path, *path.parents) if folder.name == "records"]
     if above and any(_walk(str(above[0]), 2)):
         return f"{path} is a part of a run; give its folder, {above[0].parent}"

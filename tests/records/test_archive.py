@@ -39,7 +39,9 @@ def test_an_archive_is_read_like_a_folder(published):
 
 def test_vectors_that_were_not_packed_are_no_faults_and_the_rest_is_checked(published, tmp_path):
     run, _ = published
-    app(["publish", str(run), "--out", str(tmp_path)], standalone_mode=False)
+    for vectors, name in ((["--vectors"], "records.zip"), ([], "records.tar.xz")):
+        app(["publish", str(run), "--out", str(tmp_path), *vectors], standalone_mode=False)
+        assert [path.name for path in tmp_path.glob("records*")] == [name] and list(manifest_faults(tmp_path)) == []
     store = Store(tmp_path)
     assert store.without_vectors and not Store(run).without_vectors
     said = dict(audit(store))

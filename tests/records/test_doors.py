@@ -145,7 +145,7 @@ def test_what_was_asked_for_last_is_published_too(tmp_path):
     Store(run).ask([asked["spec"]])
     publish(run, table(run), {}, out)
     assert list(manifest_faults(out)) == []
-    for door in (out, out / "records.zip", out / "points.parquet"):
+    for door in (out, out / "records.tar.xz", out / "points.parquet"):
         same(table(run), table(door))
         assert analysis.points(door)["key"].tolist() == [asked["key"]]
     assert Store(out).asked() == {asked["key"]}
@@ -194,7 +194,7 @@ def test_points_that_were_asked_for_and_are_gone_are_told_of(tmp_path, capsys):
     assert verified == 1 and said in capsys.readouterr().out
     publish(run, table(run), {}, tmp_path / "out")
     [told] = unmade(table(tmp_path / "out"))
-    assert told == said.replace(str(run), str(tmp_path / "out" / "records.zip"))
+    assert told == said.replace(str(run), str(tmp_path / "out" / "records.tar.xz"))
     (run / "asked.json").write_text('{"rows": {"odd": {"keys": ["a"]}}}')
     assert unmade(table(run)) == [f"{run}: 1 of 1 points that its runs asked for last are not there (1 of odd)"]
 
