@@ -143,3 +143,23 @@ def test_the_figure_of_scores_says_what_they_are(whole):
         "≥ I(x; z)",
     ):
         assert words in svg
+
+
+def test_scores_of_a_crowd_have_a_line_of_panels_for_a_few_models_each(tmp_path):
+    """Every model is named once, the reference in each line, and every panel goes as far as targets do."""
+    names = [f"m{i:02}" for i in range(CROWD + 3)]
+    records = [
+        fake_records.rich(fake_records.record(name, sigma=sigma, title=f"Model {name}"))
+        for name in ("vae", *names)
+        for sigma in (2.0, 6.0)
+    ]
+    far = fake_records.rich(fake_records.record("m03", sigma=None, title="Model m03", scale=9.0))
+    said = f"→ Model m03 at {far['values']['R_star']:.0f}"
+    render([*records, far], tmp_path, formats=("svg",))
+    svg = (tmp_path / "figures" / "sprites-scores.svg").read_text("utf-8")
+    lines = svg.count(">Model vae<")
+    assert lines == 3 and [svg.count(f">Model {name}<") for name in names] == [1] * len(names)
+    assert svg.count(">MIG<") == svg.count(">IRS<") == lines and svg.count(">the others<") == lines
+    assert svg.count(said) == 8 * lines and ">80<" not in svg
+    plane = (tmp_path / "figures" / "sprites-R-D.svg").read_text("utf-8")
+    assert plane.count(said) == lines

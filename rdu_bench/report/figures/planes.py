@@ -15,7 +15,7 @@ from ..context import Context
 from ..plots import limits, panels
 from ..style import Palette
 from ..text import drawn
-from .sheet import GREY, RATE, STAR, bars, dashes, handles, joined, legend, mark, sheet, width_of
+from .sheet import GREY, RATE, STAR, bars, dashes, handles, joined, legend, mark, reach, sheet, width_of
 
 AXIS = {"D": "D (nats)  ≥ H(x|z)", "Dy": "D$_y$ (nats)  ≥ H(y|z)"}
 SIZE = (3.6, 2.75)  # inches of the axes of a panel
@@ -96,7 +96,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette, 
                 linewidth=1.0, alpha=1.0 if good else 0.6, zorder=3,
             )  # fmt: skip
     ax.plot(*joined(grey), color=GREY, lw=0.8, zorder=1)
-    ax.set_xlim(left=0)
+    reach(ax, rows[~rows["null"]])
     nulls = rows.loc[rows["null"], "loss"]
     ax.scatter(np.zeros(1), [nulls.median()], marker="*", color=STAR, s=50, zorder=4, clip_on=False)
     if bound is not None:
