@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import tomllib
 from pathlib import Path
@@ -240,12 +241,22 @@ def read(name: str | Path) -> Suite:
         path = SUITES / f"{name}.toml"
     table = _table(path)
     try:
-        return Suite.model_validate({"name": path.stem, **table})
+        made = Suite.model_validate({"name": path.stem, **table})
+        return made.model_copy(update={"datasets": tuple(_beside(entry, path) for entry in made.datasets)})
     except ValidationError as error:
         faults = first_causes(error.errors(include_url=False))
         said = [f"{path}: {sentence(fault, known_keys(fault['loc']))}" for fault in faults[:SAID]]
         more = [f"{path}: and {len(faults) - SAID} more faults"] if len(faults) > SAID else []
         raise SuiteError("\n".join([*said, *more])) from error
+
+
+def _beside(entry: DataEntry, suite: Path) -> DataEntry:
+    """The entry with the whole path of its `file` where that lies beside the suite and not here."""
+    file = entry.params.get("file")
+    if not isinstance(file, str) or not file or "\0" in file or os.path.lexists(os.path.expanduser(file)):
+        return entry
+    beside = suite.parent.resolve() / file
+    return entry.model_copy(update={"params": {**entry.params, "file": str(beside)}}) if beside.exists() else entry
 
 
 def _table(path: Path) -> dict[str, Any]:

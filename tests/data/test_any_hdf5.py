@@ -308,6 +308,19 @@ def test_a_suite_a_command_line_and_python_mean_the_same(place):
     assert guessed[0].network == curves(suite.read("smoke"))[0].network and guessed[0].sigmas == (None, 3.0, 8.0)
 
 
+def test_a_file_beside_the_suite_is_found_from_anywhere(place, monkeypatch):
+    put("a.h5", images=BITS, labels=LABELS)
+    [curve] = made(SUITE, models=("vae",))
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    read = suite.read("../s.toml")
+    [found] = curves(read, Selection(models=("vae",)))
+    assert found.key(3.0) == curve.key(3.0) and found.dataset_params["file"] == curve.dataset_params["file"]
+    put("a.h5", images=1 - BITS, labels=LABELS)  # what is here comes first
+    [own] = curves(suite.read("../s.toml"), Selection(models=("vae",)))
+    assert own.key(3.0) != curve.key(3.0)
+
+
 def test_records_know_a_file_by_its_content_and_not_by_its_place(place):
     put("a.h5", images=BITS, labels=LABELS)
     [curve] = made(SUITE, models=("vae",))
