@@ -30,6 +30,11 @@ MEMORY = "distributed.nanny.pre-spawn-environ.MALLOC"
 OURS: dict[str, Any] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # What distributed looks at many times a second takes the interpreter from the training each time.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1 s",
+    "distributed.admin.system-monitor.interval": "10 s",
+    "distributed.scheduler.work-stealing": False,  # a worker is given one curve at a time
     # Left to distributed, glibc gives every freed tensor back to the system and clears its pages anew for the next one,
     # which takes a convolutional model up to half of its time.
     f"{MEMORY}_ARENA_MAX": 1,  # the thread that computes has no heap of its own, whose size is bounded

@@ -64,6 +64,24 @@ def test_a_worker_keeps_the_memory_of_freed_tensors_for_the_next_ones(running):
     assert client.submit(cleared, pure=False).result(timeout=60) < 0.25
 
 
+def woken(seconds=2.0):
+    """How often the thread that does not compute woke up while another one waited, a second."""
+    import time
+
+    about = Path("/proc/self/status")  # of the process's first thread
+    count = [line.split()[1] for line in about.read_text().splitlines() if line.startswith("voluntary_ctxt")]
+    time.sleep(seconds)
+    after = [line.split()[1] for line in about.read_text().splitlines() if line.startswith("voluntary_ctxt")]
+    return (int(after[0]) - int(count[0])) / seconds
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells how often a thread woke up")
+def test_a_worker_is_not_looked_at_while_it_trains(running):
+    """Else distributed takes the interpreter from the training a hundred times a second."""
+    client, _ = running
+    assert client.submit(woken, pure=False).result(timeout=60) < 25
+
+
 def test_every_socket_is_of_the_loopback_address(running):
     _, sockets = running
     assert len({pid for pid, _, _ in sockets}) == 3  # ours and two workers
