@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..analysis.leaderboard import REFERENCE
@@ -16,6 +17,7 @@ from .lineup import Lineup, short
 from .pictures import Point, album
 
 LATENTS = 24  # shown of a matrix, those that know most
+LOOKS = 5000  # looks of all learning curves of a data set that a page draws
 READ = 400  # whole records that a page reads of one data set
 
 
@@ -121,18 +123,23 @@ CURVES = ("D", "R", "beta")
 
 def learning(held: Sequence[tuple[Any, Any]], lineup: Lineup, note: str) -> dict[str, Any] | None:
     """D, R (nats) and β as training went, for each point that has them; None where none has."""
-    points = []
+    points, fewer = [], 0
+    most = max(12, LOOKS // max(len(held), 1))
     for row, record in held:
         curve = record.get("learning")
         steps = curve.get("step") if isinstance(curve, Mapping) else None
         if not steps:
             continue
-        columns = {name: [short(v, 4) for v in curve.get(name) or []] for name in CURVES}
+        columns: dict[str, list[Any]] = {"step": [int(s) for s in steps]}
+        columns |= {name: [short(v, 4) for v in curve.get(name) or []] for name in CURVES}
         if all(len(values) == len(steps) for values in columns.values()):
+            fewer += len(steps) > most
+            kept = range(len(steps)) if len(steps) <= most else np.linspace(0, len(steps) - 1, most).round().astype(int)
             about = {"model": lineup.number(row), "target": lineup.target(row), "seed": int(row["seed"])}
-            sigma = short(row["sigma"])
-            points.append({**about, "sigma": sigma, "step": [int(s) for s in steps], **columns})
+            looks = {name: [values[i] for i in kept] for name, values in columns.items()}
+            points.append({**about, "sigma": short(row["sigma"]), **looks})
     if not points:
         return None
     starts = [i for i, p in enumerate(points) if p["sigma"] is not None and p["model"] == points[0]["model"]]
+    note = " ".join(filter(None, [note, f"Of more than {most} looks, {most} are drawn." if fewer else ""]))
     return {"points": points, "start": starts[len(starts) // 2] if starts else 0, "note": note}

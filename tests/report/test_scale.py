@@ -1,5 +1,7 @@
 """Many records: what is read of them, and what the page shows instead of all."""
 
+import itertools
+
 import fake_records
 import pandas as pd
 import pytest
@@ -61,6 +63,27 @@ def test_targets_beyond_a_number_are_chosen_evenly(monkeypatch):
     kept, note = codes.chosen(table, lineup)
     assert [row["model"] for row in kept] == ["vae"] * 3 + ["m2"] * 3 and "Of 16" in note and "6 are shown" in note
     assert kept[0]["sigma"] == 2.0 and pd.isna(kept[2]["sigma"])
+
+
+def test_long_learning_curves_are_thinned_evenly_and_say_so(monkeypatch):
+    from rdu_bench.report import codes
+    from rdu_bench.report.lineup import Lineup
+    from rdu_bench.report.style import Palette
+
+    records = [fake_records.rich(r) for r in fake_records.suite(("vae",), seeds=1, sigmas=(2.0, 6.0))]
+    records[1]["learning"] = {name: values[:12] for name, values in records[1]["learning"].items()}
+    table = analysis.points(records)
+    held = list(zip(table.to_dict("records"), records, strict=True))
+    whole = codes.learning(held, Lineup(table, Palette(["VAE"])), "")
+    assert whole["note"] == "" and [len(p["step"]) for p in whole["points"]] == [20, 12]
+    monkeypatch.setattr(codes, "LOOKS", 28)
+    few = codes.learning(held, Lineup(table, Palette(["VAE"])), "")
+    assert [len(p[name]) for p in few["points"] for name in ("step", "D", "R", "beta")] == [14] * 4 + [12] * 4
+    long, thin = whole["points"][0], few["points"][0]
+    at = [long["step"].index(step) for step in thin["step"]]
+    assert at[0] == 0 and at[-1] == 19 and {b - a for a, b in itertools.pairwise(at)} == {1, 2}
+    assert thin["D"] == [long["D"][i] for i in at] and few["points"][1] == whole["points"][1]
+    assert few["note"] == "Of more than 14 looks, 14 are drawn."
 
 
 @pytest.mark.parametrize("function", [analysis.leaderboard, analysis.frontier, analysis.scores, analysis.by_factor])
