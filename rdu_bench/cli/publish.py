@@ -26,7 +26,7 @@ def publish(
     from ..records.archive import publish as write_all
     from ..records.flatten import table
     from ..records.schema import INVALID
-    from ..report import draw
+    from ..report import ANSWER, draw
 
     [run] = folders([run])
     found = table(run)
@@ -41,9 +41,10 @@ def publish(
     if has_panels(found):
         frames |= {"sensitivity.csv": analysis.sensitivity(found), "comparisons.csv": analysis.comparisons(found)}
     tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
-    figures = draw(run, out)
+    drawn = draw(run, out)
     tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}
-    print(f"published: {write_all(run, found, tables, out, vectors=vectors, figures=figures)}")
+    tables[ANSWER] = drawn.answer
+    print(f"published: {write_all(run, found, tables, out, vectors=vectors, figures=drawn.figures)}")
     told = []
     if invalid := int((found["status"] == INVALID).sum()):
         are = "point is" if invalid == 1 else "points are"

@@ -7,18 +7,20 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import _files
 from .._claims import Said
 from ..analysis.leaderboard import to_markdown
 from ..analysis.scores import wide
-from . import figures, page
+from . import answer, figures, page
 from .context import Vectors, gather
 from .figures import FORMATS
 from .text import csv
 
-__all__ = ["FORMATS", "draw", "render"]
+__all__ = ["ANSWER", "FORMATS", "Drawn", "draw", "render"]
+
+ANSWER = "answer.md"
 
 FOLDERS = ("figures",)  # that a report makes inside its folder
 
@@ -32,7 +34,7 @@ def render(
     formats: Sequence[str] = FORMATS,
     claims: Mapping[str, Said] | None = None,
 ) -> Path:
-    """Write `index.html`, `figures/`, the leaderboard, the frontiers and the scores as tables into `out`.
+    """Write `index.html`, `figures/`, the answer in words, and the tables of boards, frontiers and scores into `out`.
 
     `results` are records, or whatever `rdu_bench.load_results` takes or gives.  `vectors(record)` returns the arrays of
     a record, of which the pictures are drawn; by default those beside the record's `path` where it has one, else those
@@ -54,6 +56,7 @@ def render(
         context.hold(claims or {})
         drawn = figures.draw(context, folder / "figures", formats)
         _files.write(folder / "leaderboard.md", to_markdown(context.board).encode("utf-8", "replace"))
+        _files.write(folder / ANSWER, answer.to_markdown(context).encode("utf-8", "replace"))
         for name, frame in _tables(context).items():
             _files.write(folder / f"{name}.csv", csv(frame))
         html = page.build(context, drawn, tuple(formats))
@@ -61,13 +64,22 @@ def render(
     return folder / "index.html"
 
 
-def draw(results: Any, out: str | Path, formats: Sequence[str] = ("png",)) -> list[Path]:
-    """Write `figures/` alone into `out`; returns the files that were drawn.  Raises as `render` does."""
+class Drawn(NamedTuple):
+    """Figures, and the answer in words."""
+
+    figures: list[Path]
+    answer: str  # Markdown
+
+
+def draw(results: Any, out: str | Path, formats: Sequence[str] = ("png",)) -> Drawn:
+    """Write `figures/` alone into `out`; returns those files, and the answer.  Raises as `render` does."""
     folder = Path(out)
     with _terminable():
         _prepare(folder)
-        drawn = figures.draw(gather(results, folder, None, None), folder / "figures", formats)
-    return sorted(folder / "figures" / f"{stem}.{kind}" for kind in formats for stem in drawn.values())
+        context = gather(results, folder, None, None)
+        drawn = figures.draw(context, folder / "figures", formats)
+        files = sorted(folder / "figures" / f"{stem}.{kind}" for kind in formats for stem in drawn.values())
+        return Drawn(files, answer.to_markdown(context))
 
 
 def _tables(context: Any) -> dict[str, Any]:

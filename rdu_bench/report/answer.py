@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from scipy.stats import kendalltau
 from ..analysis.folds import folded
 from ..analysis.intervals import paired
 from ..analysis.points import published
-from ..analysis.tables import number, range_text
+from ..analysis.tables import cell, number, range_text
 from ..records.flatten import IGNORED
 from ..records.schema import STATUSES
 from .context import Context
@@ -241,6 +242,19 @@ def _said(place: Place, axis: str, digits: int) -> str:
     value, low, high = (getattr(place, f"{axis}{end}") for end in ("", "_low", "_high"))
     interval = f", 95 % interval {number(low, digits, True)} to {number(high, digits, True)}"
     return f"{shown(place.name, place.labels)} ({number(value, digits, True)}{interval if np.isfinite(low) else ''})"
+
+
+QUESTION = "At equal rate and equal distortion, how useful is the code for a task?  Sentences made from the records."
+
+
+def to_markdown(context: Context) -> str:
+    """What was compared, and what came out on each data set, as Markdown."""
+    about = context.attempt("", "compared", lambda: compared(context)) or []
+    lines = ["# The answer", "", QUESTION, "", *(f"- **{what}**: {cell(said)}" for what, said in about)]
+    for dataset in context.datasets:
+        told = context.attempt(dataset, "findings", partial(findings, context, dataset)) or []
+        lines += ["", f"## {cell(dataset)}", "", *(f"- {cell(sentence)}" for sentence in told)]
+    return "\n".join([*lines, ""])
 
 
 def opening(context: Context) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from rdu_bench.analysis.sensitivity import has_panels, to_markdown
 from rdu_bench.cli.app import app
 from rdu_bench.records.flatten import table
 from rdu_bench.records.store import Store
+from rdu_bench.report import Drawn
 
 MODELS, PARTS, N = 6, 20, 400
 PAIRS = list(combinations(range(MODELS), 2))
@@ -248,7 +249,7 @@ def test_a_run_of_the_suite_is_published_with_its_sensitivity_and_no_other_is(ru
     found = table(run)
     assert has_panels(found) and not has_panels(found[found["dataset"] == "digits"])
     assert not has_panels(found.assign(suite="quick"))
-    monkeypatch.setattr("rdu_bench.report.draw", lambda run, out: [])
+    monkeypatch.setattr("rdu_bench.report.draw", lambda run, out: Drawn([], ""))
     app(["publish", str(run), "--out", str(tmp_path)], standalone_mode=False)
     lines = (tmp_path / "sensitivity.csv").read_text("utf-8").splitlines()
     assert lines[0].startswith("panel,section,score,tau,tau_low") and len(lines) == 3

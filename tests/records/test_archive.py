@@ -71,6 +71,21 @@ def test_what_was_changed_after_publishing_is_named(published):
     assert ["damaged" in why for why in manifest_faults(out)] == [True]
 
 
+def test_the_answer_is_published_in_words(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    for record in fake_records.suite(("vae", "beta_tcvae", "vq_vae"), ("sprites", "digits"), seeds=2):
+        Store(run).write(record)
+    odd = fake_records.record("vib", title="<b>[x](y)|", sigma=6.0)
+    Store(run).write(odd)
+    app(["publish", str(run), "--out", str(out)], standalone_mode=False)
+    said = (out / "answer.md").read_text("utf-8")
+    assert "answer.md" in manifest(out)["files"] and list(manifest_faults(out)) == []
+    sprites, digits = (said.split(f"## {name}\n")[1].split("## ")[0] for name in ("sprites", "digits"))
+    for words in ("save the most rate", "gain the most usable information", "ahead on both", "95 % interval"):
+        assert words in sprites and words in digits
+    assert "**Seeds**: 2 seeds (0 and 1)" in said and "<b>" not in said and "[x]" not in said
+
+
 def test_publishing_again_names_what_was_published_there_before_and_is_not_of_it(published, tmp_path, capsys):
     run, _ = published
     panels = tmp_path / "panels"
