@@ -120,6 +120,14 @@ def test_betas_have_vaes_of_their_own_and_none_when_new():
 
 
 @pytest.mark.parametrize("shuts", [False, True])
+def test_a_new_gate_is_open_at_every_beta(shuts):
+    """1/(1 + e⁻⁴) and (1 − e⁻⁴)^½, of logarithms of β from one end of their range to the other."""
+    t = torch.linspace(-(3**0.5), 3**0.5, 5)
+    open_ = (1 - math.exp(-4)) ** 0.5 if shuts else 1 / (1 + math.exp(-4))
+    torch.testing.assert_close(Gate(3, shuts=shuts)(torch.ones(5, 3), t), torch.full((5, 3), open_))
+
+
+@pytest.mark.parametrize("shuts", [False, True])
 def test_gates_are_the_papers(shuts):
     gate, t = Gate(3, shuts=shuts), torch.tensor([-1.0, 0.5])
     with torch.no_grad():
