@@ -12,9 +12,9 @@ class Fader(Autoencoder):
         L = D − λ(t) E log C(s̃|z)        D = −log p(x|z, s)        z = f(x)
 
     where C(s|z) is an adversary's guess of s, trained along, and s̃ a class other than s: the other one of two, any
-    other of more, drawn anew each time.  λ(t) grows linearly from 0 to λ at the end of training.  Lample et al. 2017
-    (arXiv:1706.00409).  Departures: D is −log p, summed over pixels, not a mean of squares; s is sent, for log K nats,
-    so that D + R ≥ H(x) holds; the adversary has no dropout.
+    other of more, drawn anew each time.  λ(t) grows linearly from 0 to λ at the end of training, or of warming up where
+    validation ends training.  Lample et al. 2017 (arXiv:1706.00409).  Departures: D is −log p, summed over pixels, not
+    a mean of squares; s is sent, for log K nats, so that D + R ≥ H(x) holds; the adversary has no dropout.
 
     λ = 0.3 was chosen on `coloured`: at 3, and with an adversary of a third of the step, codes tell more of s than
     there.  What is left of s grows with the rate that the channel, put on afterwards, gives z.

@@ -24,9 +24,10 @@ class Hadad(Autoencoder):
         L_S = E[ −log S(s|x) ]        L_Z = D + R + w E log C(s|z)        D = −log p(x|ŝ, z)
         ŝ ~ S(·|x)                    z = f(x) + noise                    R = KL(S(·|x) ‖ 1/K) + KL(q(z|x) ‖ N(0, I))
 
-    where C is an adversary that looks for s in z.  For the share `first` of a training, a fifth, S is learnt; from then
-    on it has no loss, and C and the encoder of z play.  Hadad, Wolf & Shahar 2018 (arXiv:1709.00199).  Not to be
-    confused with networks that are told s: here it is found in x, and known in training alone.
+    where C is an adversary that looks for s in z.  For the share `first` of a training, or of warming up where
+    validation ends training, a fifth, S is learnt; from then on it has no loss, and C and the encoder of z play.
+    Hadad, Wolf & Shahar 2018 (arXiv:1709.00199).  Not to be confused with networks that are told s: here it is found
+    in x, and known in training alone.
     Departures: D + R teach z and the decoder from the start, without C at first, for a rate that waits a fifth of the
     steps sends its price to the floor, and 6 nats end at 9.9; what is sent of S is a class drawn from it, not its last
     hidden layer, whose rate no term would bound; momentum, which fades by a tenth a step, carries S on a little.

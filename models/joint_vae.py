@@ -31,7 +31,8 @@ class JointVAE(Model):
 
         KL_z = KL(q(z|x) ‖ N(0, I))        KL_c = KL(q(c|x) ‖ 1/K)        means over the batch inside the |·|
 
-    Dupont 2018 (arXiv:1804.00104), whose loss is the second; capacities grow from 0 in the first `warmup` of training.
+    Dupont 2018 (arXiv:1804.00104), whose loss is the second; capacities grow from 0 in the first `warmup` of training,
+    or of warming up where validation ends training.
     A rate target sets R = C_z + C_c at the price β, whose part γ is: with γ = 2, as in the paper, a nat of z costs as
     much as a nat of c earns below its capacity; beyond, it costs three times that.  So KL_c follows C_c at every rate:
     on `digits` it is .95 to 1.05 nats where C_c is 1, 1.19 to 1.21 where it is 1.2, and 2.03 to 2.14 where it is

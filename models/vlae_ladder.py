@@ -16,8 +16,9 @@ class VLaAE(Model):
 
     Zhao, Song & Ermon 2017 (arXiv:1702.08396).  Not to be confused with the Ladder VAE, where z_{l+1} predicts z_l and
     draws are all that is passed down, nor with the lossy VAE: all three were called VLAE or LVAE.
-    A level is one layer above the one below.  Of fully connected networks z_1 sees the first layer and feeds the last,
-    and the top of three is as deep as the suite's VAE; convolutions lie all between x and the lowest level.
+    A level is one layer above the one below.  Of fully connected networks z_1 is read off the first layer and
+    feeds the last, and the top of three, under a suite of two hidden layers, has as deep a decoder as its VAE, and an
+    encoder one layer deeper; convolutions lie all between x and the lowest level.
     Departures: −log p(x|z) of the data, not a weighted L1; no batch normalisation, whose averages would tie the
     examples of a batch together; no warm-up of R, whose place the rate target takes.
     """

@@ -44,7 +44,7 @@ class Batch(NamedTuple):
     x: Tensor  # (B, *shape)
     y: Tensor  # (B,) int64 task label, -1 where unknown
     s: Tensor  # (B,) int64 sensitive label, -1 where unknown
-    progress: Tensor  # () fraction of the budget spent, in [0, 1]
+    progress: Tensor  # () fraction of training, or of warming up where validation ends it, in [0, 1]
     varied: Tensor = torch.tensor(-1)  # () number of the one class factor that differs within a group, -1: all may
 
     @classmethod

@@ -143,6 +143,13 @@ def test_a_critic_of_symbols_pays_little_where_all_are_the_first(name, block):
     assert model.critic_loss(labelled(2000), code).item() - other == pytest.approx(0.25 * high + 1.75 * low, abs=0.2)
 
 
+@pytest.mark.parametrize(("name", "params"), [*GAUSSIAN, ("aae", {"variant": "clustering"}), ("factor_vae", {})])
+def test_the_critic_of_numbers_is_wide_and_slow(name, params):
+    critic = new(name, **params).critic
+    layers = [w.shape[0] for w in critic.parameters() if w.dim() == 2]
+    assert layers == [256, 256, 256, 1] and (critic.lr, critic.betas) == (1e-4, (0.5, 0.9))
+
+
 @pytest.mark.parametrize(
     ("name", "params", "part"),
     [("aae", {"variant": "clustering"}, "critic_of_y"), ("pixelgan_ae", {"prior": "categorical"}, "critic")],

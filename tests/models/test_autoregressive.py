@@ -76,6 +76,16 @@ def test_a_lossy_code_of_no_rate_leaves_an_autoregressive_model():
     assert mass.sum().item() == pytest.approx(1, abs=1e-5) and mass.max() > 2 / 16
 
 
+def test_the_flow_of_a_lossy_vae_is_no_gaussian_of_a_number_given_all_others():
+    """Of one affine layer log m(z) is a parabola in the last number, whose third difference is none."""
+    model, z = new("vlae_lossy", spread=0.5), torch.randn(200, 1, SPEC.latent)
+    steps = torch.zeros(4, SPEC.latent)
+    steps[:, -1] = torch.arange(4.0)
+    log_m = model.prior().log_prob((z + steps).flatten(0, 1)).view(200, 4)
+    third = log_m[:, 3] - 3 * log_m[:, 2] + 3 * log_m[:, 1] - log_m[:, 0]
+    assert third.abs().mean() > 0.02
+
+
 @torch.no_grad()
 def interaction(model, x, a, b):
     """The most that log p(x|z) is from a sum of what pixels a and b of the first row add to it."""

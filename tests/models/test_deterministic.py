@@ -107,6 +107,13 @@ def test_corruption_has_the_units_of_real_x(corruption):
     torch.testing.assert_close(same_noise(other.corrupt, 3 + 2 * x), 3 + 2 * same_noise(one.corrupt, x))
 
 
+def test_salt_and_pepper_of_real_x_are_a_deviation_above_the_mean_and_one_below():
+    spec = Spec((3,), likelihood="gaussian", centre=3.0, scale=2.0, hidden=(), latent=2)
+    worse = new("dae", spec, level=1.0).corrupt(torch.randn(4000, 3))
+    assert worse.unique().tolist() == [1.0, 5.0]
+    assert float(worse.mean()) == pytest.approx(3, abs=4 * 2 / 12_000**0.5)
+
+
 def test_a_linear_one_is_the_wiener_filter():
     """g ∘ f = Σ (Σ + s² I)⁻¹ on N(0, Σ); an autoencoder is the identity, 0.45 off in its weakest direction."""
     s, values = 0.5, torch.tensor([2.0, 1.0, 0.3])

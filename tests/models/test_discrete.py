@@ -405,6 +405,14 @@ def test_the_capacity_term_moves_the_symbol_and_nothing_else():
     assert all(w.grad is None for w in model.decoder.parameters())
 
 
+def test_the_symbol_of_a_new_joint_vae_says_something_of_x_already():
+    """I(x;c) in nats, at most log 10 = 2.3; with an encoder that starts as any other it is below 0.01."""
+    torch.manual_seed(0)
+    model = registry.model("joint_vae", SPEC)
+    q = model.encode(Batch.unlabelled(images(512)))["c"].q.mean
+    assert torch.special.entr(q.mean(0)).sum() - torch.special.entr(q).sum(-1).mean() > 0.1
+
+
 @pytest.mark.effect
 def test_a_capacity_of_its_own_makes_the_symbol_know_classes():
     """And its rate follow that capacity, log 10 (2.03 to 2.10 nats, and 1.03 to 1.26 without)."""

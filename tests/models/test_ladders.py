@@ -225,6 +225,21 @@ def test_a_variational_ladder_is_deeper_where_it_is_higher(spec):
         assert way["z1"] < way["z2"] < way["z3"]
 
 
+def test_a_variational_ladder_adds_one_layer_a_level_to_the_two_and_the_one_of_its_lowest():
+    """Of fully connected networks: up to q(z_l|x), and down to x, the top as deep there as a decoder of the suite."""
+    model, x = new("vlae_ladder", dims=(2, 1, 1)), images(2).requires_grad_()
+    up = {name: depth(block.q.mean, x) for name, block in model.encode(Batch.unlabelled(x)).items()}
+    assert up == {"z1": (2, 2), "z2": (3, 3), "z3": (4, 4)}
+    code = {name: block._replace(sample=block.sample.detach()) for name, block in model.encode(seen(2)).items()}
+    for block in code.values():
+        block.sample.requires_grad_()
+    drawn = model.decode(code).base_dist.logits
+    down = {name: depth(drawn, block.sample) for name, block in code.items()}
+    assert down == {"z1": (1, 1), "z2": (2, 2), "z3": (3, 3)}
+    z = torch.randn(2, 4, requires_grad=True)
+    assert depth(new("vae").decoder(z).base_dist.logits, z) == down["z3"]
+
+
 def test_a_variational_ladder_expects_the_same_of_every_level_whatever_was_sent():
     model = new("vlae_ladder")
     code = model.encode(seen())

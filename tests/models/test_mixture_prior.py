@@ -1,5 +1,6 @@
 """SVAE: exact inference in a mixture that follows its codes."""
 
+import copy
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from torch.distributions import kl_divergence
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Mixture, Spec, UnitGaussian, gaussian, one_hot, product, total_rate
+from rdu_bench.training.stack import Single
 
 SPEC = Spec((1, 4, 4), examples=40, hidden=(16, 16), latent=2)
 new = maker(SPEC, spread=0.3)
@@ -500,6 +502,19 @@ def test_the_mixture_follows_codes_and_nothing_else(factorised):
 
     assert moves(terms.critic_loss) == own == {"mixture.seen.value"}
     assert moves(terms.distortion.mean() + terms.rate.mean()) == set(weights) - own
+
+
+def test_the_mixture_goes_a_twentieth_of_its_way_each_step():
+    model, given = new("svae"), seen()
+    before, mixture = model.mixture.seen().clone(), copy.deepcopy(model.mixture)
+    _, follow = Single(model).optimizers(1e-3)
+    model.critic_loss(given, {}).backward()
+    follow.step()
+    mixture.seen.rate = 1.0
+    whole = torch.optim.SGD(mixture.parameters(), lr=1.0)
+    mixture.loss(model.encoder(given.x)).backward()
+    whole.step()
+    close(model.mixture.seen(), 0.95 * before + 0.05 * mixture.seen())
 
 
 def test_evidence_tells_components_apart_before_training():

@@ -120,6 +120,22 @@ def test_betas_have_vaes_of_their_own_and_none_when_new():
 
 
 @pytest.mark.parametrize("shuts", [False, True])
+def test_a_new_gate_is_open_at_every_beta(shuts):
+    """1/(1 + e⁻⁴) and (1 − e⁻⁴)^½, of logarithms of β from one end of their range to the other."""
+    t = torch.linspace(-(3**0.5), 3**0.5, 5)
+    open_ = (1 - math.exp(-4)) ** 0.5 if shuts else 1 / (1 + math.exp(-4))
+    torch.testing.assert_close(Gate(3, shuts=shuts)(torch.ones(5, 3), t), torch.full((5, 3), open_))
+
+
+def test_a_new_code_is_as_wide_as_beta_says_until_it_is_as_wide_as_the_prior():
+    """A step of one in what networks get of log β makes every width e times what it was."""
+    model, x = new(), batch().x
+    low, middle, high = (model.encoder(x, torch.full((64,), t)).stddev for t in (-1.0, 0.0, 20.0))
+    torch.testing.assert_close(middle, math.e * low)
+    assert torch.equal(high, torch.ones(64, 3)) and middle.max() < 1
+
+
+@pytest.mark.parametrize("shuts", [False, True])
 def test_gates_are_the_papers(shuts):
     gate, t = Gate(3, shuts=shuts), torch.tensor([-1.0, 0.5])
     with torch.no_grad():
