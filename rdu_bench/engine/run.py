@@ -218,9 +218,9 @@ def _forget_failures(curves: list[Curve], store: Store) -> None:
 
 
 def _failed(curve: Curve, store: Store) -> list[dict[str, Any]]:
-    """The specs of the points of a curve that failed."""
+    """The specs of the points of a curve that failed or break a law, as `conclude` counts them."""
     specs = [curve.spec(sigma) for sigma in curve.sigmas]
-    return [spec for spec in specs if (record := store.of(spec)) is not None and record["status"] in BAD]
+    return [spec for spec in specs if (record := store.of(spec)) is not None and judged(record)[0] in BAD]
 
 
 @contextmanager
