@@ -12,8 +12,9 @@ from ..analysis.leaderboard import REFERENCE
 from ..analysis.points import published
 from ..analysis.scores import REPRESENTATIONS
 from .context import Context
-from .lineup import Lineup, short
+from .lineup import Lineup
 from .pictures import Point, album
+from .text import short
 
 LATENTS = 24  # shown of a matrix, those that know most
 READ = 400  # whole records that a page reads of one data set
