@@ -213,7 +213,7 @@ def test_an_interrupt_that_an_import_turns_into_another_error_is_an_interrupt(co
         except KeyboardInterrupt:
             raise ImportError("half of a package") from None
 
-    monkeypatch.setattr("rdu_bench.engine.run.prepare", half_imported)
+    monkeypatch.setattr("rdu_bench.engine.run.name_folders", half_imported)
     done = command(*RUN, cwd=tmp_path)
     assert done.returncode == 130 and "Traceback" not in done.stderr and not list(tmp_path.iterdir())
 

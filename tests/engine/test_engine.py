@@ -128,7 +128,7 @@ def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
     (tmp_path / "models" / "late.py").write_text(
         "from rdu_bench.api import Autoencoder, Row\n\n\nclass Late(Autoencoder):\n    row = Row(paper='0000.00000')\n"
     )
-    engine.prepare(None, [tmp_path])
+    engine.name_folders(None, [tmp_path])
     assert registry.load("models", "late").__name__ == "Late"
 
 
