@@ -96,7 +96,10 @@ def rate(spectrum: ArrayLike, theta: ArrayLike, latent: int | None = None) -> Ar
 
 
 def water_level(spectrum: ArrayLike, rates: ArrayLike, latent: int | None = None) -> Array:
-    """θ (…,) at which `rate` is R: the inverse of `rate`; λ₁ at R = 0."""
+    """θ (…,) at which `rate` is R: the inverse of `rate`; λ₁ at R = 0.
+
+    Raises `ValueError` for a negative rate, and so does all below that takes rates.
+    """
     lam = np.asarray(spectrum, dtype=np.float64)[:latent]
     nats = np.asarray(rates, dtype=np.float64)
     if (nats < 0).any():

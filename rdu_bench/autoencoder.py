@@ -19,7 +19,8 @@ class Autoencoder(Model):
     With `noise` the encoder is deterministic, z = f(x), and without noise its rate has no bound; `noise` says where it
     enters.  `trained`: z = f(x) + s ⊙ ε with learned s, trained with the rest, so that R = KL(N(f, s²) ‖ m) is in the
     loss.  `posthoc-iso` and `posthoc-learned`: f and the decoder are trained paying no rate, and a channel of equal or
-    learned capacities is put on the frozen, whitened f afterwards; only behind it is there a rate.
+    learned capacities is put on the frozen, whitened f afterwards; only behind it is there a rate.  Raises `ValueError`
+    for any other `noise`.
     """
 
     def __init__(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from . import _adapters, _cards, _libraries, _near, _paths, _sources
 from ._cards import check_parameters
 from ._claims import Said
+from ._modules import own_classes
 from ._scan import LONGEST, Found, scan
 from ._settings import untouched
 from ._sources import PluginError
@@ -183,8 +184,7 @@ def load(kind: str, name: str) -> Any:
         raise
     except (Exception, SystemExit) as error:
         raise PluginError(f"{path} does not import:\n{traceback.format_exc(limit=-3)}") from error
-    classes = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__]
-    found = [c for c in dict.fromkeys(classes) if issubclass(c, base)]
+    found = own_classes(module, base)
     if len(found) != 1:
         names = ", ".join(c.__name__ for c in found) or "none"
         raise PluginError(f"{path} must define exactly one subclass of {base.__name__}, but defines {names}.")

@@ -96,6 +96,23 @@ def record(
     return out
 
 
+def of_point(curve, sigma, status="ok"):
+    """A record that keeps every law, of a point of a curve."""
+    fake = record("vae", sigma=4.0)
+    n = fake["data"]["n_test"] // 2
+    rate = {} if sigma is None else {"R_train": sigma, "rate_err": 0.0}
+    return {
+        **fake,
+        "control": {**fake["control"], "sigma": sigma, **rate},
+        "folds": {"n": [n, n], **{name: [fake["values"][name]] * 2 for name in ("R_star", "D", "Dy")}},
+        "key": curve.key(sigma),
+        "spec": curve.spec(sigma),
+        "status": status,
+        "reason": None if status == "ok" else "as\nplanned \x1b[31m",
+        "traceback": None,
+    }
+
+
 def _factor(n, IV, draw):
     H = math.log(n)
     return {

@@ -250,6 +250,15 @@ def test_what_was_saved_transforms_as_before(digits, tmp_path, model, monkeypatc
         np.testing.assert_array_equal(back.classes_, made.classes_)
 
 
+def test_a_file_may_import_what_lies_beside_it(digits, tmp_path):
+    (tmp_path / "_parts.py").write_text("WIDTH = 5\n", encoding="utf-8")
+    (tmp_path / "mine.py").write_text(f"from ._parts import WIDTH\n{PLUGIN}    width = WIDTH\n", encoding="utf-8")
+    made = Encoder(tmp_path / "mine.py", **TINY).fit(digits[0][:60])
+    assert made.model_.width == 5
+    (tmp_path / "_parts.py").write_text("WIDTH = 6 + 0\n", encoding="utf-8")
+    assert made.fit(digits[0][:60]).model_.width == 6
+
+
 def test_a_class_that_lies_elsewhere_can_be_given_when_loading(digits, tmp_path):
     class Local(Autoencoder):
         row = Row(paper="0000.00000")

@@ -22,7 +22,7 @@ class Axis(NamedTuple):
     null: str
 
 
-NEEDED = [  # columns of the points; the others would be copied with every group
+OF_BOARD = [  # columns of the points that a board is made of; the others would be copied with every group
     *(*ROW, "name", "title", "section", "labels", "decoder", "autoregressive", "seed", "sigma", "params", "status"),
     *("measured", "capped", "published", "R_own", "R_star", "R_star_se"),
     *("D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V", "folds"),
@@ -31,7 +31,7 @@ AXES = {"D": Axis("D", "D_se", "D_null"), "Dy": Axis("Dy", "Dy_se", "Hy_V")}
 
 
 def axis(name: str) -> Axis:
-    """The plane (R*, D) or (R*, D_y), by the name of its loss."""
+    """The plane (R*, D) or (R*, D_y), by the name of its loss.  Raises `ValueError` for any other."""
     if name not in AXES:
         raise ValueError(f"there is no frontier in {name!r}; take one of {', '.join(AXES)}.")
     return AXES[name]
@@ -126,11 +126,12 @@ def frontier(results: Results, metric: str = "D", *, every: bool = False) -> pd.
 
     A row is a measured point, or the null point (`null`), of one seed; `seed` is missing for the seed-mean
     curve.  `hull` marks the vertices of the lower convex hull, which is the frontier.  Other recipes than the current
-    one of each row are there with `every` only, see `points`.
+    one of each row are there with `every` only, see `points`.  Raises as that does, and `ValueError` for any other
+    metric.
     """
     plane = axis(metric)
     about = ["name", "section", "labels", "autoregressive"]
-    table = points(results, every=every)[[*ROW, *about, *_NEEDED, plane.loss, plane.se, plane.null]]
+    table = points(results, every=every)[[*ROW, *about, *_OF_CURVE, plane.loss, plane.se, plane.null]]
     nulls = null_levels(table, plane)
     curves: list[Curve] = []
     rows: list[dict[str, Any]] = []
@@ -154,7 +155,7 @@ def frontier(results: Results, metric: str = "D", *, every: bool = False) -> pd.
     return frame.assign(**whole, autoregressive=frame["autoregressive"].astype(bool))
 
 
-_NEEDED = ("seed", "sigma", "params", "R_star", "R_star_se", "status", "measured", "folds")
+_OF_CURVE = ("seed", "sigma", "params", "R_star", "R_star_se", "status", "measured", "folds")
 Curve = dict[str, np.ndarray]  # columns of one curve, the null point first
 
 

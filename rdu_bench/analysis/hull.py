@@ -62,7 +62,10 @@ def vertices(R: Sequence[float] | np.ndarray, D: Sequence[float] | np.ndarray) -
 
 
 def hull(R: ArrayLike, D: ArrayLike) -> Hull:
-    """The hull of points (…, P), nats; rates below 0, which are Monte Carlo noise, count as 0."""
+    """The hull of points (…, P), nats; rates below 0, which are Monte Carlo noise, count as 0.
+
+    Raises `ValueError` where there is no point.
+    """
     rates, losses = np.maximum(np.asarray(R, float), 0.0), np.asarray(D, float)
     if not rates.size:
         raise ValueError("a hull needs at least one point; add the null point (0, D_null).")

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from .frontiers import AXES, NEEDED, Axis, null_folds, null_levels, rows_of, seed_hulls, usable
+from ..records.schema import STATUSES
+from .frontiers import AXES, OF_BOARD, Axis, null_folds, null_levels, rows_of, seed_hulls, usable
 from .hull import ENOUGH, Gap, Hull, area, first_folds, gap, mean_over_rates
 from .intervals import Interval, alike, interval, shared_ranks
-from .points import LABELS, STATUSES, Results, of_task, points, published
+from .points import LABELS, Results, of_task, points, published
 from .remarks import SIZE, Key, apart, remarks
 from .tables import cell, markdown_head, markdown_row, number, range_text
 
 REFERENCE = "vae"
-Hulls = dict[Key, dict[int, Hull]]
 BySeed = dict[Key, dict[int, np.ndarray]]  # (F,) each: the score, and what it is without a part of the test points
 
 
@@ -31,9 +31,10 @@ def leaderboard(results: Results, reference: str = REFERENCE, *, every: bool = F
     that head); `rank`, `rank_y` and what they go by (`by`, `by_y`); the number of points of each status, and `missing`.
     Means of `area`, `mismatch` and `Dy_<head>` are over rates from 0 to the highest target of the panel, whatever a row
     was measured at.  Other recipes than the current one of each row are there with `every` only, see `points`.
+    Without a measured row of the model `reference`, differences are NaN and ranks go by area.  Raises as `points` does.
     """
     found = points(results, every=every)
-    found = found[[*NEEDED, *of_task(found.columns), *found.columns.intersection([SIZE])]]
+    found = found[[*OF_BOARD, *of_task(found.columns), *found.columns.intersection([SIZE])]]
     frames = [_panel(panel, reference) for _, panel in found.groupby(["dataset", "autoregressive"], sort=True)]
     board = pd.concat(frames, ignore_index=True)
     order = [board["dataset"], board["autoregressive"], board["labels"].map(LABELS.index), board["rank"].fillna(1e9)]
@@ -107,7 +108,8 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
     rows, base, scores, overlaps = scored(panel, reference)
     absolute = _absolute(panel, rows)
     unlike = apart(rows, base)
-    ranks, notes = _ranks(rows, scores, base, panel, unlike)
+    ranks = _ranks(rows, scores, base, unlike)
+    notes = _notes(rows, scores, base, unlike)
     grid = _grid(rows)
     out = []
     for key, row in rows.items():
@@ -128,9 +130,9 @@ def _panel(panel: pd.DataFrame, reference: str) -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
-_COLUMNS = {"bd_nats": "nats", "bd_D": "loss", "bd_rate": "percent", "area": "area", "bd_nats_y": "nats_y"} | {
-    "dIV": "dIV",
-    "area_y": "area_y",
+_COLUMNS = {  # of the board: name in `Scored.scores`
+    **{"bd_nats": "nats", "bd_D": "loss", "bd_rate": "percent", "area": "area"},
+    **{"bd_nats_y": "nats_y", "dIV": "dIV", "area_y": "area_y"},
 }
 
 
@@ -181,18 +183,17 @@ def _grid(rows: dict[Key, pd.DataFrame]) -> dict[Key, int]:
 
 
 def _ranks(
-    rows: dict[Key, pd.DataFrame],
-    scores: dict[str, BySeed],
-    base: Key | None,
-    panel: pd.DataFrame,
-    unlike: dict[Key, list[str]],
-) -> tuple[dict[Key, dict[str, Any]], dict[Key, list[str]]]:
-    """Ranks in each section, by the score against the reference, or by dominated area where there is none."""
-    ranks: dict[Key, dict[str, Any]] = {}
-    notes: dict[Key, list[str]] = {key: [] for key in rows}
-    for _, section in panel.groupby("section"):
-        keys = [key for key, _ in rows_of(section)]
-        fields: dict[Key, dict[str, Any]] = {key: {} for key in keys}
+    rows: dict[Key, pd.DataFrame], scores: dict[str, BySeed], base: Key | None, unlike: dict[Key, list[str]]
+) -> dict[Key, dict[str, Any]]:
+    """Ranks in each section, by the score against the reference, or by dominated area where there is none.
+
+    Rows that are `unlike` the others have none.
+    """
+    sections: dict[str, list[Key]] = {}
+    for key, row in rows.items():
+        sections.setdefault(row["section"].iloc[0], []).append(key)
+    ranks: dict[Key, dict[str, Any]] = {key: {} for key in rows}
+    for keys in sections.values():
         for suffix, score, sign, fallback in (("", "nats", 1, "area"), ("_y", "dIV", -1, "area_y")):
             compared = base is not None and any(np.isfinite(_mean(scores[score].get(key, {}))) for key in keys)
             by, sign = (score, sign) if compared else (fallback, -1)
@@ -203,8 +204,15 @@ def _ranks(
             for key in keys:
                 rank = found.get(key)
                 tied = rank is not None and sum(r == rank for r in found.values()) > 1
-                fields[key] |= {f"rank{suffix}": rank, f"tied{suffix}": tied, f"by{suffix}": shown if found else ""}
-        ranks |= fields
+                ranks[key] |= {f"rank{suffix}": rank, f"tied{suffix}": tied, f"by{suffix}": shown if found else ""}
+    return ranks
+
+
+def _notes(
+    rows: dict[Key, pd.DataFrame], scores: dict[str, BySeed], base: Key | None, unlike: dict[Key, list[str]]
+) -> dict[Key, list[str]]:
+    """What keeps a row from a rank, or from some of its scores, a remark each."""
+    notes: dict[Key, list[str]] = {key: [] for key in rows}
     for key, row in rows.items():
         if not row["measured"].any():
             notes[key].append("nothing measured")
@@ -221,7 +229,7 @@ def _ranks(
         if row["seed"].nunique() == 1:
             notes[key].append("one seed: no rank, no interval")
         notes[key] += unlike.get(key, [])
-    return ranks, notes
+    return notes
 
 
 def across(board: pd.DataFrame) -> pd.DataFrame:
@@ -258,10 +266,7 @@ def counts_text(row: Any) -> str:
 
 def to_markdown(board: pd.DataFrame) -> str:
     """The leaderboard as Markdown, a table for each data set and section."""
-    out = ["# Leaderboard", "", "BD-nats: rate saved at equal distortion against the reference, negative is better; "]
-    out[-1] += "ΔI_V: usable information gained at equal rate, positive is better; area, R_own − R* and D_y ≥ H(y|z): "
-    out[-1] += "means over rates from 0 to the highest target, time shared between points. "
-    out[-1] += "95 % t intervals over paired seeds and test points."
+    out = ["# Leaderboard", "", NOTE]
     heads = of_task(board.columns)
     head = ["rank", "model", "BD-nats", "95 %", "BD-rate %", "ΔD", "area", "R_own − R*", "rank y", "ΔI_V", "95 %"]
     head += [f"D_y {name.removeprefix('Dy_')}" for name in heads] + ["seeds", "points", "note"]
@@ -275,3 +280,10 @@ def to_markdown(board: pd.DataFrame) -> str:
             cells += [*(number(row[name], 3) for name in heads), str(row["seeds"])]
             out.append(markdown_row([*cells, counts_text(row), row["note"]]))
     return "\n".join(out) + "\n"
+
+
+NOTE = (
+    "BD-nats: rate saved at equal distortion against the reference, negative is better; ΔI_V: usable information "
+    "gained at equal rate, positive is better; area, R_own − R* and D_y ≥ H(y|z): means over rates from 0 to the "
+    "highest target, time shared between points. 95 % t intervals over paired seeds and test points."
+)

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..records.flatten import Source, records_of, table
+from ..records.flatten import Source, table
 from ..records.laws import SLACK
 from ..records.recipes import BASE
-from ..records.schema import FAILED, INVALID, MEASURED, STATUSES
-
-__all__ = ["FAILED", "LABELS", "MEASURED", "ROW", "STATUSES", "Results", "Shown", "by_factor", "failures", "heads"]
-__all__ += ["impossible", "left_out", "points", "published", "records_of"]
+from ..records.schema import INVALID, MEASURED, STATUSES
 
 ROW = ["dataset", "model", "variant"]  # a row of the leaderboard: all sigmas, all seeds
+CELL = [*ROW, "name", "labels", "sigma", "params"]  # all seeds of one target, or of one value that is swept
 LABELS = ("none", "optional", "required")
 Results = Source
 
@@ -34,7 +32,8 @@ def points(results: Results, *, every: bool = False) -> pd.DataFrame:
     Without `every`, only the recipe of each row that its last run asked for, else the newest; `left_out` says what
     else there is.  With it, other recipes are rows of their own, told apart in `variant`, `dataset` and `name`.  No
     point is there twice.  Adds `section` (what it may be ranked against), `name` (as shown) and `measured` (it has a
-    rate and a distortion).  A list of folders, a folder, records and tables are all taken, see `records.flatten.table`.
+    rate and a distortion).  A list of folders, a folder, records and tables are all taken, see `records.flatten.table`,
+    and raises what that raises.
     """
     if isinstance(results, Shown):
         return results.points.copy(deep=False)

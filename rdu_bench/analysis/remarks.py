@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from ..records.laws import SEED, one_training
+from ..records.laws import FINGERPRINT, one_training
 from .points import published
 
 SIZE = "model.n_params"  # column of how many parameters a model has
@@ -61,8 +61,8 @@ def apart(rows: dict[Key, pd.DataFrame], base: Key | None) -> dict[Key, list[str
 
 def copied_seeds(row: pd.DataFrame) -> str:
     """Which seeds of a row have the numbers of another, to six digits, in words; "" where none has."""
-    there = row.loc[row["measured"], ["seed", *SEED]].dropna()
-    seeds, numbers = there["seed"].to_numpy(int), there[[*SEED]].to_numpy(float)
+    there = row.loc[row["measured"], ["seed", *FINGERPRINT]].dropna()
+    seeds, numbers = there["seed"].to_numpy(int), there[[*FINGERPRINT]].to_numpy(float)
     alike = one_training(numbers[:, None], numbers[None]) & (seeds[:, None] != seeds[None])
     same = ", ".join(map(str, sorted({*seeds[alike.any(1)].tolist()})))
     return f"seeds {same} have the same numbers, to six digits" if same else ""

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import pandas as pd
 from scipy import stats
 
-from .points import MEASURED, ROW, Results, points
+from ..records.schema import MEASURED
+from .points import CELL, ROW, Results, points
 
 
 class Score(NamedTuple):
@@ -43,7 +44,6 @@ SCORES = {
 PROTOCOLS = ("robust", "dlib")
 REPRESENTATIONS = {"sample": "sampled z", "mean": "posterior mean"}
 
-CELL = [*ROW, "name", "labels", "sigma", "params"]  # all seeds of one target, or of one value that is swept
 COLUMN = ["score", "protocol", "rep"]
 TIDY = [*ROW, "name", "labels", "sigma", "seed", "R_star", *COLUMN, "value", "reason", "params", "status", "key"]
 

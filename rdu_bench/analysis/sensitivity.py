@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .agreement import agreement
-from .frontiers import NEEDED
+from .frontiers import OF_BOARD
 from .intervals import paired
 from .leaderboard import scored
 from .points import Results, points
@@ -104,7 +104,7 @@ def _panels(results: Results, base: str) -> tuple[dict[str, Panel], dict[Row, st
     """The scores of every panel, and what its models are called.  Raises `LookupError` without base or others."""
     panels: dict[str, Panel] = {}
     names: dict[Row, str] = {}
-    for (dataset, _), table in points(results)[NEEDED].groupby(["dataset", "autoregressive"], sort=True):
+    for (dataset, _), table in points(results)[OF_BOARD].groupby(["dataset", "autoregressive"], sort=True):
         panel, here = panels.setdefault(str(dataset), {}), scored(table)
         for (_, model, variant), points_of_row in here.rows.items():
             section = str(points_of_row["section"].iloc[0])

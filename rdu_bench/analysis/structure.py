@@ -11,10 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from .points import ROW, Results, points
+from .points import CELL, Results, points
 
 Row = dict[str, Any]
-CELL = [*ROW, "name", "labels", "sigma", "params"]
 
 
 def structure(results: Results, *, every: bool = False) -> dict[str, pd.DataFrame]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .points import ROW, Results, points, records_of
+from ..records.flatten import records_of
+from .points import ROW, Results, points
 
 Vectors = Callable[[Mapping[str, Any]], Mapping[str, np.ndarray]]
 COLUMNS = [*ROW, "name", "labels", "sigma", "params", "seeds", "R_star", "udr_robust_mean", "udr_dlib_mean", "reason"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .options import Beside, Csv, Plugins, Tables, folders
-from .results import joined, say
+from .results import joined, to_stderr
 
 
 def claims(
@@ -22,4 +22,4 @@ def claims(
     points, apart = joined(folders(given, tables=True), beside)
     found = analysis.claims(points, registry.claims())
     print(analysis.to_csv(found) if csv else analysis.claims_to_markdown(found), end="" if csv else "\n")
-    say(apart)
+    to_stderr(apart)

@@ -29,9 +29,9 @@ def get(
     """Fetch the files of a data set into the data folder.  What was cut off goes on where it stopped."""
     from ..data import downloads
     from ..data.files import data_folder
-    from ..engine.run import prepare
+    from ..engine.run import name_folders
 
-    prepare(data_dir, ())
+    name_folders(data_dir, ())
     if not 0 < timeout < 1e6:
         raise typer.BadParameter(f"--timeout {timeout:g}: give a positive number of seconds")
     if not downloads.fetchable(name.replace("-", "_")):
@@ -108,9 +108,9 @@ def make(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None, 
     """Write the files of a generated data set into the data folder."""
     from .. import registry
     from ..data.files import data_folder
-    from ..engine.run import prepare
+    from ..engine.run import name_folders
 
-    prepare(data_dir, plugins or ())
+    name_folders(data_dir, plugins or ())
     name, params = _told(name, settings or (), making=True)
     print(registry.empty_dataset(name).make(data_folder(str(_folder()), name, "what is made"), **params))
 
@@ -157,9 +157,9 @@ def verify(name: NameOrFile, settings: Settings = None, data_dir: DataDir = None
     """Load a data set, say what it is, and what is wrong with it."""
     from .. import registry
     from ..data import DataError
-    from ..engine.run import prepare
+    from ..engine.run import name_folders
 
-    prepare(data_dir, plugins or ())
+    name_folders(data_dir, plugins or ())
     name, params = _told(name, settings or ())
     try:
         made = registry.dataset(name, **params)
@@ -222,9 +222,9 @@ def ls(data_dir: DataDir = None, plugins: Plugins = None) -> None:
     """List the data sets and the files that they need.  Whether those are there, and how large they are to get."""
     from .. import registry
     from ..conformance.data_files import data_files
-    from ..engine.run import prepare
+    from ..engine.run import name_folders
 
-    prepare(data_dir, plugins or ())
+    name_folders(data_dir, plugins or ())
     rows = [("name", "there", "size", "licence", "needs")]
     told = []
     for name, needs, missing in data_files():

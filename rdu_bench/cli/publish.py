@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from .options import folders, path
-from .results import known, say
+from .results import known, to_stderr
 
 
 def publish(
@@ -53,7 +53,7 @@ def publish(
     told += known(found)
     if gone := sorted(name for name in {*(before or ())} - {*manifest(out)["files"]} if (out / name).is_file()):
         told.append(f"{', '.join(gone)} in {out}: of what was published there before; remove what is not needed")
-    say(told)
+    to_stderr(told)
 
 
 def _publishable(run: Path, out: Path, vectors: bool) -> None:

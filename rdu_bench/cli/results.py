@@ -114,7 +114,7 @@ def report(
     alone = held == places and len(places) == 1  # its records are read already, and none of them is elsewhere too
     if beside is not None or not alone:
         results, apart = joined(results if alone else places, beside)
-        say(apart)
+        to_stderr(apart)
     _files.check_folder(target, make=True)
     from .. import registry
     from ..report import render
@@ -192,11 +192,11 @@ def leaderboard(
     print(analysis.to_csv(board) if csv else analysis.to_markdown(board), end="" if csv else "\n")
     left = "" if every else analysis.left_out_text(analysis.left_out(found))
     ignored = [f"not a whole record, and ignored: {one_line(sentence)}" for sentence in found.attrs["ignored"]]
-    say([left, *ignored])
-    say(apart)
+    to_stderr([left, *ignored])
+    to_stderr(apart)
 
 
-def say(sentences: Iterable[str]) -> None:
+def to_stderr(sentences: Iterable[str]) -> None:
     """Print to standard error, a line each."""
     for line in "\n".join(sentences).splitlines():
         if line:
@@ -214,7 +214,7 @@ def sensitivity(
     from ..records.flatten import table
 
     found = table(folders(given, tables=True))
-    say(known(found))
+    to_stderr(known(found))
     taus, pairs = analysis.sensitivity(found, base), analysis.comparisons(found, base)
     print(to_markdown(taus, pairs, base, every=every), end="")
 

@@ -61,7 +61,7 @@ def run(
     from ..engine import run as engine
     from ..engine.expand import Selection
 
-    engine.prepare(data_dir, plugins or ())
+    engine.name_folders(data_dir, plugins or ())
     selection = Selection(
         tuple(model or ()), tuple(dataset or ()), tuple(sigma or ()), seeds, budget, strategy, device, shard=shard
     )
@@ -94,9 +94,9 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
     from ..engine import run as engine
     from ..records.store import Store
 
-    asked = engine.prepared(suite, selection, how)
-    planned = plan.plan(asked.curves, Store(asked.folder), retry_failed=how.retry_failed)
-    engine.tell(asked)
+    ready = engine.prepared(suite, selection, how)
+    planned = plan.plan(ready.curves, Store(ready.folder), retry_failed=how.retry_failed)
+    engine.tell(ready)
     for one in planned:
         curve = one.curve
         marks = zip(curve.sigmas, one.done, strict=True)
@@ -109,4 +109,4 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
     print(
         f"{len(planned)} curves, {points} points, {kept} done ✓; {time if points > kept else 'nothing is left to do'}"
     )
-    print(f"records go to {asked.folder / 'records'}")
+    print(f"records go to {ready.folder / 'records'}")

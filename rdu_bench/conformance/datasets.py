@@ -124,11 +124,14 @@ def _other_seeds() -> Iterator[None]:
     """Inside, the generators that are everybody's are in a state that no file has seen; afterwards as they were."""
     numbers, arrays = random.getstate(), np.random.get_state()
     with torch.random.fork_rng(devices=[]):
-        random.seed("other"), np.random.seed(987654321), torch.manual_seed(987654321)
+        random.seed("other")
+        np.random.seed(987654321)
+        torch.manual_seed(987654321)
         try:
             yield
         finally:
-            random.setstate(numbers), np.random.set_state(arrays)
+            random.setstate(numbers)
+            np.random.set_state(arrays)
 
 
 def _generators() -> dict[str, bytes]:

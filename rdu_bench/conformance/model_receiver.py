@@ -89,15 +89,14 @@ def _tried(
     model: Model | None = None,
 ) -> Iterator[str]:
     """The worst of a trial over modes and sizes of batches, where it exceeds the limit called `name`."""
-    model, worst = model or judged(subject), Off(0.0, "")
-    where = ""
+    model, largest, where = model or judged(subject), Off(0.0, ""), ""
     one, other = (subject.measured(subject.batch(seed=seed).x) for seed in (1, 2))
     for training in (True, False):
         model.train(training)
         for size in sizes:
             found = trial(model, one.rows(slice(size)), other.rows(slice(size)))
-            if found.by > worst.by:
-                worst = found
+            if found.by > largest.by:
+                largest = found
                 where = f"in {'training' if training else 'evaluation'}, {size} example{'s' * (size > 1)} at a time"
-    if worst.by > LIMITS[name]:
-        yield f"{worst.what} ({worst.by:.3g} {UNITS.get(name, 'nats')} off, {where}): {hint}"
+    if largest.by > LIMITS[name]:
+        yield f"{largest.what} ({largest.by:.3g} {UNITS.get(name, 'nats')} off, {where}): {hint}"

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import ast
 import difflib
-import importlib.util
 import inspect
 import re
 import stat
-import sys
 import traceback
-import types
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _cards, _libraries, _near, _paths, _sources
+from .._modules import import_file, own_classes
 from .._settings import LEAVE, Untouched
 
 KINDS = ("models", "probes", "datasets")
@@ -83,19 +81,11 @@ class Subject:
         raise NotImplementedError
 
     def load(self) -> None:
-        """Import the file as itself, wherever it lies, with the modules beside it, and find its one class."""
-        package = types.ModuleType(f"_rdu_bench_check_{abs(hash(self.path)):x}")
-        package.__path__ = [str(self.path.parent)]
-        for name in [n for n in sys.modules if n.split(".")[0] == package.__name__]:
-            del sys.modules[name]
-        name = f"{package.__name__}.{self.path.stem}"
-        made = importlib.util.spec_from_file_location(name, self.path)
-        assert made is not None and made.loader is not None
-        module = importlib.util.module_from_spec(made)
-        sys.modules |= {package.__name__: package, name: module}
-        made.loader.exec_module(module)
-        classes = [c for c in vars(module).values() if isinstance(c, type) and c.__module__ == name]
-        found = [c for c in dict.fromkeys(classes) if issubclass(c, self.base)]
+        """Import the file as itself, wherever it lies, with the modules beside it, and find its one class.
+
+        Raises what the file raises, and `CheckError` where there is not one class, or it lacks a method.
+        """
+        found = own_classes(import_file(self.path), self.base)
         if len(found) != 1:
             names = ", ".join(c.__name__ for c in found)
             said = f"{names}: put each other one in a file of its own" if found else "none: make its class from that"

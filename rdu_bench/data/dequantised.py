@@ -23,7 +23,8 @@ class Dequantised(Source):
     (Theis, van den Oord & Bethge 2016, arXiv:1511.01844).  So D of x in these units is at least the nats that the
     stored bytes take, H(x) is the entropy of the bytes, and x/256 in [0, 1) would have a D lower by log 256 = 5.545
     nats a pixel.  u is drawn once by the named seed of `name`; it depends on the row and the place in it, never on
-    which rows are asked for, and is made when they are, so that no more than bytes are held.
+    which rows are asked for, and is made when they are, so that no more than bytes are held.  Raises `ValueError` for
+    levels that are no whole numbers of one byte or two.
     """
 
     dtype = np.dtype(np.float32)

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +20,6 @@ from .resuming import PARTIAL, Broken, Net, Resuming
 from .unpacked import unpack
 
 TABLE = Path(__file__).parent / "downloads.toml"
-Tell = Callable[[str], None]
 
 
 class DownloadError(OSError):

@@ -110,7 +110,10 @@ class HDF5Source(Source):
         return self[np.arange(self.shape[0])] if self.shape[0] * self.row_bytes <= most else self
 
     def elsewhere(self, other: HDF5Source) -> Self:
-        """The same examples, read from a copy that holds them as they lie in this file."""
+        """The same examples, read from a copy that holds them as they lie in this file.
+
+        Raises `ValueError` for a copy of other numbers.
+        """
         if (other.dtype, other.shape[0], other.stored_shape) != (self.dtype, self.shape[0], self.stored_shape):
             raise ValueError(f"{other.path} holds other examples than {self.path}")
         found = copy(self)

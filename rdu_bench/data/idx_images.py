@@ -34,7 +34,10 @@ class IDXImages(GroundTruth):
     _others: list[str]  # what is not an original, a sentence each
 
     def fill(self, images: str, pixels: str, limit: int | None, data_dir: str | None) -> None:
-        """What `load` does: `images` t10k or all, `pixels` binary or grey, at most `limit` examples of a split."""
+        """What `load` does: `images` t10k or all, `pixels` binary or grey, at most `limit` examples of a split.
+
+        Raises `DataError`.
+        """
         self._check(images, pixels)
         if limit is not None:
             check_counts(self.name, limit=limit)

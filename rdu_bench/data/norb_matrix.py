@@ -40,7 +40,7 @@ class NorbMatrix:
             raise DataError(f"{path} has {size:,} bytes where its header says {want:,}; {AGAIN}.")
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """(n, …) the rows of these numbers, in that order."""
+        """(n, …) the rows of these numbers, in that order.  Raises `DataError` where the file ends before them."""
         one = math.prod(self.shape[1:])
         found = np.empty((len(rows), one), self.dtype)
         with self.path.open("rb") as file:

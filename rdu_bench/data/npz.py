@@ -43,7 +43,7 @@ class NpzArray:
             self.shape = (math.prod(self.shape[:axes]), *self.shape[axes:])
 
     def pieces(self, most: int = PIECE) -> Iterator[np.ndarray]:
-        """Its rows in order, as many at a time as `most` bytes hold; (n, …) each."""
+        """Its rows in order, as many at a time as `most` bytes hold; (n, …) each.  Raises `DataError`."""
         if self._columns and len(self.shape) > 1:
             raise DataError(f"{self.path}: {self.key} is stored column by column; save it in C order.")
         one = max(1, math.prod(self.shape[1:]) * self.dtype.itemsize)
@@ -67,7 +67,10 @@ class NpzArray:
 
 
 def npz_bytes(path: Path, key: str, most: int = 2**20) -> bytes:
-    """The first `most` bytes of a member as they are stored, header and all; b"" where there is none."""
+    """The first `most` bytes of a member as they are stored, header and all; b"" where there is none.
+
+    Raises `DataError` for a file that cannot be read.
+    """
     try:
         with zipfile.ZipFile(regular(path)) as file:
             if f"{key}.npy" not in file.namelist():

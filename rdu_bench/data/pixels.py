@@ -35,7 +35,10 @@ class Pixels(NamedTuple):
 
 
 def pixels(examples: Examples) -> Pixels:
-    """Of all examples; sums are taken about the mean of the first chunk, so that a large offset costs no digits."""
+    """Of all examples; sums are taken about the mean of the first chunk, so that a large offset costs no digits.
+
+    Raises `ValueError` where there is no example.
+    """
     shift: Tensor | None = None
     low, high = math.inf, -math.inf
     if examples.slow and examples.rows is not None:

@@ -67,7 +67,10 @@ def file_name(name: str, params: Mapping[str, Any]) -> str:
 
 
 def write(path: Path, name: str, params: Mapping[str, Any], drawn: Sequences, *, counted: bool = True) -> Path:
-    """Write the file, which is there whole or not at all; with no entropies unless they are to be `counted`."""
+    """Write the file, which is there whole or not at all; with no entropies unless they are to be `counted`.
+
+    Raises `DataError` where it cannot be written.
+    """
     content = BytesIO()
     images = np.ascontiguousarray(drawn.x.transpose(0, 1, 3, 4, 2))
     with h5py.File(content, "w") as file:

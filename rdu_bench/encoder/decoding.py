@@ -41,7 +41,8 @@ def from_marginal(model: Model, batch: Batch, seed: int) -> Code:
 
     What a block is expected to be may depend on the blocks, and within an autoregressive one on the dimensions, that
     are sent before.  So all are drawn again, with the same random numbers, from what they are expected to be given the
-    draw before, until nothing changes: after as many passes as there are steps in that order.
+    draw before, until nothing changes: after as many passes as there are steps in that order.  Raises `NoDecoder` where
+    that never comes.
     """
     torch.manual_seed(seed)
     code = model.encode(batch)

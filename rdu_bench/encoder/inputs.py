@@ -94,7 +94,10 @@ def refuse(X: Any) -> None:
 
 
 def floats(X: np.ndarray, likelihood: str) -> tuple[torch.Tensor, Likelihood]:
-    """X as float32, and its likelihood: by `auto`, Bernoulli where there are only 0 and 1, else Gaussian."""
+    """X as float32, and its likelihood: by `auto`, Bernoulli where there are only 0 and 1, else Gaussian.
+
+    Raises `ValueError` for numbers that float32 or the likelihood cannot hold.
+    """
     with np.errstate(over="ignore"):
         x = torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))
     if not bool(x.isfinite().all()):

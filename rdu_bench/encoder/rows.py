@@ -114,7 +114,7 @@ class RowNoise(TorchDispatchMode):
             raise UnknownDraw(f"{func} is not known to draw by rows") from error
 
     def uniform(self, like: Tensor) -> Tensor:
-        """As `like`, in (0, 1)."""
+        """As `like`, in (0, 1).  Raises `UnknownDraw` where its first axis does not go over rows."""
         n, size = len(self.seeds), like.numel()
         if like.dim() == 0 or size % max(n, 1) or (size and like.shape[0] % n):
             raise UnknownDraw(f"a draw of shape {tuple(like.shape)} has no row for each of {n}")

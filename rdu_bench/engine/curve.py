@@ -21,7 +21,7 @@ from ..training import Trained, Training
 from ..training.strategies import Attempt, Plan, attempts, tried
 from .clock import timed
 from .kept import keep_beside
-from .point import MEASURED, compose, describe_data, describe_model, words
+from .point import MEASURED_TABLES, compose, describe_data, describe_model, words
 from .spec import Curve
 
 Report = Callable[[dict[str, Any]], None]
@@ -160,7 +160,7 @@ def _measured(work: Work, given: Given, trained: Trained, tables: dict[str, Any]
     )
     with untouched(curve.model):
         found = measure(study)
-    tables |= {name: getattr(found, name) for name in MEASURED}
+    tables |= {name: getattr(found, name) for name in MEASURED_TABLES}
     vectors |= found.vectors
 
 

@@ -21,8 +21,6 @@ from .suite import DataEntry, ModelEntry, Suite, SuiteError, names, read
 if TYPE_CHECKING:
     from ..data import About
 
-__all__ = ["STRATEGY", "Expansion", "Plan", "Selection", "curves", "expand", "on", "planned"]
-
 MOST = 100_000  # curves of one suite
 
 
@@ -35,7 +33,7 @@ class Expansion(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class Resolved:
     """A suite whose entries are known to be plug-ins that there are, under the names of their files."""
 
     suite: Suite
@@ -74,15 +72,15 @@ def curves(suite: Suite, selection: Selection | None = None) -> list[Curve]:
 
 
 def expand(suite: Suite, selection: Selection | None = None) -> Expansion:
-    """As `curves`, and what was left out of `*` because it cannot be used."""
+    """As `curves`, and what was left out of `*` because it cannot be used.  Raises as `curves`."""
     asked = selection or Selection()
     suite, datasets = with_files(suite, asked.datasets)
-    plan = planned(_with(suite, asked.models))
-    found = list(itertools.islice(_expanded(plan, asked), MOST + 1))
+    resolved = resolve(_with(suite, asked.models))
+    found = list(itertools.islice(_expanded(resolved, asked), MOST + 1))
     if len(found) > MOST:
         raise SuiteError(f"suite {suite.name!r} has more than {MOST} curves; give fewer seeds, models or swept values")
     found = _narrowed(found, "model", asked.models, suite)
-    _able(plan, {curve.model for curve in found}, datasets)
+    _able(resolved, {curve.model for curve in found}, datasets)
     found = _narrowed(found, "dataset", datasets, suite)
     if asked.sigmas:  # which a sweep has not
         found = [c if c.sigmas == (None,) else replace(c, sigmas=asked.sigmas) for c in found]
@@ -93,18 +91,18 @@ def expand(suite: Suite, selection: Selection | None = None) -> Expansion:
     hashed(found)
     starred = any(entry.name == "*" for entry in suite.models)
     labels = dict.fromkeys(curve.data_label for curve in found)
-    notes = [f"{label}: {said}" for label in labels if label in plan.found for said in plan.found[label].notes]
+    notes = [f"{label}: {said}" for label in labels if label in resolved.found for said in resolved.found[label].notes]
     return Expansion(found, registry.trouble("models") if starred else [], notes)
 
 
-def _able(plan: Plan, models: set[str], asked: Sequence[str]) -> None:
+def _able(resolved: Resolved, models: set[str], asked: Sequence[str]) -> None:
     """Raises `SuiteError` for the label of a file, named by itself, that has not what any of the models asked needs."""
-    for at in (at for at in plan.datasets if at.label in asked and at.label in plan.found):
-        given = [entry for entry in plan.models if entry.name in models and on(entry, at)]
-        lacks = [plan.lacks(entry, at) for entry in given]
+    for at in (at for at in resolved.datasets if at.label in asked and at.label in resolved.found):
+        given = [entry for entry in resolved.models if entry.name in models and on(entry, at)]
+        lacks = [resolved.lacks(entry, at) for entry in given]
         if given and all(lacks):
             needs = ", ".join(sorted(set.union(*lacks)))
-            notes = "".join(f" {note}." for note in plan.found[at.label].notes)
+            notes = "".join(f" {note}." for note in resolved.found[at.label].notes)
             names = ", ".join(dict.fromkeys(entry.name for entry in given))
             raise SuiteError(f"{names} on {at.label}: it needs data with {needs}, which that file has not.{notes}")
 
@@ -168,8 +166,11 @@ def _with(suite: Suite, models: Sequence[str]) -> Suite:
     return suite.model_copy(update={"models": (*suite.models, *new)})
 
 
-def planned(suite: Suite) -> Plan:
-    """Every plug-in of a suite looked up, its parameters checked, and every pattern seen to match something."""
+def resolve(suite: Suite) -> Resolved:
+    """Every plug-in of a suite looked up, its parameters checked, and every pattern seen to match something.
+
+    Raises as `curves`.
+    """
     heads = tuple(dict.fromkeys(registry.find("probes", head).stem for head in suite.heads))
     data, found = as_found([checked("datasets", entry, ("datasets", i)) for i, entry in enumerate(suite.datasets)])
     labels = [at.label or at.name for at in data]
@@ -181,9 +182,9 @@ def planned(suite: Suite) -> Plan:
                 hint = close(glob, labels)
                 raise SuiteError(f"{where} = {shown(glob)}: no data set of the suite has that label.{hint}")
         models += _meant(entry, suite) if entry.name == "*" else [checked("models", entry, ("models", i))]
-    plan = Plan(suite, models, data, heads, found)
+    resolved = Resolved(suite, models, data, heads, found)
     for i, at in enumerate(data):
-        if at.family != "mlp" and not {"image", "sequence"} & plan.provides(at):
+        if at.family != "mlp" and not {"image", "sequence"} & resolved.provides(at):
             raise SuiteError(
                 f"datasets[{i}].family = {at.family!r}: {at.name} provides neither 'image' nor 'sequence'; take "
                 "family = 'mlp', or name it in the card of the data set"
@@ -194,8 +195,8 @@ def planned(suite: Suite) -> Plan:
                 f"datasets[{i}].family = 'study': its networks are for images of 64×64, and {at.name} has {shape}; "
                 "take family = 'conv'"
             )
-    _runnable(plan)
-    return plan
+    _runnable(resolved)
+    return resolved
 
 
 def _usable() -> list[str]:
@@ -219,14 +220,14 @@ def _meant(star: ModelEntry, suite: Suite) -> list[ModelEntry]:
     return [star.model_copy(update={"name": name}) for name in names]
 
 
-def _expanded(plan: Plan, asked: Selection) -> Iterator[Curve]:
-    suite = plan.suite
+def _expanded(resolved: Resolved, asked: Selection) -> Iterator[Curve]:
+    suite = resolved.suite
     strategy = asked.strategy or suite.strategy
-    for at in plan.datasets:
+    for at in resolved.datasets:
         spent = asked.budget or at.budget or suite.budget
         assert isinstance(spent, Budget)  # a selection holds no name of one
-        for entry in plan.models:
-            if not on(entry, at) or plan.lacks(entry, at):
+        for entry in resolved.models:
+            if not on(entry, at) or resolved.lacks(entry, at):
                 continue
             for seed, params in itertools.product(range(asked.seeds or suite.seeds), _swept(entry)):
                 yield Curve(
@@ -244,7 +245,7 @@ def _expanded(plan: Plan, asked: Selection) -> Iterator[Curve]:
                     sigmas=_targets(entry, at, suite),
                     budget=spent,
                     strategy=STRATEGY[asked.device.split(":")[0]] if strategy == "auto" else strategy,
-                    heads=plan.heads,
+                    heads=resolved.heads,
                     threads=asked.threads,
                     device=asked.device,
                 )
@@ -274,13 +275,13 @@ def on(model: ModelEntry, data: DataEntry) -> bool:
     return any(matches(data.label or data.name, glob) for glob in model.datasets)
 
 
-def _runnable(plan: Plan) -> None:
+def _runnable(resolved: Resolved) -> None:
     """A model that is named, not meant by `*`, must run on some of the data sets that it is given."""
-    named = {m.name.replace("-", "_") for m in plan.suite.models if m.name != "*"}
-    for entry in plan.models:
-        missing = [plan.lacks(entry, at) for at in plan.datasets if on(entry, at)]
+    named = {m.name.replace("-", "_") for m in resolved.suite.models if m.name != "*"}
+    for entry in resolved.models:
+        missing = [resolved.lacks(entry, at) for at in resolved.datasets if on(entry, at)]
         if entry.name in named and all(missing):
             raise SuiteError(
                 f"{entry.name} needs data with {', '.join(sorted(set.union(*missing)))}, which no data set that suite "
-                f"{plan.suite.name!r} gives it has: add one that has, or leave {entry.name} out"
+                f"{resolved.suite.name!r} gives it has: add one that has, or leave {entry.name} out"
             )

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from .. import budget as budgets
 from .._text import aligned
 from ..budget import Budget
-from .expand import expand, on, planned
+from .expand import expand, on, resolve
 from .spec import Curve
 from .suite import DataEntry, ModelEntry, Suite, names, read
 
@@ -115,12 +115,12 @@ def overview() -> list[tuple[str, ...]]:
 def description(suite: Suite) -> list[str]:
     """A suite with every row that it has on every data set, and the models that are left out there, and why."""
     found, left_out, notes = expand(suite)
-    plan = planned(suite)
+    resolved = resolve(suite)
     lines = [f"{suite.name}: {suite.title or 'no title'}"]
     seeds = f"0 to {suite.seeds - 1}" if suite.seeds > 1 else "0"
-    about = {"version": str(suite.version), "strategy": suite.strategy, "heads": ", ".join(plan.heads), "seeds": seeds}
-    lines += [f"  {line}" for line in aligned(list(about.items()))]
-    for entry in plan.datasets:
+    about = {"version": str(suite.version), "strategy": suite.strategy, "heads": ", ".join(resolved.heads)}
+    lines += [f"  {line}" for line in aligned([*about.items(), ("seeds", seeds)])]
+    for entry in resolved.datasets:
         label = entry.label or entry.name
         mine = [curve for curve in found if curve.data_label == label]
         budget = entry.budget or suite.budget
@@ -132,8 +132,8 @@ def description(suite: Suite) -> list[str]:
         facts += [("parameters", _pairs(entry.params))] if entry.params else []
         facts += [("budget", named if named != "own" else _pairs(budget.spec()))]
         lines += [f"  {line}" for line in [*aligned(facts), *aligned(_rows(mine))]]
-        for model in plan.models:
-            if on(model, entry) and (needs := plan.lacks(model, entry)):
+        for model in resolved.models:
+            if on(model, entry) and (needs := resolved.lacks(model, entry)):
                 lines.append(f"  without {model.name}, which needs {', '.join(sorted(needs))}")
     lines += [f"left out: {sentence}" for sentence in left_out]
     return [*lines, *(f"note: {sentence}" for sentence in notes)]

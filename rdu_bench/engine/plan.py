@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..records.laws import judged
 from ..records.schema import BAD
 from ..records.store import Store
 from . import calibrate
@@ -28,12 +29,12 @@ class Planned:
 def plan(curves: Sequence[Curve], store: Store, *, retry_failed: bool = False) -> list[Planned]:
     """What is left to do of every curve; reads the records of its own points and no others.
 
-    With `retry_failed` so are points that failed.
+    With `retry_failed` so are points that failed or break a law.
     """
     found = [[store.of(curve.spec(s)) for s in curve.sigmas] for curve in curves]
     pace = Pace(record for records in found for record in records if record is not None)
     if retry_failed:
-        found = [[None if record and record["status"] in BAD else record for record in records] for records in found]
+        found = [[None if record and judged(record)[0] in BAD else record for record in records] for records in found]
     return [
         Planned(
             curve,

@@ -18,7 +18,7 @@ from ..training.strategies import Attempt
 from . import provenance
 from .spec import Curve
 
-MEASURED = ("values", "factors", "folds", "scores", "mi", "structure", "pictures", "nulls")  # tables of a record
+MEASURED_TABLES = ("values", "factors", "folds", "scores", "mi", "structure", "pictures", "nulls")  # of a record
 UNMEASURED = {"measure_s": 0.0, "measure_cpu_s": 0.0}
 LONGEST = 2000  # characters of a reason
 TRACED = 20_000  # characters of a traceback
@@ -41,7 +41,7 @@ def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, starte
         "data": tables.get("data", {}),
         "control": _finite(dataclasses.asdict(trained.control)) if trained else {"sigma": attempt.sigma},
         "learning": trained.learning.table() if trained else {},
-        **{name: tables.get(name, {}) for name in MEASURED},
+        **{name: tables.get(name, {}) for name in MEASURED_TABLES},
         "times": {"train_s": attempt.seconds, "train_cpu_s": attempt.cpu, **(tables.get("times") or UNMEASURED)},
         "provenance": {
             **provenance.of_run(device=curve.device, threads=curve.threads, started=started),

@@ -17,7 +17,7 @@ from ..records.schema import MEASURED, PROTOCOL
 from ..records.store import Store
 from .pace import spent
 from .ready import without_files
-from .run import RUNS, How, check_device, prepare, terminable
+from .run import RUNS, How, check_device, name_folders, terminable
 from .scheduler import execute
 from .spec import Curve
 from .submission import FOLDER, SubmissionError, changed, unpacked
@@ -59,7 +59,7 @@ def plan(draw: Draw, data_dir: str | Path | None = None) -> Planned:
 
     Raises `FileNotFoundError` where there is no point to draw, `SubmissionError` for a folder inside the submission.
     """
-    prepare(data_dir, ())
+    name_folders(data_dir, ())
     records = sorted((r for r in Store(draw.place).records() if judged(r)[0] in MEASURED), key=lambda r: str(r["key"]))
     if not records:
         raise FileNotFoundError(

@@ -59,7 +59,7 @@ class How:
         return found.number
 
 
-class Asked(NamedTuple):
+class Prepared(NamedTuple):
     """What a run is about to do."""
 
     title: str
@@ -111,7 +111,7 @@ def run(
     A page that cannot be drawn is a warning, for the records are what counts.  Raises `SuiteError`, `LookupError`,
     `PluginError` or `FileNotFoundError` before anything is computed, `WriteError` when `out` cannot be written.
     """
-    prepare(data_dir, plugins)
+    name_folders(data_dir, plugins)
     models, datasets = ((given,) if isinstance(given, str) else tuple(given) for given in (models, datasets))
     selection = Selection(models, datasets, tuple(sigmas), seeds, budget, strategy, device, shard=shard)
     outcome = complete(suite_name, selection, How(jobs, out, scheduler, retry_failed, keep_models, quiet))
@@ -123,28 +123,28 @@ def run(
 def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
     """As `run`, with what is asked for and how in one object each."""
     with terminable():
-        asked = prepared(suite_name, selection, how)
-        tell(asked)
-        curves = [replace(curve, keep_models=how.keep_models) for curve in asked.curves]
-        _files.check_folder(asked.folder, make=True)
-        store = Store(asked.folder)
+        ready = prepared(suite_name, selection, how)
+        tell(ready)
+        curves = [replace(curve, keep_models=how.keep_models) for curve in ready.curves]
+        _files.check_folder(ready.folder, make=True)
+        store = Store(ready.folder)
         store.sweep()
         if how.retry_failed:
             _forget_failures(curves, store)
         jobs = how.workers(sum(bool(missing(curve, store)) for curve in curves))
         with watch(curves, store, quiet=how.quiet) as progress:
             execute(curves, store, progress, jobs=jobs, scheduler=how.scheduler)
-        return conclude(curves, store, asked.title)._replace(unmade=asked.unmade)
+        return conclude(curves, store, ready.title)._replace(unmade=ready.unmade)
 
 
-def tell(asked: Asked) -> None:
+def tell(run: Prepared) -> None:
     """Say what is left out, and what was done to data that are files."""
-    for kind, sentences in (("left out", asked.left_out), ("note", asked.notes)):
+    for kind, sentences in (("left out", run.left_out), ("note", run.notes)):
         for sentence in sentences:
             say(f"{kind}: {one_line(sentence)}", sys.stderr)
 
 
-def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
+def prepared(suite_name: str | Path, selection: Selection, how: How) -> Prepared:
     """What a run is about to do; everything about it that can be refused is refused here, and nothing is written."""
     suite = suites.read(suite_name)
     expansion = expand(suite, selection)
@@ -158,11 +158,14 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Asked:
         curves, sentences = at_hand(curves, wanted)
     unmade = sum(len(curve.sigmas) for curve in expansion.curves) - sum(len(curve.sigmas) for curve in curves)
     left_out = [*expansion.left_out, *sentences]
-    return Asked(suite.title or suite.name, curves, folder, left_out, unmade, expansion.notes)
+    return Prepared(suite.title or suite.name, curves, folder, left_out, unmade, expansion.notes)
 
 
-def prepare(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
-    """Make data and plug-in folders known to this process and its children."""
+def name_folders(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
+    """Make data and plug-in folders known to this process and its children.
+
+    Raises `FileNotFoundError` for what is no such folder.
+    """
     _paths.add_plugins(*plugins)
     if data_dir is not None:
         folder = Path(data_dir).expanduser()
@@ -218,9 +221,9 @@ def _forget_failures(curves: list[Curve], store: Store) -> None:
 
 
 def _failed(curve: Curve, store: Store) -> list[dict[str, Any]]:
-    """The specs of the points of a curve that failed."""
+    """The specs of the points of a curve that failed or break a law, as `conclude` counts them."""
     specs = [curve.spec(sigma) for sigma in curve.sigmas]
-    return [spec for spec in specs if (record := store.of(spec)) is not None and record["status"] in BAD]
+    return [spec for spec in specs if (record := store.of(spec)) is not None and judged(record)[0] in BAD]
 
 
 @contextmanager

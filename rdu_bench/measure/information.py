@@ -17,7 +17,10 @@ REPLAYED = 128  # the same, where every pair needs the encoder
 
 
 def information(study: Study) -> Found:
-    """I_low in nats, log N, and whether I_low is so near log N that it says nothing of I."""
+    """I_low in nats, log N, and whether I_low is so near log N that it says nothing of I.
+
+    Raises `Undefined` for a model whose code cannot be sent again under other examples.
+    """
     test, view = study.codes.test, study.view("test")
     with study.drawing:
         flat = Posteriors(study.model, view.rows(slice(2)), study.device).flat

@@ -57,7 +57,10 @@ def robustness(study: Study) -> Found:
 
 
 def under(study: Study, levels: Sequence[float] | None) -> dict[str, object]:
-    """D_y of every factor of the task under noise of some levels, by default those of the data's likelihood."""
+    """D_y of every factor of the task under noise of some levels, by default those of the data's likelihood.
+
+    Nats, with their standard errors; raises as `robustness`.
+    """
     if not study.task:
         raise Undefined("the data set has no task")
     flips = study.data.likelihood == "bernoulli"

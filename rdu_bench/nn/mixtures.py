@@ -25,7 +25,7 @@ class Mixture(nn.Module):
     and the cost of the pseudo-examples are together lowest.
 
     The means start apart and equally far from 0, so that none is nearest to all codes, and E z² = 1.  A large
-    `strength` keeps components alive and of one size.
+    `strength` keeps components alive and of one size.  Raises `ValueError` for a variance that is not in (0, 1].
     """
 
     def __init__(

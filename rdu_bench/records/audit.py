@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._hash import canonical, digest
+from .laws import FINGERPRINT, check, missing, one_training
 from .raw import read_file
 from .schema import FAILED, Damaged, misfits
 from .store import Store, load_record
@@ -20,8 +22,6 @@ ARRAYS = ("pictures/", "latents/")  # what lies beside a record and is no number
 
 def audit(store: Store) -> Iterator[tuple[Path, list[str]]]:
     """Every record file with what is wrong with it, one sentence each."""
-    from .laws import check, missing
-
     hashes: dict[str, str] = {}
     seeds: dict[str, dict[int, list[list[float]]]] = {}
     bare = store.without_vectors
@@ -50,8 +50,8 @@ def _twice(path: Path) -> list[str]:
     def pairs(given: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(given)
         if len(made) < len(given):
-            names = [name for name, _ in given]
-            found.append(next(name for name in names if names.count(name) > 1))
+            [(name, _)] = Counter(name for name, _ in given).most_common(1)
+            found.append(name)
         return made
 
     json.loads(read_file(path), object_pairs_hook=pairs)
@@ -77,10 +77,8 @@ def _copied(record: Mapping[str, Any], seeds: dict[str, dict[int, list[list[floa
     """
     import numpy as np
 
-    from .laws import SEED, one_training
-
     spec, values = record["spec"], record["values"]
-    numbers = [values.get(name) for name in SEED]
+    numbers = [values.get(name) for name in FINGERPRINT]
     if None in numbers:
         return
     row = seeds.setdefault(canonical([spec["dataset_label"], spec["model"], spec["variant"]]), {})

@@ -104,6 +104,8 @@ def given(frame: pd.DataFrame, what: str = "this frame") -> pd.DataFrame:
 
 def _wrong(frame: pd.DataFrame) -> Iterator[str]:
     """What keeps a frame from being a table of records, in words."""
+    from pandas.api.types import is_scalar
+
     names = list(frame.columns)
     if twice := next((name for name in names if names.count(name) > 1), None):
         yield f"its column {twice!r} is there twice"
@@ -113,6 +115,8 @@ def _wrong(frame: pd.DataFrame) -> Iterator[str]:
         kind, column = _KINDS.get(name), frame[name]
         if str(column.dtype) == _DTYPES.get(kind or "", ""):
             continue
+        if column.dtype == object and not all(map(is_scalar, column)):
+            yield f"its column {name!r} holds lists or tables, where single values belong"
         values = column.dropna().drop_duplicates().tolist() if kind else ()
         said = kind == "text" and (name in _JSON or name.startswith("spec."))
         fits = _FITS["json" if said else kind or "text"]
@@ -172,21 +176,18 @@ def _letters(text: str) -> str:
 
 
 def _numeric(value: Any) -> bool:
-    if isinstance(value, str):
-        try:
-            float(value)
-        except ValueError:
-            return False
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
     return True
 
 
 _KINDS = {**dict.fromkeys(sorted(_TEXT), "text"), **dict.fromkeys(sorted(_NUMBERS), "number")}
 _KINDS |= {**dict.fromkeys(sorted(_FLAGS), "flag"), "seed": "count"}
 _DTYPES = {"number": "float64", "count": "int64", "flag": "boolean"}
-_FLAG: dict[Any, bool] = {True: True, False: False} | {
-    word: True for word in ("True", "TRUE", "true")
-}  # as Python, sheets and R write
-_FLAG |= {word: False for word in ("False", "FALSE", "false")}
+_FLAG: dict[Any, bool] = {True: True, False: False}  # and as Python, sheets and R write them
+_FLAG |= dict.fromkeys(("True", "TRUE", "true"), True) | dict.fromkeys(("False", "FALSE", "false"), False)
 
 
 def _is_flag(value: Any) -> bool:

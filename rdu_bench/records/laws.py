@@ -16,7 +16,7 @@ OWN = 0.02  # nats: R* may exceed R_own by log(1/w) of its component
 PART = 0.1  # nats: the stack of a part may fit better than that of the whole, which has more dimensions
 FOLD = 1e-4  # relative: what rounding may do to the mean of the means of parts
 NULL = 0.02  # nats: D_y may exceed H_V by what choosing on validation costs
-SEED = ("R_star", "R_own", "D")  # nats, by which a training is known: no other one has all three
+FINGERPRINT = ("R_star", "R_own", "D")  # nats, by which a training is known: no other one has all three
 SAME = 1e-5  # relative: one in the sixth digit, at most
 
 
@@ -42,7 +42,7 @@ _NEEDED = ("D", "D_null")  # or a reason in `nulls`
 
 
 def one_training(numbers: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether numbers (…, 3) of `SEED` are those of others, to six digits; shapes broadcast, and (…) is returned."""
+    """(…) whether numbers (…, 3), each a `FINGERPRINT`, are those of others to six digits; shapes broadcast."""
     import numpy as np
 
     return np.asarray(np.all(np.abs(numbers - others) <= SAME * np.abs(others), axis=-1))
@@ -242,22 +242,24 @@ def _structure(record: Mapping[str, Any]) -> Iterator[str]:
         level = Numbers(given or {})
         if level["R_star"] > v["R_star"] + SLACK * _se(level["R_star_se"], v["R_star_se"]) + PART:
             yield f"blocks up to {name} cost {level['R_star']:.3f} nats, all together {v['R_star']:.3f}"
-        for factor, scores in level.get("factors", {}).items():
-            f = Numbers(scores or {})
-            known = factors.get(factor, Numbers({})).get("H_y")  # H_V, of a constant from training, may be above it
-            told = f["IV"] if known is None else min(f["IV"], known - f["Dy"])
-            if told > level["R_star"] + SLACK * _se(f["IV_se"], level["R_star_se"]):
-                yield f"{told:.3f} nats about {factor} came out of {level['R_star']:.3f}, of blocks up to {name}"
+        for factor, told in _above(level, factors, level):
+            yield f"{told:.3f} nats about {factor} came out of {level['R_star']:.3f}, of blocks up to {name}"
     for name, given in (parts.get("blocks") or {}).items():
-        for factor, scores in (given or {}).get("factors", {}).items():
-            f = Numbers(scores or {})
-            known = factors.get(factor, Numbers({})).get("H_y")
-            told = f["IV"] if known is None else min(f["IV"], known - f["Dy"])
-            if told > v["R_star"] + SLACK * _se(f["IV_se"], v["R_star_se"]):
-                yield f"{told:.3f} nats about {factor} came out of block {name}, and the code has {v['R_star']:.3f}"
+        for factor, told in _above(given or {}, factors, v):
+            yield f"{told:.3f} nats about {factor} came out of block {name}, and the code has {v['R_star']:.3f}"
     leak = Numbers(parts.get("leakage") or {})
     if leak["IV"] > v["R_star"] + SLACK * _se(leak["IV_se"], v["R_star_se"]):
         yield f"{leak['IV']:.3f} nats about {leak['s']} leak from a code of R* = {v['R_star']:.3f}"
     entropy = factors.get(str(leak["s"]), Numbers({})).get("H_y", 0)
     if leak["Ds"] + v["R_star"] < entropy - SLACK * _se(leak["Ds_se"], v["R_star_se"]):
         yield f"D_s + R* = {leak['Ds'] + v['R_star']:.3f} nats is below H({leak['s']})"
+
+
+def _above(part: Mapping[str, Any], factors: Mapping[str, Numbers], cost: Numbers) -> Iterator[tuple[str, float]]:
+    """Factors of which a part of a code tells more than R* of `cost` beyond its error, and how much, nats."""
+    for factor, scores in part.get("factors", {}).items():
+        f = Numbers(scores or {})
+        known = factors.get(factor, Numbers({})).get("H_y")  # H_V, of a constant from training, may be above it
+        told = f["IV"] if known is None else min(f["IV"], known - f["Dy"])
+        if told > cost["R_star"] + SLACK * _se(f["IV_se"], cost["R_star_se"]):
+            yield factor, told

@@ -11,6 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Protocol, cast
@@ -85,11 +86,12 @@ def check_archive(archive: Path) -> None:
     except BROKEN as error:
         raise ArchiveError(f"{archive} cannot be read as an archive ({error}); get it again") from None
     sizes, wrong = opened.sizes(), opened.unsafe()
-    names = [name for name, _ in sizes]
-    if wrong is None and len(set(names)) < len(names):
-        wrong = f"has two files of one name, {next(name for name in names if names.count(name) > 1)!r}"
-    if wrong is None and (len(names) > MEMBERS or sum(size for _, size in sizes) > UNPACKED):
-        wrong = f"has {len(names)} files of {sum(size for _, size in sizes) / 1e9:.0f} GB, more than any run"
+    total = sum(size for _, size in sizes)
+    if wrong is None and (len(sizes) > MEMBERS or total > UNPACKED):
+        wrong = f"has {len(sizes)} files of {total / 1e9:.0f} GB, more than any run"
+    if wrong is None:
+        [(name, times)] = Counter(name for name, _ in sizes).most_common(1) or [("", 0)]
+        wrong = f"has two files of one name, {name!r}" if times > 1 else None
     if wrong:
         raise _refused(archive, wrong)
 
@@ -116,7 +118,14 @@ def names(archive: Path) -> list[str]:
 def has(path: Path) -> bool:
     """Whether anything lies at a path, on the disk or in an archive."""
     inside = archived(path)
-    return inside[1] in names(inside[0]) if inside else os.path.lexists(path)
+    if inside is None:
+        return os.path.lexists(path)
+    archive, name = inside
+    try:
+        _opened(str(archive), archive.stat().st_mtime_ns).size(name)
+    except BROKEN:
+        return False
+    return True
 
 
 def member(archive: Path, name: str, limit: int) -> bytes:

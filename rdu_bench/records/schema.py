@@ -72,33 +72,19 @@ FLAG = Kind("true, false or null", lambda v: v is None or type(v) is bool)
 COUNT = Kind("a whole number from 0 on", lambda v: type(v) is int and 0 <= v < 2**63)
 TARGET = Kind("a positive number or null", lambda v: v is None or (_number(v) and 0 < v < 1e6))
 TABLE = Kind("a table", lambda v: type(v) is dict)
-TABLE_OR_NULL = Kind("a table or null", lambda v: v is None or type(v) is dict)
 NUMBERS = Kind("a list of finite numbers", _numbers)
 MATRIX = Kind("a list of lists of finite numbers", _list_of(_numbers))
 TEXTS = Kind("a list of texts", _list_of(TEXT.fits))
 SHAPE = Kind("a list of sizes", lambda v: type(v) is list and all(type(n) is int and 0 < n < 2**31 for n in v))
 KEY = Kind("16 hex digits", lambda v: type(v) is str and HEX.fullmatch(v) is not None)
 STATUS = Kind(f"one of {', '.join(STATUSES)}", lambda v: type(v) is str and v in STATUSES)
-VERSION = Kind(f"a schema that this version reads, {' or '.join(map(str, READABLE))},", lambda v: v in READABLE)
+VERSION = Kind(f"one of {', '.join(map(str, READABLE))}", lambda v: type(v) is int and v in READABLE)
 
 _OF_HEAD = {"H_y": NUMBER, "Hy_V": NUMBER, "Dy": NUMBER, "Dy_se": NUMBER, "IV": NUMBER, "IV_se": NUMBER}
 _VALUES = (
     *("R_own", "R_own_se", "R_own_mc", "R_own_mc_se", "R_own_train", "R_star", "R_star_se", "I_exact", "I_exact_se"),
-    *(
-        "TC",
-        "TC_se",
-        "TC_low",
-        "TC_low_se",
-        "I_low",
-        "I_low_se",
-        "log_N",
-        "D",
-        "D_se",
-        "D_null",
-        "D_null_se",
-        "D_own",
-        "D_own_se",
-    ),
+    *("TC", "TC_se", "TC_low", "TC_low_se", "I_low", "I_low_se", "log_N"),
+    *("D", "D_se", "D_null", "D_null_se", "D_own", "D_own_se"),
     *("D_pred", "D_pred_se", "D_pred_null", "D_pred_null_se", "H_pred"),
     *("D_train", "D_star", "D_star_se", "D_per_dim", "D_bits_per_dim", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se"),
     *("Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "Ds", "leakage_s", "elbo_gen_D", "elbo_gen_R", "D_own_lost"),
@@ -233,8 +219,9 @@ def misfits(record: Any) -> Iterator[Misfit]:
         if name not in record:
             yield Misfit((name,), f"field {name!r} is missing")
             return
-    if not VERSION.fits(record["schema"]) or type(record["schema"]) is not int:
-        yield Misfit(("schema",), f"schema is {short(record['schema'])}, this version reads 1 and 2")
+    if not VERSION.fits(record["schema"]):
+        read = " and ".join(map(str, READABLE))
+        yield Misfit(("schema",), f"schema is {short(record['schema'])}, this version reads {read}")
         return
     yield from _misfits(record, FORM, ())
     if type(record["spec"]) is dict:
@@ -269,12 +256,9 @@ def short(value: Any) -> str:
     """A value in at most 40 letters that any terminal can show."""
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
-    text = (
-        {None: "null", True: "true", False: "false"}.get(value)
-        if value is None or value is True or value is False
-        else None
-    )
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**20:
-        text = "a very large number"
-    text = text or repr(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int) and abs(value) > 10**20:
+        return "a very large number"
+    text = repr(value).encode("utf-8", "backslashreplace").decode("utf-8")
     return text if len(text) <= 40 else f"{text[:37]}…"

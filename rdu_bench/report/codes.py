@@ -13,8 +13,9 @@ from ..analysis.leaderboard import REFERENCE
 from ..analysis.points import published
 from ..analysis.scores import REPRESENTATIONS
 from .context import Context
-from .lineup import Lineup, short
+from .lineup import Lineup
 from .pictures import Point, album
+from .text import short
 
 LATENTS = 24  # shown of a matrix, those that know most
 LOOKS = 5000  # looks of all learning curves of a data set that a page draws

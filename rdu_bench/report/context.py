@@ -14,8 +14,10 @@ from .. import analysis
 from .._claims import Said
 from ..analysis.frontiers import AXES
 from ..analysis.leaderboard import REFERENCE
-from ..analysis.points import Shown, left_out_of, named, published, records_of
-from ..records import asked
+from ..analysis.points import ROW, Shown, left_out_of, named, published
+from ..records import asked, flatten
+from ..records.recipes import BASE
+from ..records.store import Store, read_record
 from ..records.unmade import homes, unmade
 from .lineup import Lineup
 from .style import Palette
@@ -82,8 +84,8 @@ class Context:
 def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | None) -> Context:
     """Reads `results` once and computes all that pages show.  Raises what `analysis.points` raises."""
     damaged: list[str] = []
-    given = None if isinstance(results, pd.DataFrame | str | Path) else records_of(results, damaged)
-    found = _table(results if given is None else given)
+    given = None if isinstance(results, pd.DataFrame | str | Path) else flatten.records_of(results, damaged)
+    found = flatten.table(results if given is None else given)
     table = named(found)
     ignored, told = [*damaged, *found.attrs.get("ignored", ())], [*found.attrs.get("told", ())]
     table.attrs = {}  # which pandas would copy at every step
@@ -112,12 +114,6 @@ def gather(results: Any, folder: Path, title: str | None, vectors: Vectors | Non
     return context
 
 
-def _table(results: Any) -> pd.DataFrame:
-    from ..records.flatten import table
-
-    return table(results)
-
-
 def _ranked(board: pd.DataFrame, datasets: Sequence[str]) -> list[str]:
     """All names: by section, then by their rank on the first data set that has them."""
     place = {name: i for i, name in enumerate(datasets)}
@@ -128,8 +124,6 @@ def _ranked(board: pd.DataFrame, datasets: Sequence[str]) -> list[str]:
 
 def _whole(given: Sequence[Record] | None, table: pd.DataFrame) -> Callable[[str], Record]:
     held = {str(r["key"]): r for r in given or ()}
-    from ..records.store import read_record
-
     paths = dict(zip(table["key"], table["path"], strict=True)) if "path" in table else {}
 
     def whole(key: str) -> Record:
@@ -158,7 +152,6 @@ def _readable(vectors: Vectors) -> Vectors:
 
 def _beside(folder: Path) -> Vectors:
     """Reads what lies beside a record: by its `path`, or in the store at `folder`."""
-    from ..records.store import Store
 
     def read(record: Record) -> Mapping[str, np.ndarray]:
         path = record.get("path")
@@ -174,8 +167,7 @@ def _in_order(table: pd.DataFrame, keys: Sequence[str], folders: Sequence[Path])
         place=table["key"].map(place).fillna(len(place)), made=table["provenance.finished"].fillna(float("inf"))
     )
     late = first.groupby("dataset")[["made", "place"]].min().sort_values(["made", "place"])
-    columns = ["spec.dataset_label", "spec.dataset", "spec.dataset_params"]
-    kinds = table[[*columns, "dataset"]].drop_duplicates()
+    kinds = table[[*BASE[:3], "dataset"]].drop_duplicates()  # label, name and parameters
     shown: dict[tuple[str, ...], list[str]] = {}
     for row in kinds.itertuples(index=False, name=None):
         shown.setdefault(tuple(row[:3]), []).append(row[3])
@@ -186,7 +178,7 @@ def _in_order(table: pd.DataFrame, keys: Sequence[str], folders: Sequence[Path])
 def _agreed(context: Context, given: Sequence[Record] | None) -> pd.DataFrame | None:
     """UDR of the targets with seeds enough, of their first five; None with fewer, or where there are too many."""
     measured = context.table[context.table["measured"] & ~published(context.table)]
-    cells = measured.groupby(["dataset", "model", "variant", "sigma", "params"], dropna=False)["seed"].nunique()
+    cells = measured.groupby([*ROW, "sigma", "params"], dropna=False)["seed"].nunique()
     many = int((cells >= SEEDS).sum())
     if not many:
         return None
@@ -196,9 +188,6 @@ def _agreed(context: Context, given: Sequence[Record] | None) -> pd.DataFrame | 
             "`rdu_bench.analysis.udr` gives all of them."
         )
         return None
-    kept = measured.sort_values("seed", kind="stable").groupby(
-        ["dataset", "model", "variant", "sigma", "params"], dropna=False
-    )
-    chosen = kept.head(SEEDS)
+    chosen = measured.sort_values("seed", kind="stable").groupby([*ROW, "sigma", "params"], dropna=False).head(SEEDS)
     records = [r for r in (context.whole(key) for key in chosen["key"]) if r]
     return analysis.udr(records, context.vectors) if records else None  # a table of points has no records

@@ -7,9 +7,6 @@ from typing import Any
 import pandas as pd
 
 from .style import Palette, shown
-from .text import short
-
-__all__ = ["Lineup", "short"]
 
 
 class Lineup:

@@ -35,7 +35,10 @@ class Album(NamedTuple):
 
 
 def sheet(pictures: np.ndarray) -> bytes:
-    """uint8 (rows, columns, C, H, W) side by side, as PNG; one channel is grey, two are red and green."""
+    """uint8 (rows, columns, C, H, W) side by side, as PNG; one channel is grey, two are red and green.
+
+    Raises `ValueError` for more channels and for other numbers.
+    """
     rows, columns, channels, height, width = pictures.shape
     if channels not in (1, 2, 3) or pictures.dtype != np.uint8:
         raise ValueError(

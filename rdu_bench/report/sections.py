@@ -10,7 +10,8 @@ import pandas as pd
 from ..analysis.points import heads
 from ..analysis.scores import COLUMN, PROTOCOLS, REPRESENTATIONS, SCORES, Score, averages, by_target
 from ..analysis.tables import number, range_text
-from .lineup import Lineup, short
+from .lineup import Lineup
+from .text import short
 
 REASONS = 8  # told of each score; a run can have as many as points
 

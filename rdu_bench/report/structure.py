@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from ..analysis.points import CELL
 from ..analysis.tables import number
-from .lineup import Lineup, short
-from .text import listed, plain
+from .lineup import Lineup
+from .text import listed, plain, short
 
 Frames = dict[str, pd.DataFrame]
 
@@ -166,9 +167,6 @@ def _leakage(frame: pd.DataFrame, lineup: Lineup) -> Any:
         "I(s; z), since a stronger adversary might find more. A small number is no proof that s is gone."
     )
     return _table("Leakage about s", note, frame, ["s", "head"], columns, lineup)
-
-
-CELL = ["dataset", "model", "variant", "name", "labels", "sigma", "params"]  # of one point, over its seeds
 
 
 def _wide(frame: pd.DataFrame, keys: list[str], kept: list[str], by: str, value: str) -> pd.DataFrame:

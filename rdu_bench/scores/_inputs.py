@@ -131,7 +131,8 @@ def sample(z: Any, factors: Any, *, name: str = "") -> Sample:
 def pair(z: Any, factors: Any, z_test: Any, factors_test: Any) -> tuple[Sample, Sample]:
     """Check a training and a test set; without a test set every second row of the first becomes one.
 
-    Classes of the test set are those of the training set; a class that was never seen in training is an error.
+    Classes of the test set are those of the training set.  Raises `ValueError` for a class that was never seen in
+    training and for half a test set, and what `sample` raises.
     """
     if (z_test is None) != (factors_test is None):
         raise ValueError("z_test and factors_test come together; one of them is missing")

@@ -41,7 +41,8 @@ class Clusters(NamedTuple):
 def clustering(labels_pred: Any, labels_true: Any) -> Agreement:
     """Compare clusters (n,) with classes (n,); names of either mean nothing, and their numbers may differ.
 
-    Raises `Undefined` when there is one class only: every clustering then scores 0 or 1 for no reason.
+    Raises `Undefined` when there is one class only: every clustering then scores 0 or 1 for no reason; `ValueError` for
+    two of different length.
     """
     guess, truth = (_labels(v, name) for v, name in ((labels_pred, "labels_pred"), (labels_true, "labels_true")))
     if len(guess) != len(truth):
@@ -61,7 +62,10 @@ def clustering(labels_pred: Any, labels_true: Any) -> Agreement:
 
 
 def cluster(z_train: Any, z_test: Any, k: int, *, method: Method = "k-means", seed: int = 0) -> np.ndarray:
-    """(m,) int64: the clusters of z_test (m, d), of k that were fitted to z_train (n, d); see `fit_clusters`."""
+    """(m,) int64: the clusters of z_test (m, d), of k that were fitted to z_train (n, d); see `fit_clusters`.
+
+    Raises as that does, and `ValueError` for codes of two sizes.
+    """
     test = codes(z_test, "z_test")
     train = codes(z_train, "z_train")
     if train.shape[1] != test.shape[1]:
@@ -73,13 +77,14 @@ def fit_clusters(z: Any, k: int, *, method: Method = "k-means", seed: int = 0) -
     """k clusters of z (n, d) in its own coordinates, which whitening would fill with noise.
 
     k-means of 10 restarts, which stands for k equally likely balls of one size; or a mixture of k Gaussians with full
-    covariances, started from k-means.  Raises `Undefined` when z has fewer than k distinct rows.
+    covariances, started from k-means.  Raises `Undefined` when z has fewer than k distinct rows, `ValueError` for k < 2
+    and for another method.
     """
     return fit_each(z, k, (method,), seed=seed)[method]
 
 
 def fit_each(z: Any, k: int, methods: Sequence[Method] = METHODS, *, seed: int = 0) -> dict[Method, Clusters]:
-    """`fit_clusters` by several methods, which share k-means."""
+    """`fit_clusters` by several methods, which share k-means.  Raises as that does."""
     for method in methods:
         if method not in METHODS:
             raise ValueError(f"method is {method!r}; it must be 'k-means' or 'mixture'")

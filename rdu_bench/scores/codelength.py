@@ -61,7 +61,8 @@ def n_label_curve(
     z (n, d) and y (n,) are for training, z_test (m, d) or draws (S, m, d) and y_test (m,) for scoring: a mean of
     logs, never a log of means.  Labels are the first n of a random order, one order a seed, so that smaller sets are
     nested in larger ones; the codes of all examples are known throughout.  `sizes` are by default 10 a class, on
-    average, and doubled until all are used.  `most` keeps that many leading directions of z.
+    average, and doubled until all are used.  `most` keeps that many leading directions of z.  Raises `ValueError` for
+    test codes of another shape and for fewer than two seeds.
     """
     seen, scored = _paired(z, y, "z", "y"), np.asarray(z_test)
     y_seen, y_scored = _labels(y, "y"), _labels(y_test, "y_test")
@@ -103,7 +104,8 @@ def prequential_codelength(
     with n₁ = start and nᵢ₊₁ = growth · nᵢ.  A proper code: labels go in an order drawn by `seed`, each block under
     heads of those before it.  Voita & Titov (2020), arXiv:2003.12298, who take ten fixed fractions as blocks;
     geometric ones waste less.  Near 1 or above, a ratio says that z does not help to predict y from this many
-    labels.  `most` keeps that many leading directions of z.  Raises `Undefined` when all labels are equal.
+    labels.  `most` keeps that many leading directions of z.  Raises `Undefined` when all labels are equal, `ValueError`
+    for a start below 1 and a growth that is none.
     """
     checked, labels = _paired(z, y, "z", "y"), _labels(y, "y")
     count = _count(labels, classes)
@@ -133,7 +135,8 @@ def surplus_description_length(sizes: Any, losses: Any, eps: float) -> SurplusLe
 
     Between two sizes the loss is taken to be that at the right one, and so before the first; a loss that falls with n
     makes this the least the sum can be.  Beyond the last size nothing is known: where the loss is still above `eps`,
-    the value is a lower bound.  Whitney et al. (2020), arXiv:2009.07368.
+    the value is a lower bound.  Whitney et al. (2020), arXiv:2009.07368.  Raises `ValueError` for losses that are not
+    one finite number a size.
     """
     loss = np.asarray(losses, dtype=np.float64)
     n = _checked(sizes, None)

@@ -73,7 +73,8 @@ def mutual_info_score(z: Any, protocol: Protocol = "robust") -> float:
     """Mean of I(z_i; z_j) over pairs of latents, nats: an estimate, 0 for independent latents.  z (n, d ≥ 2).
 
     The dependence score of Locatello et al. (2019), arXiv:1811.12359; bins as in `mutual_information`, in
-    `robust` only ∛n of them.  Constant latents count as independent in `dlib` and are left out in `robust`.
+    `robust` only ∛n of them.  Constant latents count as independent in `dlib` and are left out in `robust`.  Raises
+    `Undefined` where fewer than two are left, or all are constant.
     """
     check_protocol(protocol)
     checked = codes(z)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor
 from .. import registry
 from .._adapters import is_adapted
 from .._files import write
+from .._modules import import_file, own_classes
 from .._sources import source_digest
 from ..model import Model
 from ..nn.networks import Spec
@@ -76,22 +75,14 @@ def kind_of(model: Chosen) -> type[Model]:
     if not _is_file(model):
         kind: type[Model] = registry.load("models", str(model))
         return kind
-    name = f"_rdu_bench_model_{path.stem}"
-    made = importlib.util.spec_from_file_location(name, path)
-    assert made is not None and made.loader is not None
-    module = importlib.util.module_from_spec(made)
-    sys.modules[name] = module
     try:
-        made.loader.exec_module(module)
+        found = own_classes(import_file(path), Model)
     except (Exception, SystemExit) as error:
         raise registry.PluginError(f"{path} does not import: {type(error).__name__}: {error}") from error
-    finally:
-        sys.modules.pop(name, None)
-    found = {c for c in vars(module).values() if isinstance(c, type) and issubclass(c, Model) and c.__module__ == name}
     if len(found) != 1:
-        names = ", ".join(sorted(c.__name__ for c in found)) or "none"
+        names = ", ".join(c.__name__ for c in found) or "none"
         raise registry.PluginError(f"{path} must define exactly one subclass of Model, but defines {names}.")
-    return found.pop()
+    return found[0]
 
 
 def _is_file(model: str | Path) -> bool:

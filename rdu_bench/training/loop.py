@@ -20,7 +20,7 @@ from .stack import Single, Stack
 
 LOOK = 25  # steps between two looks at whether the loss is finite, each of which waits for the device
 ROUNDS, ROUND = 5, 0.06  # of settling: how many, and the share of the steps that each is
-SLOWER, SLOWING = 0.5, 0.7  # learning rate of the first of them, as a share, and of each next one
+SLOWER = 0.5  # learning rate at the start of each of them, as a share; it falls to 0 in each
 QUICK, STEADY, SETTLING = 0.06, 0.02, 0.12  # ki of trainings of up to 1,000 steps, of longer ones, and of the rounds
 UNKNOWN = -1  # class label of an example whose label is hidden
 

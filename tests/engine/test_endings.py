@@ -5,30 +5,14 @@ import re
 import shutil
 import signal
 
-import fake_records
 import pytest
+from fake_records import of_point as record
 
 from rdu_bench.cli import results
 from rdu_bench.records.store import Store
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 RUN = ("run", "--suite", "smoke", "--model", "vae", "-j", "0", "--out", "out")
-
-
-def record(curve, sigma, status="ok"):
-    fake = fake_records.record("vae", sigma=4.0)
-    n = fake["data"]["n_test"] // 2
-    rate = {} if sigma is None else {"R_train": sigma, "rate_err": 0.0}
-    return {
-        **fake,
-        "control": {**fake["control"], "sigma": sigma, **rate},
-        "folds": {"n": [n, n], **{name: [fake["values"][name]] * 2 for name in ("R_star", "D", "Dy")}},
-        "key": curve.key(sigma),
-        "spec": curve.spec(sigma),
-        "status": status,
-        "reason": None if status == "ok" else "as\nplanned \x1b[31m",
-        "traceback": None,
-    }
 
 
 @pytest.fixture
@@ -229,7 +213,7 @@ def test_an_interrupt_that_an_import_turns_into_another_error_is_an_interrupt(co
         except KeyboardInterrupt:
             raise ImportError("half of a package") from None
 
-    monkeypatch.setattr("rdu_bench.engine.run.prepare", half_imported)
+    monkeypatch.setattr("rdu_bench.engine.run.name_folders", half_imported)
     done = command(*RUN, cwd=tmp_path)
     assert done.returncode == 130 and "Traceback" not in done.stderr and not list(tmp_path.iterdir())
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import fake_records
 import pytest
 
 from rdu_bench.engine import run as engine
@@ -35,16 +36,7 @@ def points(tmp_path, monkeypatch):
 
 
 def record(curve, sigma, status="ok"):
-    return {
-        "schema": 1,
-        "key": curve.key(sigma),
-        "spec": curve.spec(sigma),
-        "status": status,
-        "reason": None if status == "ok" else "as planned",
-        "traceback": None,
-        **{name: {} for name in ("model", "data", "control", "values", "factors", "provenance")},
-        "times": {"train_s": 2.0, "measure_s": 1.0},
-    }
+    return fake_records.of_point(curve, sigma, status) | {"times": {"train_s": 2.0, "measure_s": 1.0}}
 
 
 def go(curves, store, **how):
@@ -93,6 +85,22 @@ def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, t
     assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
 
 
+def test_points_that_break_a_law_are_computed_again_whatever_their_records_say(points, monkeypatch, tmp_path):
+    curves, store, done = points
+    monkeypatch.setattr("rdu_bench.report.render", lambda records, out, title: out, raising=False)
+    for curve in curves:
+        for sigma in curve.sigmas:
+            found = record(curve, sigma)
+            store.write({**found, "values": {**found["values"], "R_star": -1.0}} if sigma == 3.0 else found)
+    how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "quiet": True}
+    again = engine.run("smoke", **how)
+    assert (again.failed, again.invalid) == (0, 4) and not done
+    left = [one.done for one in plan(curves, store, retry_failed=True)]
+    assert left == [tuple(sigma != 3.0 for sigma in curve.sigmas) for curve in curves]
+    assert engine.run("smoke", retry_failed=True, **how).invalid == 0
+    assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
+
+
 def test_a_plan_reads_no_records_but_those_of_its_own_points(points, monkeypatch):
     found, store, _ = points
     go(found, store)
@@ -120,7 +128,7 @@ def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
     (tmp_path / "models" / "late.py").write_text(
         "from rdu_bench.api import Autoencoder, Row\n\n\nclass Late(Autoencoder):\n    row = Row(paper='0000.00000')\n"
     )
-    engine.prepare(None, [tmp_path])
+    engine.name_folders(None, [tmp_path])
     assert registry.load("models", "late").__name__ == "Late"
 
 

@@ -1,6 +1,7 @@
 """The same points say the same from every door, and a door that leads nowhere is named."""
 
 import fake_records
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -132,6 +133,11 @@ def test_columns_that_are_missing_or_there_twice_are_named(runs):
         table(frame.drop(columns="seed"))
     with pytest.raises(TableError, match="'D' is there twice"):
         table(pd.concat([frame, frame[["D"]]], axis=1))
+    for name, cell in (("D", [1.0]), ("D", {"a": 1}), ("mine", [1]), ("mine", np.ones(2)), ("reason", ["x"])):
+        with pytest.raises(TableError, match=f"'{name}' holds lists or tables"):
+            table(frame.assign(**{name: pd.Series([cell] * len(frame), dtype=object)}))
+    with pytest.raises(TableError, match="'D' holds"):
+        table(frame.assign(D=pd.Series([pd.Timestamp(0)] * len(frame), dtype=object)))
     with pytest.raises(TableError, match="no records here"):
         analysis.leaderboard(frame.iloc[:0])
 

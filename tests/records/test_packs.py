@@ -121,6 +121,19 @@ def test_one_with_two_files_of_a_name_is_refused(place):
         check_archive(place)
 
 
+def test_the_name_that_is_there_twice_is_told_however_many_others_there_are(place):
+    with pytest.warns(UserWarning) if place.suffix == ".zip" else pytest.MonkeyPatch.context():
+        write_archive(place, [*((f"{i}", b"") for i in range(200)), ("last", b"1"), ("last", b"2")])
+    with pytest.raises(ArchiveError, match="two files of one name, 'last'"):
+        check_archive(place)
+
+
+def test_one_file_is_looked_up_without_a_list_of_all(place, monkeypatch):
+    write_archive(place, FILES)
+    monkeypatch.setattr(packs, "names", lambda archive: pytest.fail("a list of all names, for one of them"))
+    assert packs.has(place / FILES[0][0]) and not packs.has(place / "records/b.json")
+
+
 @pytest.mark.parametrize("keep", [0, 7, 40, 200, -1])
 def test_one_that_is_cut_off_or_no_archive_is_refused(place, keep):
     write_archive(place, FILES)
