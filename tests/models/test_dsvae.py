@@ -140,6 +140,14 @@ def test_the_code_of_a_frame_is_of_that_frame_and_is_told_the_static_one_or_not(
     assert (redrawn["dynamic"].q.mean != code["dynamic"].q.mean).any(-1).all() == told
 
 
+@pytest.mark.parametrize("spec", [SPEC, CONV], ids=["mlp", "conv"])
+def test_what_a_sequence_keeps_is_read_off_frames_in_their_order(spec):
+    """A bag of frames does not say which way they run."""
+    model, batch = new(spec), film(4, spec)
+    back = encoded(model, Batch.unlabelled(batch.x.flip(1)))["static"].q.mean
+    assert (back - encoded(model, batch)["static"].q.mean).abs().amin() > 1e-3
+
+
 def test_rate_trains_the_prior_and_distortion_does_not():
     model = new()
     terms = model(film())
