@@ -27,6 +27,13 @@ class KVAE(Model):
         p(a_1:T) = ∏_t p(a_t|a_<t)        z_t = A_t z_t−1 + w_t,  a_t = C_t z_t + v_t
 
     A_t and C_t are mixtures of `modes` matrices; their weights are read off a_<t by a gated recurrent network.
+
+    A frame is decoded from its own a_t, whose noise is its own.  So where k numbers decide a sequence of T frames, as
+    place and velocity decide a path, even the best p(a) pays ½k log(T dim/k) nats more than one vector of k numbers
+    does for frames as sharp, where noise is small: 3.2 on `bouncing_ball`, of 7.5 in all.  At 7 nats after 1,500 steps
+    (one seed) D is 312, or 311 with all variances learned, 212 if a linear map of all a_t is decoded, and 209 for the
+    VAE.  What dynamics save is seen beside the same model without them.
+
     Fraccaro, Kamronn, Paquet & Winther 2017 (arXiv:1710.05741).  Departures: z is summed over and not
     drawn, since the Kalman filter has p(a) without it, so nothing is paid for z and nothing is smoothed; D has no
     weight; no training in stages, and no bound on the width of q.

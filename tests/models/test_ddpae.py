@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from small import close, frames_that_matter, gaussian_kl, maker, same_noise, seen, sent
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import avg_pool2d, pad, softplus
 
 from rdu_bench import registry
 from rdu_bench.api import Batch, Spec, gaussian
@@ -63,13 +63,14 @@ def test_objects_are_followed_frame_by_frame_and_one_after_the_other():
     for t in range(5):
         assert frames_that_matter(lambda x, t=t: model.where(x).mean[:, t], SHAPE) == list(range(t + 1))
         assert frames_that_matter(lambda x, t=t: model.where(x).stddev[:, t], SHAPE) == list(range(t + 1))
-    mean = model.where(given.x).mean.unflatten(2, (2, 3))
-    seen = model.seen(given.x)
+    q, seen = model.where(given.x), model.seen(given.x)
+    mean, scale = (part.unflatten(2, (2, 3)) for part in (q.mean, q.stddev))
     one = model.follow(torch.cat([seen, torch.zeros_like(seen)], -1), now=True)
     two = model.follow(torch.cat([seen, one], -1), now=True)
     for k, state in enumerate((one, two)):
-        close(mean[:, 0, k], model.first(state[:, 0])[:, :3])
-        close(mean[:, 1:, k], model.later(state[:, 1:])[..., :3])
+        told = torch.cat([model.first(state[:, :1]), model.later(state[:, 1:])], 1)
+        close(mean[:, :, k], told[..., :3])
+        close(scale[:, :, k], softplus(told[..., 3:]) + 1e-4)
 
 
 def test_a_glimpse_is_the_part_of_a_frame_where_the_object_would_be_drawn():
@@ -106,7 +107,9 @@ def test_contents_are_read_at_the_poses_that_were_drawn():
     code = same_noise(model.encode, given)
     found = model.glimpses(given.x, model.pose(code["moves"].sample))
     last = torch.stack([model.gather(model.look(found[:, :, k]), now=True)[:, -1] for k in (0, 1)], 1)
-    close(code["content"].q.mean, model.what(last)[..., :8].flatten(1))
+    mean, raw = model.what(last).split(8, -1)
+    close(code["content"].q.mean, mean.flatten(1))
+    close(code["content"].q.stddev, softplus(raw).flatten(1) + 1e-4)
 
 
 @pytest.mark.parametrize(("zoom", "closer"), [(2.0, 0.0), (1.5, 0.5)])

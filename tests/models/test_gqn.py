@@ -76,6 +76,11 @@ def test_more_views_change_no_shape():
     assert all(one == shapes[0] for one in shapes)
 
 
+def test_every_view_starts_with_a_pose_of_its_own():
+    pose = maker(SPEC)("gqn").pose.detach()
+    assert pose.shape == (V, 4) and torch.pdist(pose).min() > 0.5
+
+
 @pytest.mark.parametrize(("views", "context"), [(6, [0, 2, 4]), (4, [0, 2]), (5, [0, 1, 3]), (1, [0])])
 def test_half_of_the_views_are_context_evenly_spaced(views, context):
     assert new("gqn", SPEC._replace(shape=(views, 1, 4, 4))).context == context

@@ -136,6 +136,16 @@ def test_content_says_how_what_comes_will_move():
     assert not torch.allclose(model.receive(other).mean, model.receive(code).mean)
 
 
+def test_content_is_beside_what_is_unrolled():
+    """So that it is seen, and not only how it moves."""
+    model = new("mcnet", spread=0.3)
+    with torch.no_grad():
+        model.roll.seen.weight[:, -SPEC.latent :] = 0  # of the content in the state
+    code = model.encode(given)
+    other = code | {"content": code["content"]._replace(sample=code["content"].sample.roll(1, 0))}
+    assert not torch.allclose(model.receive(other).mean, model.receive(code).mean)
+
+
 @pytest.mark.parametrize(("frames", "seen"), [(2, None), (5, 1), (5, 5)])
 def test_motion_takes_two_frames_and_one_to_predict(frames, seen):
     with pytest.raises(ValueError, match=f"of {frames} frames"):
@@ -186,6 +196,12 @@ def test_the_critic_sees_poses_of_one_sequence_and_of_two():
     row = torch.arange(8.0)
     close(same, torch.stack([row, row, row + 0.4, row + 0.4], 1))
     close(different, torch.stack([row, row, (row - 1) % 8 + 0.4, (row - 1) % 8 + 0.4], 1))
+
+
+def test_the_critic_has_two_hidden_layers():
+    """One that is linear in two poses cannot tell whether they are alike."""
+    critic = new("drnet", pose=2, width=32).critic.net
+    assert [layer.weight.shape for layer in critic if isinstance(layer, nn.Linear)] == [(32, 4), (32, 32), (1, 32)]
 
 
 class Near(nn.Module):

@@ -189,3 +189,4 @@ def test_a_system_starts_as_a_random_walk():
     assert (space.transition, space.emission, space.start) == (0.08, 0.03, 20.0)
     assert torch.equal(space.A, torch.eye(30).expand(4, -1, -1)) and space.C.shape == (4, 20, 30)
     assert float(space.C.detach().std()) == pytest.approx(0.5, rel=0.1)
+    assert float(space.C.detach().std(0).mean()) > 0.3  # modes are unlike, else their weights would have no say
