@@ -259,13 +259,10 @@ def to_markdown(context: Context) -> str:
 
 def opening(context: Context) -> dict[str, Any]:
     """All of the above, for the page's first section."""
-    main = context.datasets[0]
     about = context.attempt("", "compared", lambda: compared(context)) or []
     left = context.attempt("", "left out", lambda: left_out(context)) or []
     return {
         "compared": about,
         "left": left,
         "left_out": _counts(context),
-        "main": main,
-        "findings": context.attempt("", "findings", lambda: findings(context, main)) or [],
     }

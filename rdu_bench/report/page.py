@@ -16,7 +16,7 @@ from .. import __version__, _paths, analysis
 from ..analysis.points import Shown, published
 from ..analysis.tables import number
 from . import claims, codes, sections
-from .answer import opening
+from .answer import findings, opening
 from .board import board, columns, failed
 from .context import Context
 from .pictures import BUDGET
@@ -115,6 +115,7 @@ def _dataset(context: Context, name: str, drawn: Mapping[tuple[str, str], str], 
         "dims": math.prod(data.get("shape") or [0]),
         "factors": [_factor(k, f) for k, f in data["factors"].items()],
         "plots": {plane: plot for plane, plot in plots.items() if plot},
+        "findings": tried("findings", lambda: findings(context, name)) or [],
         "map": tried("map", lambda: chart(context, name)),
         "figures": {kind: stem for (of, kind), stem in drawn.items() if of == name},
         "board": tried("board", lambda: board(context, name)) or [],

@@ -72,7 +72,7 @@ def test_plain_text_is_one_line_of_what_can_be_printed():
     assert not any(unicodedata.category(c) in ("Cc", "Cs") for c in said)
 
 
-@pytest.mark.parametrize("part", ["useful", "scores", "structure", "codes", "frontier", "chart", "board"])
+@pytest.mark.parametrize("part", ["useful", "scores", "structure", "codes", "frontier", "chart", "board", "findings"])
 def test_a_part_that_fails_costs_that_part_and_says_so(tmp_path, monkeypatch, part):
     from rdu_bench.report import codes, page, sections
 

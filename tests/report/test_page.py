@@ -168,6 +168,19 @@ def test_findings_follow_from_the_records(tmp_path):
     assert "no intervals" in behind and "no intervals" not in ahead
 
 
+def test_every_data_set_has_its_findings_the_first_at_the_top(tmp_path):
+    records = fake_records.suite(("vae", "beta_tcvae"), ("sprites",), seeds=2)
+    records += fake_records.suite(("vae", "vq_vae"), ("digits",), seeds=2)
+    text = render(records, tmp_path, formats=()).read_text("utf-8")
+    top, sections = text.split('<section id="boards">')
+    names = [name for name in ("sprites", "digits") if f"<h3>On {name}</h3>" in top]
+    assert len(names) == 1 and top.count('class="findings"') == sections.count('class="findings"') == 1
+    saves, none = "these save the most rate at equal distortion", "no model saves rate at equal distortion"
+    said = {"sprites": saves, "digits": none}
+    [other] = {"sprites", "digits"} - {*names}
+    assert said[names[0]] in top and said[other] in sections.split(f'<section id="{other}">')[1]
+
+
 def twins(seeds, noise=0.0):
     """Records of two models of one R* and D, whose D_y differ by .1 nats, and at one of three rates by .25."""
     records = []
