@@ -139,14 +139,23 @@ function traces(plot, looks, show, scale) {
   return [[...others.map((lines, i) => greyLines(lines, grey, axes[i])).filter((t) => t.x.length), ...out], both];
 }
 
+// how far R* goes, and what lies beyond: points without a target that would squeeze all others, as in the figures
+function reach(models) {
+  const points = models.flatMap((m) => m.points.map((p) => ({ model: m.model, R: p.R, aimed: p.sigma !== undefined })));
+  const aimed = Math.max(0, ...points.filter((p) => p.aimed).map((p) => p.R));
+  const beyond = aimed > 0 ? points.filter((p) => p.R > 1.5 * aimed) : [];
+  const within = points.filter((p) => !beyond.includes(p));
+  return [Math.max(within.length ? 1e-9 : 1, ...within.map((p) => p.R)) * 1.05, beyond];
+}
+
 function frontier(element) {
   const plot = payload.plots[element.dataset.plot], set = payload.sets[plot.set];
   const [scale, unit] = unitOf(plot.plane === "D" ? "x" : "y", set.dims);
   const { line, layout } = theme();
   const [data, both] = traces(plot, set.looks, coloured(plot.set), scale);
   const named = data.filter((t) => t.mode === "markers").map((t) => t.name);
-  const farthest = (models) => Math.max(1, ...models.flatMap((m) => m.points.map((p) => p.R))) * 1.05 * scale;
-  const own = both ? [false, true].map((auto) => farthest(plot.models.filter((m) => set.looks[m.model].auto === auto))) : [farthest(plot.models)];
+  const reached = (both ? [false, true] : [null]).map((auto) => reach(plot.models.filter((m) => auto === null || set.looks[m.model].auto === auto)));
+  const own = reached.map(([right]) => right * scale);
   const losses = plot.models.flatMap((m) => m.points.map((p) => p.loss)).concat(plot.null === null ? [] : [plot.null]).map((v) => v * scale);
   const low = Math.min(...losses), high = Math.max(...losses), room = 0.05 * (high - low || 1), bound = plot.bound === null ? null : plot.bound * scale;
   const shapes = [];
@@ -163,14 +172,20 @@ function frontier(element) {
   const axis = axisOf(line);
   const x = { ...axis, title: { text: `R* (${unit}) ≥ I(x; z)` }, range: [0, own[0]] };
   const y = { ...axis, title: { text: plot.plane === "D" ? `D (${unit}) ≥ H(x|z)` : `D_y (${unit}) ≥ H(y|z)` }, range: [low - room, high + room] };
-  Object.assign(layout, { shapes, xaxis: x, yaxis: y });
+  const annotations = reached.flatMap(([, beyond], i) => {
+    const told = beyond.slice(0, 2).map((p) => `${safe(cut(set.looks[p.model].name))} at ${(p.R * scale).toFixed(0)}`);
+    const text = `→ ${told.join(", ")}${beyond.length > 2 ? ` and ${beyond.length - 2} more` : ""}`;
+    const n = i ? "2" : "";
+    return beyond.length ? [{ text, showarrow: false, xref: `x${n} domain`, yref: `y${n} domain`, x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", font: { size: 10 } }] : [];
+  });
+  Object.assign(layout, { shapes, annotations, xaxis: x, yaxis: y });
   legend(element, layout, named.concat(plot.null === null ? [] : ["no code"]), true);
   if (both) {
     const narrow = element.clientWidth < 520;
     layout.xaxis = { ...x, domain: [0, narrow ? 0.55 : 0.62] };
     layout.xaxis2 = { ...x, domain: [narrow ? 0.7 : 0.72, 1], title: { text: `R* (${unit})` }, range: [0, own[1]] };
     layout.yaxis2 = { ...y, anchor: "x2", title: undefined };
-    layout.annotations = [{ text: narrow ? "autoregr." : "autoregressive", showarrow: false, xref: "x2 domain", yref: "paper", x: 0, y: 1.01, yanchor: "bottom", xanchor: "left" }];
+    layout.annotations = [...layout.annotations, { text: narrow ? "autoregr." : "autoregressive", showarrow: false, xref: "x2 domain", yref: "paper", x: 0, y: 1.01, yanchor: "bottom", xanchor: "left" }];
   }
   Plotly.react(element, data, layout, CONFIG);
 }
