@@ -8,6 +8,7 @@ from pathlib import Path
 
 import fake_records
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 
@@ -188,6 +189,22 @@ def test_what_results_say_of_themselves_is_in_their_points(points):
     assert cut["bouncing_ball"] == 0.8  # "four of five"
     told = sum("blocks" in held or "structure.blocks" in nulls for held, nulls in _held(every))
     assert f"ruled out in the {told} points that were made last" in said
+
+
+def test_what_results_say_of_seeds_and_claims_is_in_their_tables(points):
+    said = " ".join(text("results/README.md").split())
+    every = points["all"]
+    seeds = every.groupby(["dataset", "model", "variant"])["seed"].nunique()
+    digits = seeds["digits"]
+    assert f"Of the {len(digits)} rows on `digits` {(digits == 3).sum()} have three seeds" in said
+    two = ["hfvae", "pixel_vae", "pixelgan_ae", "pixelgan_ae", "structured_dgm"]
+    assert sorted(digits[digits == 2].index.get_level_values("model")) == two and set(seeds.drop("digits")) == {1}
+    claims = pd.read_csv(ROOT / "results" / "all" / "claims.csv")
+    verdicts = claims.loc[claims["dataset"] == "digits", "verdict"].value_counts()
+    counts = (verdicts.sum(), verdicts["held"], verdicts["not held"], verdicts["undecided"])
+    assert (
+        "of {} [claims](all/claims.md) about `digits` {} hold, {} do not, and {} are undecided".format(*counts) in said
+    )
 
 
 def _held(frame):
