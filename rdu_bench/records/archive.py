@@ -113,7 +113,9 @@ def publish(
     Raises `WriteError`.
     """
     with _files.replacing(out / "points.parquet") as file:
-        points.drop(columns=["path", "published"], errors="ignore").to_parquet(file, index=False, compression="zstd")
+        kept = points.drop(columns=["path", "published"], errors="ignore")
+        # numbers that never repeat take less without a dictionary of them
+        kept.to_parquet(file, index=False, compression="zstd", compression_level=19, use_dictionary=False)
     for name, text in tables.items():
         _files.write(out / name, text)
     solid, single = ARCHIVES
