@@ -96,6 +96,13 @@ def record(
     return out
 
 
+def costly(model="vae", R=100.0, **about):
+    """A point without a target whose code costs about R nats."""
+    made = record(model, sigma=R, **about)
+    made["spec"]["sigma"] = made["control"]["sigma"] = None
+    return made
+
+
 def of_point(curve, sigma, status="ok"):
     """A record that keeps every law, of a point of a curve."""
     fake = record("vae", sigma=4.0)

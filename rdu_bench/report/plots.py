@@ -15,6 +15,7 @@ from .text import counted, short
 POINTS = 1500  # single points of a plot; with more, means over seeds alone
 APART = "autoregressive decoders"
 TOLD = ("D", "Dy", "R_own", "I_low", "beta_end")
+FAR = 3.0  # times the highest R* of a target
 CROWD, FEW = 12, 7  # models that one panel names at most, and how many where there are more
 
 
@@ -25,6 +26,17 @@ def limits(points: pd.DataFrame, plane: str) -> float | None:
         rows = rows[rows["H_x_kind"].isin(["exact", "differential"])]
     known = rows["H_x" if plane == "D" else "H_y"].dropna()
     return None if known.empty else short(known.median())
+
+
+def beyond(rows: pd.DataFrame) -> np.ndarray:
+    """(n,) which points lie so far to the right that axes would show little else; `R_star`, `sigma`, `name`.
+
+    A point without a target may cost any number of nats.  Where half of the models go there, curves do, and none does.
+    """
+    rate, aimed = rows["R_star"].to_numpy(float), rows["sigma"].notna().to_numpy()
+    far = ~aimed & (rate > FAR * rate.max(where=aimed, initial=0.0)) & aimed.any()
+    few = 2 * rows.loc[far, "name"].nunique() < rows["name"].nunique()
+    return far if few else np.zeros(len(rows), bool)
 
 
 def panels(names: Sequence[str], rows: pd.DataFrame, first: str | None) -> list[tuple[str, tuple[str, ...]]]:
@@ -61,6 +73,9 @@ def frontier(context: Context, dataset: str, plane: str) -> dict[str, Any] | Non
         return None
     lineup, points = context.lineups[dataset], context.of(dataset)
     each, note = _single(frame)
+    each = each.assign(far=False)
+    for _, part in each.groupby("autoregressive"):  # which have axes of their own
+        each.loc[part.index, "far"] = beyond(part)
     names = context.palette.sorted(frame["name"].tolist())
     groups = panels(names, frame, context.palette.first)
     numbers: dict[str, list[int]] = {}
@@ -130,6 +145,7 @@ def _points(each: pd.DataFrame, points: pd.DataFrame, plane: str, lineup: Lineup
             "seed": None if pd.isna(p["seed"]) else int(p["seed"]),
             "seeds": int(p["seeds"]),
             "status": p["status"],
+            "far": True if p["far"] else None,
             "at": target,
             **{name: short(p.get(name)) for name in TOLD},
         }

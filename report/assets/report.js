@@ -139,13 +139,10 @@ function traces(plot, looks, show, scale) {
   return [[...others.map((lines, i) => greyLines(lines, grey, axes[i])).filter((t) => t.x.length), ...out], both];
 }
 
-// how far R* goes, and what lies beyond: points without a target that would squeeze all others, as in the figures
+// how far R* goes, and what lies beyond
 function reach(models) {
-  const points = models.flatMap((m) => m.points.map((p) => ({ model: m.model, R: p.R, aimed: p.sigma !== undefined })));
-  const aimed = Math.max(0, ...points.filter((p) => p.aimed).map((p) => p.R));
-  const beyond = aimed > 0 ? points.filter((p) => p.R > 1.5 * aimed) : [];
-  const within = points.filter((p) => !beyond.includes(p));
-  return [Math.max(within.length ? 1e-9 : 1, ...within.map((p) => p.R)) * 1.05, beyond];
+  const points = models.flatMap((m) => m.points.map((p) => ({ model: m.model, R: p.R, far: p.far })));
+  return [Math.max(1e-9, ...points.filter((p) => !p.far).map((p) => p.R)) * 1.05, points.filter((p) => p.far)];
 }
 
 function frontier(element) {

@@ -12,7 +12,7 @@ from PIL import Image
 
 from rdu_bench.report import render
 from rdu_bench.report.figures import of_few_colours
-from rdu_bench.report.plots import CROWD, FEW, panels
+from rdu_bench.report.plots import CROWD, FEW, beyond, panels
 from rdu_bench.report.style import Palette
 
 
@@ -145,6 +145,18 @@ def test_the_figure_of_scores_says_what_they_are(whole):
         assert words in svg
 
 
+def test_what_lies_beyond_is_of_few_models_has_no_target_and_is_thrice_as_far_as_all_that_have():
+    def far(*points):
+        return beyond(pd.DataFrame(points, columns=["name", "sigma", "R_star"])).tolist()
+
+    three = [("a", 6.0, 6.0), ("b", 6.0, 5.0), ("c", 6.0, 4.0)]
+    assert far(*three, ("a", None, 18.1), ("b", None, 17.9)) == [False, False, False, True, False]
+    assert far(*three, ("a", None, 60.0), ("b", None, 50.0)) == [False] * 5  # where most of them go
+    assert far(("a", 6.0, 60.0), ("b", 1.0, 1.0), ("c", 1.0, 1.0)) == [False] * 3  # rates that were asked for
+    assert far(("a", None, 60.0), ("b", None, 1.0), ("c", None, 1.0)) == [False] * 3  # of sweeps
+    assert far() == []
+
+
 def test_scores_of_a_crowd_have_a_line_of_panels_for_a_few_models_each(tmp_path):
     """Every model is named once, the reference in each line, and every panel goes as far as targets do."""
     names = [f"m{i:02}" for i in range(CROWD + 3)]
@@ -153,7 +165,7 @@ def test_scores_of_a_crowd_have_a_line_of_panels_for_a_few_models_each(tmp_path)
         for name in ("vae", *names)
         for sigma in (2.0, 6.0)
     ]
-    far = fake_records.rich(fake_records.record("m03", sigma=None, title="Model m03", scale=9.0))
+    far = fake_records.rich(fake_records.costly("m03", title="Model m03"))
     said = f"→ Model m03 at {far['values']['R_star']:.0f}"
     render([*records, far], tmp_path, formats=("svg",))
     svg = (tmp_path / "figures" / "sprites-scores.svg").read_text("utf-8")

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ..plots import beyond
 from ..style import Palette, shown
 from ..text import drawn
 
@@ -34,7 +35,6 @@ GREY, STAR = "#d0d0d0", "#777777"
 LETTER = 0.062  # inches of a letter of the legend
 LINE = 0.175  # inches from one line of the legend to the next
 LEFT, RIGHT, TOP, BOTTOM = 0.72, 0.12, 0.34, 0.5  # inches around the axes of each panel
-FAR = 1.5  # times the highest rate of a target, from where a point without one is named rather than drawn
 RATE = "R* (nats)  ≥ I(x; z)"
 
 
@@ -91,32 +91,16 @@ def legend(figure: Figure, lines: list[Line2D], beside: float, columns: int = 1,
 
 
 def reach(ax: Axes, rows: pd.DataFrame, size: float = 7) -> None:
-    """Let R* go from 0 to what `rows` (`R_star`, `sigma`, `name`) reach, and name in `size` what lies far beyond.
-
-    A point without a target may cost any number of nats, and would squeeze the others.
-    """
-    rate = rows["R_star"].astype(float)
-    aimed = rate[rows["sigma"].notna()].max()
-    beyond = rows[rate > FAR * aimed] if aimed > 0 else rows.iloc[:0]
-    ax.set_xlim(0, max(float(rate.drop(beyond.index).max()) * 1.05, 1e-9))
-    if len(beyond):
-        told = [
-            f"{drawn(str(p.name_), 24)} at {p.R_star:.0f}"
-            for p in beyond.rename(columns={"name": "name_"}).itertuples()
-        ]
+    """Let R* go from 0 to what `rows` (`R_star`, `sigma`, `name`) reach, and name in `size` what lies `beyond`."""
+    far = beyond(rows)
+    ax.set_xlim(0, max(float(rows.loc[~far, "R_star"].max()) * 1.05, 1e-9))
+    if far.any():
+        gone = rows[far]
+        told = [f"{drawn(str(name), 24)} at {R:.0f}" for name, R in zip(gone["name"], gone["R_star"], strict=True)]
         said = f"→ {', '.join(told[:2])}{f' and {len(told) - 2} more' if len(told) > 2 else ''}"
-        plain = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
-        ax.text(
-            0.99,
-            0.03,
-            said,
-            transform=ax.transAxes,
-            ha="right",
-            va="bottom",
-            fontsize=size,
-            color="#555555",
-            bbox=plain,
-        )
+        look: Any = {"ha": "right", "va": "bottom", "fontsize": size, "color": "#555555"}
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+        ax.text(0.99, 0.03, said, transform=ax.transAxes, bbox=box, **look)
 
 
 def dashes(labels: str) -> str:
