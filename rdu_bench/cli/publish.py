@@ -66,10 +66,10 @@ def _publishable(run: Path, out: Path, vectors: bool) -> None:
 
     store = Store(run)
     inside = archived(store.root)
-    own = inside is not None and inside[0].resolve().parent == out.resolve()
-    if inside and own and not vectors and not store.without_vectors:
+    own = inside if inside is not None and inside[0].resolve().parent == out.resolve() else None
+    if own and not vectors and not store.without_vectors:
         raise typer.BadParameter(
-            f"--out {out}: its {inside[0].name} is what would be published, and holds vectors;"
+            f"--out {out}: its {own[0].name} is what would be published, and holds vectors;"
             " add --vectors, or name another"
         )
     for record in store.records() if vectors else ():

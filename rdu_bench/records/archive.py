@@ -121,7 +121,8 @@ def publish(
     solid, single = ARCHIVES
     name, other = (single, solid) if vectors else (solid, single)  # vectors are large, and read one by one
     count = pack(Store(run), out / name, vectors=vectors)
-    (out / other).unlink(missing_ok=True)  # of what was published here before: a folder has one archive
+    with _files.explained(out / other):
+        (out / other).unlink(missing_ok=True)  # of what was published here before: a folder has one archive
     drawn = [path.relative_to(out).as_posix() for path in figures]
     files = {name: sha256(out / name) for name in sorted({"points.parquet", *tables, *drawn, name})}
     _files.write(out / MANIFEST, _json({**described(points, count), "archive": name, "files": files}))

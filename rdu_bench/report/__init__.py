@@ -54,12 +54,12 @@ def render(
         _prepare(folder)
         context = gather(results, folder, title, vectors)
         context.hold(claims or {})
-        drawn = figures.draw(context, folder / "figures", formats)
+        drawn, said = figures.draw(context, folder / "figures", formats), answer.answered(context)
         _files.write(folder / "leaderboard.md", to_markdown(context.board).encode("utf-8", "replace"))
-        _files.write(folder / ANSWER, answer.to_markdown(context).encode("utf-8", "replace"))
+        _files.write(folder / ANSWER, answer.to_markdown(said).encode("utf-8", "replace"))
         for name, frame in _tables(context).items():
             _files.write(folder / f"{name}.csv", csv(frame))
-        html = page.build(context, drawn, tuple(formats))
+        html = page.build(context, drawn, tuple(formats), said)
         _files.write(folder / "index.html", html.encode("utf-8", "replace"))
     return folder / "index.html"
 
@@ -79,7 +79,7 @@ def draw(results: Any, out: str | Path, formats: Sequence[str] = ("png",)) -> Dr
         context = gather(results, folder, None, None)
         drawn = figures.draw(context, folder / "figures", formats)
         files = sorted(folder / "figures" / f"{stem}.{kind}" for kind in formats for stem in drawn.values())
-        return Drawn(files, answer.to_markdown(context))
+        return Drawn(files, answer.to_markdown(answer.answered(context)))
 
 
 def _tables(context: Any) -> dict[str, Any]:

@@ -247,22 +247,28 @@ def _said(place: Place, axis: str, digits: int) -> str:
 QUESTION = "At equal rate and equal distortion, how useful is the code for a task?  Sentences made from the records."
 
 
-def to_markdown(context: Context) -> str:
+class Answer(NamedTuple):
+    """What was compared, what is left out of it, and what came out on each data set."""
+
+    compared: list[tuple[str, str]]
+    left: list[str]  # a sentence each
+    left_out: list[str]  # how many of a kind
+    findings: dict[str, list[str]]
+
+
+def answered(context: Context) -> Answer:
+    """All of the above; a part that fails is empty, and its reason is in `context.troubles`."""
+    return Answer(
+        context.attempt("", "compared", lambda: compared(context)) or [],
+        context.attempt("", "left out", lambda: left_out(context)) or [],
+        _counts(context),
+        {name: context.attempt(name, "findings", partial(findings, context, name)) or [] for name in context.datasets},
+    )
+
+
+def to_markdown(answer: Answer) -> str:
     """What was compared, and what came out on each data set, as Markdown."""
-    about = context.attempt("", "compared", lambda: compared(context)) or []
-    lines = ["# The answer", "", QUESTION, "", *(f"- **{what}**: {cell(said)}" for what, said in about)]
-    for dataset in context.datasets:
-        told = context.attempt(dataset, "findings", partial(findings, context, dataset)) or []
+    lines = ["# The answer", "", QUESTION, "", *(f"- **{what}**: {cell(said)}" for what, said in answer.compared)]
+    for dataset, told in answer.findings.items():
         lines += ["", f"## {cell(dataset)}", "", *(f"- {cell(sentence)}" for sentence in told)]
     return "\n".join([*lines, ""])
-
-
-def opening(context: Context) -> dict[str, Any]:
-    """All of the above, for the page's first section."""
-    about = context.attempt("", "compared", lambda: compared(context)) or []
-    left = context.attempt("", "left out", lambda: left_out(context)) or []
-    return {
-        "compared": about,
-        "left": left,
-        "left_out": _counts(context),
-    }

@@ -135,7 +135,7 @@ def learning(held: Sequence[tuple[Any, Any]], lineup: Lineup, note: str) -> dict
         columns |= {name: [short(v, 4) for v in curve.get(name) or []] for name in CURVES}
         if all(len(values) == len(steps) for values in columns.values()):
             fewer += len(steps) > most
-            kept = range(len(steps)) if len(steps) <= most else np.linspace(0, len(steps) - 1, most).round().astype(int)
+            kept = np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int)
             about = {"model": lineup.number(row), "target": lineup.target(row), "seed": int(row["seed"])}
             looks = {name: [values[i] for i in kept] for name, values in columns.items()}
             points.append({**about, "sigma": short(row["sigma"]), **looks})

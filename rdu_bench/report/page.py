@@ -16,7 +16,7 @@ from .. import __version__, _paths, analysis
 from ..analysis.points import Shown, published
 from ..analysis.tables import number
 from . import claims, codes, sections
-from .answer import findings, opening
+from .answer import Answer
 from .board import board, columns, failed
 from .context import Context
 from .pictures import BUDGET
@@ -39,23 +39,23 @@ WORDS = {
 }
 
 
-def build(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple[str, ...]) -> str:
+def build(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple[str, ...], answer: Answer) -> str:
     """The whole page as text, of at most `LARGEST` bytes as far as fewer pictures can make it so."""
     text = ""
     for budget in (BUDGET, BUDGET // 3, 0):
-        text = _page(context, drawn, formats, budget)
+        sets = [_dataset(context, name, drawn, budget // len(context.datasets)) for name in context.datasets]
+        text = _page(context, sets, formats, answer)
         if len(text.encode("utf-8", "replace")) <= LARGEST:
             break
     return text
 
 
-def _page(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple[str, ...], budget: int) -> str:
+def _page(context: Context, sets: list[dict[str, Any]], formats: tuple[str, ...], answer: Answer) -> str:
     home = _paths.builtin("report")
     templates = FileSystemLoader(home / "templates", encoding="utf-8")
     env = Environment(loader=templates, autoescape=select_autoescape(default=True))
     env.filters["number"] = lambda value, digits=3: number(math.nan if value is None else float(value), digits)
     env.globals["formats"] = formats
-    sets = [_dataset(context, name, drawn, budget // len(context.datasets)) for name in context.datasets]
     payload = {
         "plots": {f"{s['id']}-{p}": {**plot, "set": s["id"]} for s in sets for p, plot in s["plots"].items()},
         "maps": {s["id"]: s["map"] for s in sets if s["map"]},
@@ -67,7 +67,7 @@ def _page(context: Context, drawn: Mapping[tuple[str, str], str], formats: tuple
         title=context.title,
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        answer=opening(context),
+        answer=answer,
         claims=context.attempt("", "claims' table", lambda: claims.claims(context)),
         columns=columns(context),
         words=WORDS,
@@ -115,7 +115,6 @@ def _dataset(context: Context, name: str, drawn: Mapping[tuple[str, str], str], 
         "dims": math.prod(data.get("shape") or [0]),
         "factors": [_factor(k, f) for k, f in data["factors"].items()],
         "plots": {plane: plot for plane, plot in plots.items() if plot},
-        "findings": tried("findings", lambda: findings(context, name)) or [],
         "map": tried("map", lambda: chart(context, name)),
         "figures": {kind: stem for (of, kind), stem in drawn.items() if of == name},
         "board": tried("board", lambda: board(context, name)) or [],

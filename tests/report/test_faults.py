@@ -74,12 +74,12 @@ def test_plain_text_is_one_line_of_what_can_be_printed():
 
 @pytest.mark.parametrize("part", ["useful", "scores", "structure", "codes", "frontier", "chart", "board", "findings"])
 def test_a_part_that_fails_costs_that_part_and_says_so(tmp_path, monkeypatch, part):
-    from rdu_bench.report import codes, page, sections
+    from rdu_bench.report import answer, codes, page, sections
 
     def broken(*_, **__):
         raise KeyError("planted")
 
-    home = codes if part == "codes" else sections if part in ("useful", "scores") else page
+    home = {"codes": codes, "useful": sections, "scores": sections, "findings": answer}.get(part, page)
     monkeypatch.setattr(home, part, broken)
     records = few(parts=True)
     html = render(records, tmp_path, vectors=fake_records.vectors, formats=()).read_text("utf-8")
