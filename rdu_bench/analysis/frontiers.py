@@ -107,7 +107,7 @@ def null_levels(table: pd.DataFrame, plane: Axis) -> dict[tuple[str, str, str], 
     """The null of every leaderboard row; one with nothing measured borrows the median of its decoders' class."""
     levels = {}
     for _, panel in table.groupby(["dataset", "autoregressive"]):
-        common = null_of(panel, plane)
+        common = null_of(panel[usable(panel, plane)], plane)
         for key, row in rows_of(panel):
             own = null_of(row[usable(row, plane)], plane)
             levels[key] = own if np.isfinite(own) else common

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import pandas as pd
 from scipy import stats
 
-from ..records.schema import MEASURED
 from .points import CELL, ROW, Results, points
 
 
@@ -59,8 +58,8 @@ def scores(results: Results, *, every: bool = False) -> pd.DataFrame:
     """A row a point and score: `value`, or NaN and the `reason` for it.
 
     `score`, `protocol` (`robust` or `dlib`) and `rep` (`sample` for sampled z, `mean` for the posterior mean) say
-    what was computed; `R_star` in nats.  Points that failed are there, without a value, for each score that any
-    other point of their data set has.  Empty where no record has scores.
+    what was computed; `R_star` in nats.  Points that failed, and those whose record the laws call invalid, are there
+    without a value, for each score that any other point of their data set has.  Empty where no record has scores.
     """
     found = points(results, every=every)
     wanted = [*ROW, "name", "labels", "sigma", "seed", "R_star", "params", "status", "key"]
@@ -73,9 +72,10 @@ def scores(results: Results, *, every: bool = False) -> pd.DataFrame:
             if known is None or not (rows[column].notna().any() or column in named):
                 continue
             score, protocol, rep = known
-            value = pd.to_numeric(rows[column], errors="coerce").astype(float)
-            each = zip(value, rows["status"], nulls[rows.index], strict=True)
-            why = ["" if v == v else _reason(status, given.get(column)) for v, status, given in each]
+            counted = rows["measured"]
+            value = pd.to_numeric(rows[column], errors="coerce").astype(float).where(counted)
+            each = zip(value, counted, rows["status"], nulls[rows.index], strict=True)
+            why = ["" if v == v else _reason(status, ok, given.get(column)) for v, ok, status, given in each]
             parts.append(rows[wanted].assign(score=score, protocol=protocol, rep=rep, value=value, reason=why))
     return pd.concat(parts, ignore_index=True)[TIDY] if parts else pd.DataFrame(columns=TIDY)
 
@@ -91,10 +91,10 @@ def _reasons(nulls: str) -> dict[str, str]:
     return {name: str(why) for name, why in json.loads(nulls).items()} if nulls else {}
 
 
-def _reason(status: str, given: str | None) -> str:
+def _reason(status: str, counted: bool, given: str | None) -> str:
     """Why there is no score."""
-    if status not in MEASURED:
-        return f"the point has no numbers ({status})"
+    if not counted:
+        return f"the point has no numbers that count ({status})"
     return given or "the record does not have it"
 
 

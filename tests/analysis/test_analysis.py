@@ -263,6 +263,21 @@ def test_a_point_that_breaks_a_law_counts_as_a_code_that_says_nothing(values):
     assert len(analysis.failures(cheats)) == 3 * len(fake_records.SIGMAS)
 
 
+def test_a_point_that_breaks_a_law_has_no_score():
+    records = fake_records.suite(("vae", "m2"), seeds=1, parts=True)
+    found = analysis.scores([broken(r, D=1e6) if r["spec"]["model"] == "m2" else r for r in records])
+    of = found["model"] == "m2"
+    assert of.any() and found.loc[of, "value"].isna().all() and found.loc[~of, "value"].notna().any()
+    assert set(found.loc[of, "reason"]) == {"the point has no numbers that count (invalid)"}
+
+
+def test_what_breaks_a_law_says_nothing_of_the_loss_without_a_code():
+    lawful, cheats = plain("vae"), [broken(r, D_null=20.0, D=1e6) for r in plain("beta_vae")]
+    drawn = analysis.frontier(lawful + cheats)
+    nulls = drawn[drawn["null"] & drawn["seed"].isna()].set_index("model")["loss"]
+    assert nulls["beta_vae"] == nulls["vae"] > 100
+
+
 def test_a_rate_a_little_below_nothing_is_chance():
     found = analysis.points(plain("vae")).assign(R_star=-0.02)
     assert analysis.points(found.assign(R_star_se=0.01))["measured"].all()

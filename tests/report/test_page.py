@@ -113,7 +113,7 @@ def test_every_score_is_drawn_or_its_lack_explained(whole, told):
         lacking = scores["lacking"].get(column, [])
         assert drawn + sum(n for _, n, _ in lacking) == scores["points"][column]
         assert all(reason for reason, _, _ in lacking) and len(models) == 5
-    assert scores["lacking"]["mig_dlib_mean"][0][:2] == ["the point has no numbers (diverged)", 1]
+    assert scores["lacking"]["mig_dlib_mean"][0][:2] == ["the point has no numbers that count (diverged)", 1]
 
 
 def test_a_score_is_averaged_over_all_targets_and_says_over_how_many(whole, told):
