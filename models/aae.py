@@ -12,6 +12,7 @@ from rdu_bench.api import (
     Message,
     Row,
     Spec,
+    SymbolCritic,
     Trunk,
     labelled_cross_entropy,
     one_hot,
@@ -34,8 +35,10 @@ class AAE(Autoencoder):
     only its critic is given; both players and the classifier step at once.
 
     The first variant is also WAE's with penalty "gan", number by number.  λ = 1, for at 10 the critic outweighs D on
-    `digits`.  The critic of y is small and quick: one like that of z lags behind, and the encoder leads it to a single
-    symbol.
+    `digits`.  The critic of z learns as fast as the model: at 13 nats on `digits` R_own − R* is .04 nats with it, .30
+    with a critic of a twentieth of the model's learning rate, .75 without any.  That of y is small and learns at half
+    of it: where it lags behind, or is as quick, all images end at a single symbol
+    (one seed each).
     """
 
     row = Row(
@@ -71,7 +74,7 @@ class AAE(Autoencoder):
         self.strength, self.alpha = strength, alpha
         self.critic = Critic(latent)
         self.classifier = Trunk(data, K) if K else None
-        self.critic_of_y = Critic(K, 32, 1, lr=1e-3) if K else None
+        self.critic_of_y = SymbolCritic(K) if K else None
         self.supervised = variant == "semi-supervised"
         prior, rate = "C+N" if K else "N", self.row.rate if noise else "closed-form KL"
         self.row = self.row._replace(labels="", prior=prior, rate=rate)

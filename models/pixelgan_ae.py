@@ -10,6 +10,7 @@ from rdu_bench.api import (
     Critic,
     Row,
     Spec,
+    SymbolCritic,
     Trunk,
     WindowedDecoder,
     labelled_cross_entropy,
@@ -35,9 +36,11 @@ class PixelGANAE(Autoencoder):
 
     The paper leaves I free, so R of numbers has no price here but that of a target. That of symbols, at most
     log K, has its price of 1 beside, without which they become certain before they say anything, and never come
-    back. λ = 1, α = 10 and a small, quick critic of symbols are as in AAE. With a hundred labels of `digits` it
-    names .727 of the test digits, where logistic regression on those labels names .716: what the crowd of
-    unlabelled images adds is within chance (one seed, 800 steps).
+    back. λ = 1, α = 10 and the critic of symbols are as in AAE. The critic of numbers learns at a twentieth of the
+    model's rate: where the pixels' past says most, one as quick as the model stirs codes until those of other images
+    say little (13 nats on `digits`: D 20.1 and D_y 1.06 with it, 15.0 and .69 so; one seed). With a hundred labels
+    of `digits` it names .727 of the test digits, where logistic regression on those labels names .716: what the
+    crowd of unlabelled images adds is within chance (one seed, 800 steps).
     """
 
     row = Row(
@@ -75,7 +78,7 @@ class PixelGANAE(Autoencoder):
         decoder = WindowedDecoder(data, latent, window, depth=depth)
         super().__init__(data, latent=latent, encoder=Trunk(data, latent) if symbols else None, decoder=decoder)
         self.strength, self.symbols = strength, symbols
-        self.critic = Critic(latent, 32, 1, lr=1e-3) if symbols else Critic(latent)
+        self.critic = SymbolCritic(latent) if symbols else Critic(latent, lr=1e-4)
         self.row = self.row._replace(prior="C" if symbols else "N")
         self.alpha = alpha
         if labelled is not None:

@@ -50,7 +50,7 @@ from .data import (
     uniforms,
 )
 from .model import GROUP, Arrived, Batch, Block, Code, Message, Model, Row, Seen, Terms, flatten, total_rate, transmit
-from .nn.critics import Adversary, Average, Critic, PairCritic
+from .nn.critics import Adversary, Average, Critic, PairCritic, SymbolCritic
 from .nn.densities import bernoulli, gaussian, one_hot, product, sphere, standard_normal
 from .nn.divergences import (
     covariance,
@@ -96,7 +96,8 @@ __all__ = [
     "GatedDecoder", "GatedGaussian", "Gaussian", "GroundTruth", "HDF5Source", "Head", "IDXImages", "Message",
     "Mixture", "Model", "NorbMatrix", "NpzArray", "Observation", "Original", "PairCritic", "Past", "PatchTrunk",
     "Probe", "ProbeCard", "Redrawn", "Row", "Seen", "SequenceDraws", "SequenceGrid", "Sequences", "Source", "Spec",
-    "StateSpace", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder", "World",
+    "StateSpace", "SymbolCritic", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder",
+    "World",
     "assign_splits", "bernoulli", "binarise", "cache_of", "check_counts", "class_weights", "concatenate",
     "covariance", "data_file", "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz",
     "enumerate_classes", "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "images_among",

@@ -86,7 +86,7 @@ class Stack:
 
 
 def optimizers(model: Model, params: dict[str, Any], lr: float) -> Optimizers:
-    """Of `params`, named as those of `model`: Adam at `lr`, critics at their own, and plain descent for averages."""
+    """Of `params`, named as those of `model`: Adam at `lr`, critics perhaps at their own, descent for averages."""
     ours = dict(params)
     groups: list[dict[str, Any]] = []
     averages: list[dict[str, Any]] = []
@@ -95,7 +95,7 @@ def optimizers(model: Model, params: dict[str, Any], lr: float) -> Optimizers:
             names = [f"{path}.{name}" if path else name for name, _ in module.named_parameters()]
             apart = [ours.pop(name) for name in names]
             if isinstance(module, Critic):
-                groups.append({"params": apart, "lr": module.lr, "betas": module.betas})
+                groups.append({"params": apart, "lr": lr if module.lr is None else module.lr, "betas": module.betas})
             else:
                 averages.append({"params": apart, "lr": module.rate})
     weights = [p for p in ours.values() if p.requires_grad]

@@ -144,17 +144,18 @@ def test_a_critic_of_symbols_pays_little_where_all_are_the_first(name, block):
 
 
 @pytest.mark.parametrize(("name", "params"), [*GAUSSIAN, ("aae", {"variant": "clustering"}), ("factor_vae", {})])
-def test_the_critic_of_numbers_is_wide_and_slow(name, params):
+def test_the_critic_of_numbers_is_wide_and_keeps_pace_unless_pixels_have_a_past(name, params):
     critic = new(name, **params).critic
     layers = [w.shape[0] for w in critic.parameters() if w.dim() == 2]
-    assert layers == [256, 256, 256, 1] and (critic.lr, critic.betas) == (1e-4, (0.5, 0.9))
+    own = 1e-4 if name == "pixelgan_ae" else None
+    assert layers == [256, 256, 256, 1] and (critic.lr, critic.betas) == (own, (0.5, 0.9))
 
 
 @pytest.mark.parametrize(
     ("name", "params", "part"),
     [("aae", {"variant": "clustering"}, "critic_of_y"), ("pixelgan_ae", {"prior": "categorical"}, "critic")],
 )
-def test_the_critic_of_symbols_is_small_and_quick_and_is_shown_single_symbols(name, params, part):
+def test_the_critic_of_symbols_is_small_and_slower_and_is_shown_single_symbols(name, params, part):
     model, given = new(name, **params), labelled(400)
     critic, shown = getattr(model, part), []
     assert critic.lr == 1e-3 and [w.shape[0] for w in critic.parameters()] == [32, 32, 1, 1]
