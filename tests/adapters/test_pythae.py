@@ -12,6 +12,7 @@ from rdu_bench import registry
 from rdu_bench.api import Spec, mmd
 from rdu_bench.conformance import check
 from rdu_bench.training import Training, fit
+from rdu_bench.training.stack import optimizers
 
 pytest.importorskip("pythae")
 from pythae.models import VAE, VAEConfig
@@ -232,6 +233,15 @@ def test_weights_are_counted_once_and_latent_is_that_of_the_model():
 def test_laws_that_need_no_training_hold_for_every_name(name):
     found = check(f"pythae:{name}", only=FAST)
     assert {finding.law for finding in found if not finding.ok} == BROKEN.get(name, set())
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_every_weight_is_trained_at_the_learning_rate_of_the_model(name):
+    model = registry.model(f"pythae:{name}", SPEC)
+    adam, averages = optimizers(model, dict(model.named_parameters()), 2e-3)
+    stepped = [weight for group in adam.param_groups for weight in group["params"]]
+    assert averages is None and {group["lr"] for group in adam.param_groups} == {2e-3}
+    assert {*map(id, stepped)} == {id(weight) for weight in model.parameters() if weight.requires_grad}
 
 
 @pytest.mark.slow
