@@ -170,8 +170,12 @@ function frontier(element) {
   const x = { ...axis, title: { text: `R* (${unit}) ≥ I(x; z)` }, range: [0, own[0]] };
   const y = { ...axis, title: { text: plot.plane === "D" ? `D (${unit}) ≥ H(x|z)` : `D_y (${unit}) ≥ H(y|z)` }, range: [low - room, high + room] };
   const annotations = reached.flatMap(([, beyond], i) => {
-    const told = beyond.slice(0, 2).map((p) => `${safe(cut(set.looks[p.model].name))} at ${(p.R * scale).toFixed(0)}`);
-    const text = `→ ${told.join(", ")}${beyond.length > 2 ? ` and ${beyond.length - 2} more` : ""}`;
+    const gone = [...new Set(beyond.map((p) => p.model))].map((model) => {
+      const rates = beyond.filter((p) => p.model === model).map((p) => Math.round(p.R * scale));
+      const ends = [...new Set([Math.min(...rates), Math.max(...rates)])].join(" to ");
+      return `${safe(cut(set.looks[model].name))} at ${ends}`;
+    });
+    const text = `→ ${gone.slice(0, 2).join(", ")}${gone.length > 2 ? ` and ${gone.length - 2} more` : ""}`;
     const n = i ? "2" : "";
     return beyond.length ? [{ text, showarrow: false, xref: `x${n} domain`, yref: `y${n} domain`, x: 1, y: 0.02, xanchor: "right", yanchor: "bottom", font: { size: 10 } }] : [];
   });

@@ -166,12 +166,14 @@ def test_scores_of_a_crowd_have_a_line_of_panels_for_a_few_models_each(tmp_path)
         for sigma in (2.0, 6.0)
     ]
     far = fake_records.rich(fake_records.costly("m03", title="Model m03"))
-    said = f"→ Model m03 at {far['values']['R_star']:.0f}"
-    render([*records, far], tmp_path, formats=("svg",))
+    near = fake_records.rich(fake_records.costly("m03", R=90.0, seed=1, title="Model m03"))
+    low, high = sorted(r["values"]["R_star"] for r in (far, near))
+    assert round(low) < round(high)
+    render([*records, far, near], tmp_path, formats=("svg",))
     svg = (tmp_path / "figures" / "sprites-scores.svg").read_text("utf-8")
     lines = svg.count(">Model vae<")
     assert lines == 3 and [svg.count(f">Model {name}<") for name in names] == [1] * len(names)
     assert svg.count(">MIG<") == svg.count(">IRS<") == lines and svg.count(">the others<") == lines
-    assert svg.count(said) == 8 * lines and ">80<" not in svg
+    assert svg.count(f"→ Model m03 at {(low + high) / 2:.0f}") == 8 * lines and ">80<" not in svg
     plane = (tmp_path / "figures" / "sprites-R-D.svg").read_text("utf-8")
-    assert plane.count(said) == lines
+    assert plane.count(f"→ Model m03 at {low:.0f} to {high:.0f}") == lines

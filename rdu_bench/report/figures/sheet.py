@@ -95,8 +95,9 @@ def reach(ax: Axes, rows: pd.DataFrame, size: float = 7) -> None:
     far = beyond(rows)
     ax.set_xlim(0, max(float(rows.loc[~far, "R_star"].max()) * 1.05, 1e-9))
     if far.any():
-        gone = rows[far]
-        told = [f"{drawn(str(name), 24)} at {R:.0f}" for name, R in zip(gone["name"], gone["R_star"], strict=True)]
+        ends = rows[far].groupby("name", sort=False)["R_star"].agg(["min", "max"]).round().astype(int)
+        span = [str(low) if low == high else f"{low} to {high}" for low, high in ends.itertuples(index=False)]
+        told = [f"{drawn(str(name), 24)} at {R}" for name, R in zip(ends.index, span, strict=True)]
         said = f"→ {', '.join(told[:2])}{f' and {len(told) - 2} more' if len(told) > 2 else ''}"
         look: Any = {"ha": "right", "va": "bottom", "fontsize": size, "color": "#555555"}
         box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
