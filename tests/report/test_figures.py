@@ -12,6 +12,7 @@ from PIL import Image
 
 from rdu_bench.report import render
 from rdu_bench.report.figures import of_few_colours
+from rdu_bench.report.figures.sheet import reach
 from rdu_bench.report.plots import CROWD, FEW, beyond, panels
 from rdu_bench.report.style import Palette
 
@@ -157,6 +158,13 @@ def test_what_lies_beyond_is_of_few_models_has_no_target_and_is_thrice_as_far_as
     assert far() == []
 
 
+def test_a_model_of_several_points_beyond_all_targets_is_named_once():
+    rows = [("a", 6.0, 6.0), ("b", 6.0, 5.0), ("c", 6.0, 4.0), ("b", None, 90.2), ("b", None, 76.4)]
+    ax = Figure().subplots()
+    reach(ax, pd.DataFrame(rows, columns=["name", "sigma", "R_star"]))
+    assert [text.get_text() for text in ax.texts] == ["→ b at 76 to 90"] and ax.get_xlim() == (0, pytest.approx(6.3))
+
+
 def test_scores_of_a_crowd_have_a_line_of_panels_for_a_few_models_each(tmp_path):
     """Every model is named once, the reference in each line, and every panel goes as far as targets do."""
     names = [f"m{i:02}" for i in range(CROWD + 3)]
@@ -166,14 +174,12 @@ def test_scores_of_a_crowd_have_a_line_of_panels_for_a_few_models_each(tmp_path)
         for sigma in (2.0, 6.0)
     ]
     far = fake_records.rich(fake_records.costly("m03", title="Model m03"))
-    near = fake_records.rich(fake_records.costly("m03", R=90.0, seed=1, title="Model m03"))
-    low, high = sorted(r["values"]["R_star"] for r in (far, near))
-    assert round(low) < round(high)
-    render([*records, far, near], tmp_path, formats=("svg",))
+    said = f"→ Model m03 at {far['values']['R_star']:.0f}"
+    render([*records, far], tmp_path, formats=("svg",))
     svg = (tmp_path / "figures" / "sprites-scores.svg").read_text("utf-8")
     lines = svg.count(">Model vae<")
     assert lines == 3 and [svg.count(f">Model {name}<") for name in names] == [1] * len(names)
     assert svg.count(">MIG<") == svg.count(">IRS<") == lines and svg.count(">the others<") == lines
-    assert svg.count(f"→ Model m03 at {(low + high) / 2:.0f}") == 8 * lines and ">80<" not in svg
+    assert svg.count(said) == 8 * lines and ">80<" not in svg
     plane = (tmp_path / "figures" / "sprites-R-D.svg").read_text("utf-8")
-    assert plane.count(f"→ Model m03 at {low:.0f} to {high:.0f}") == lines
+    assert plane.count(said) == lines
