@@ -1,8 +1,9 @@
 """What papers say their models are for, held to the points: effect at equal R*, its interval, and a verdict.
 
-A claim is about a difference: the quantity of the model less that of its reference, both along their own curves, the
-mean over the rates that both have.  D and D_y are of hulls, as on the leaderboard, so the effect is its ΔD, or −ΔI_V;
-all else is of straight lines between points.  No effect is a bound: it is a difference of two bounds or estimates.
+A claim is about a difference: the quantity of the model less that of its reference, both along their own curves.  D
+and D_y are of hulls over the rates of the reference, as on the leaderboard, so the effect is its ΔD, or −ΔI_V; all else
+is of straight lines between points, over the rates that both have.  No effect is a bound: it is a difference of two
+bounds or estimates.  What targets or rates that one of the two alone has would decide is undecided.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from .._claims import Claim, Quantity, Said
 from .._claims import claims as parsed
 from .._text import cited
 from .frontiers import AXES, null_levels, rows_of, seed_hulls
-from .hull import ENOUGH
-from .intervals import interval
+from .hull import ENOUGH, Hull, first_folds
+from .intervals import Interval, alike, interval
 from .leaderboard import gaps_of, reference_row
 from .points import Results, points
 from .quantities import unit, values
+from .remarks import swept, target_text, unshared
 from .tables import markdown_head, markdown_row, number, range_text
 
 HELD, FAILED, UNDECIDED, UNTESTED = "held", "not held", "undecided", "not tested"
@@ -46,9 +48,10 @@ def claims(results: Results, said: Mapping[str, Said], *, every: bool = False) -
     """A row a claim and variant of its model: `effect` with its 95 % t interval over paired seeds, and `verdict`.
 
     `held` where the whole interval is on the side that was claimed, `not held` where it is on the other, `undecided`
-    where 0 is in it, with one seed, or with too little in common; `not tested` where the model or its reference is not
-    in these results.  For "within m of", all of the interval has to be inside ±m, or outside.  `said` has the claims by
-    model.  Raises `ValueError` for a claim that cannot be read.
+    where 0 is in it, with one seed, with too little in common, or where it is decided by targets or rates that one of
+    the two alone has; `not tested` where the model or its reference is not in these results.  For "within m of", all of
+    the interval has to be inside ±m, or outside.  `why` says, too, which targets one of the two lacks.  `said` has the
+    claims by model.  Raises `ValueError` for a claim that cannot be read.
     """
     found = points(results, every=every)
     rows = dict(rows_of(found))
@@ -77,32 +80,62 @@ def _tested(
     base = key if not claim.reference else _reference(rows, claim)
     if base is None:
         return {"verdict": UNTESTED, "why": f"no points of {claim.reference} on {claim.dataset}"}
+    row, its = rows[key], rows[base]
     plane = HULLS.get(claim.quantity.kind) if not claim.quantity.of and claim.reference else None
     if plane:
-        compared = _by_hulls(rows[key], rows[base], (levels[plane][key], levels[plane][base]), plane)
+        nulls = levels[plane][key], levels[plane][base]
+        whole = _by_hulls((row, its), nulls, plane)
     else:
-        compared = _by_lines(rows[key], rows[base], claim)
-    found = interval(list(compared.effects.values()))
-    verdict, why = _judged(claim, found.mean, found.low, found.high)
-    if not compared.effects:
-        why = _lacking(claim, rows[key], rows[base])
+        whole = _by_lines(row, its, claim)
+    found = interval(list(whole.effects.values()))
+    verdict, why = _judged(claim, found)
+    if not whole.effects:
+        why = _lacking(claim, row, its)
+    apart = _apart(row, its, claim.reference, plane is not None)
+    if verdict in (HELD, FAILED) and (apart or plane):
+        rest = _shared(row, its)
+        part = _by_hulls(rest, nulls, plane, common=True) if plane else _by_lines(*rest, claim)
+        again, said = _judged(claim, interval(list(part.effects.values())))
+        if again != verdict:
+            verdict, why = UNDECIDED, f"targets or rates of one of the two alone decide it (of both: {said or again})"
     return {
         "effect": found.mean,
         "low": found.low,
         "high": found.high,
         "seeds": found.n,
-        "R_low": compared.low,
-        "R_high": compared.high,
+        "R_low": whole.low,
+        "R_high": whole.high,
         "verdict": verdict,
-        "why": why,
+        "why": "; ".join(filter(None, (why, apart))),
     }
+
+
+def _apart(row: pd.DataFrame, base: pd.DataFrame, reference: str, hulls: bool) -> str:
+    """Which targets one of two rows has points of and the other has not, in any seed that both have, in words."""
+    if swept(row) or swept(base):  # which have no targets; lines are compared where both have rates
+        unlike = hulls and swept(row) != swept(base)
+        return f"points at other rates than those of {reference}, which alone move a hull" if unlike else ""
+    lost, more = unshared(base, row), unshared(row, base)
+    return "; ".join(
+        [f"no points at {target_text(lost)}, where {reference} has some"] * bool(lost)
+        + [f"points at {target_text(more)}, where {reference} has none"] * bool(more)
+    )
+
+
+def _shared(row: pd.DataFrame, base: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The points of two rows at the seeds and targets that both have; of sweeps, which have no targets, none."""
+    if swept(row) != swept(base):
+        return row[:0], base[:0]
+    cells = [pd.MultiIndex.from_arrays([part["seed"], part["sigma"].fillna(np.inf)]) for part in (row, base)]
+    return row[cells[0].isin(cells[1])], base[cells[1].isin(cells[0])]
 
 
 def _reference(rows: dict[Key, pd.DataFrame], claim: Claim) -> Key | None:
     return reference_row({key: row for key, row in rows.items() if key[0] == claim.dataset}, claim.reference)
 
 
-def _judged(claim: Claim, effect: float, low: float, high: float) -> tuple[str, str]:
+def _judged(claim: Claim, found: Interval) -> tuple[str, str]:
+    effect, low, high = found.mean, found.low, found.high
     if not np.isfinite(effect):
         return UNDECIDED, "no effect can be computed"
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -128,13 +161,27 @@ def _words(quantity: Quantity) -> str:
     return " of ".join(filter(None, (quantity.at or quantity.kind, quantity.of)))
 
 
-def _by_hulls(row: pd.DataFrame, base: pd.DataFrame, nulls: tuple[float, float], name: str) -> Compared:
-    """Mean difference of the loss at equal rate between the hulls of two rows, as on the leaderboard."""
-    mine, its = (seed_hulls(part, AXES[name], null) for part, null in zip((row, base), nulls, strict=True))
+def _by_hulls(
+    rows: tuple[pd.DataFrame, pd.DataFrame], nulls: tuple[float, float], name: str, *, common: bool = False
+) -> Compared:
+    """Mean difference of the loss at equal rate between the hulls of two rows, as on the leaderboard.
+
+    It is over all rates of the second, or over those that both have in `common`.
+    """
+    mine, its = (seed_hulls(part, AXES[name], null) for part, null in zip(rows, nulls, strict=True))
+    if common:
+        its = {seed: _until(mine[seed], its[seed]) for seed in mine.keys() & its.keys()}
     effects = {seed: gap.loss for seed, gap in gaps_of(mine, its).items() if np.isfinite(gap.loss[0])}
     if not effects:
         return Compared({}, np.nan, np.nan)
     return Compared(effects, 0.0, max(float(its[seed].reach[0]) for seed in effects))
+
+
+def _until(mine: Hull, its: Hull) -> Hull:
+    """The second hull, as far as the first reaches."""
+    folds = alike(mine.R, its.R)
+    kept = first_folds(its, folds)
+    return kept._replace(reach=np.minimum(kept.reach, mine.reach[:folds]))
 
 
 def _by_lines(row: pd.DataFrame, base: pd.DataFrame, claim: Claim) -> Compared:
@@ -197,7 +244,8 @@ def to_markdown(table: pd.DataFrame) -> str:
 TITLE = "# Claims"
 NOTE = (
     "What a paper says its model is for, at equal R*: the quantity of the model less that of its reference, mean over "
-    "the rates that both have, with its 95 % t interval over paired seeds. Of models that do not differ, one interval "
-    "in twenty leaves 0 out."
+    "the rates in column R* (of D and D_y all of the reference's, else those that both have; nats), with its 95 % "
+    "interval over paired seeds, of D and D_y over test points too. What points or rates of one of the two alone would "
+    "decide is undecided. Of models that do not differ, one interval in twenty leaves 0 out."
 )
 HEADINGS = ["model", "claim", "effect", "95 %", "R*", "seeds", "verdict", "paper"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
@@ -27,12 +27,28 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
         return
     here, there = (set(part["sigma"].fillna(math.inf)) for part in (row, reference))  # without a target: the ELBO
     if here - {math.inf} and (without := sorted(there - here)):
-        rates = ", ".join("the ELBO" if sigma == math.inf else f"{sigma:g} nats" for sigma in without)
-        yield f"no points at {rates}, where the reference has some"
+        yield f"no points at {target_text(without)}, where the reference has some"
     if (times := _size(row) / _size(reference)) >= LARGER:
         yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
     if _whole(reference) and not _whole(row):
         yield "points without parts of the test split: intervals over seeds alone"
+
+
+def target_text(sigmas: Iterable[float]) -> str:
+    """`4 nats, 8 nats, the ELBO`: targets in words, infinity for none."""
+    return ", ".join("the ELBO" if sigma == math.inf else f"{sigma:g} nats" for sigma in sorted(sigmas))
+
+
+def unshared(row: pd.DataFrame, other: pd.DataFrame) -> set[float]:
+    """Targets of a row, infinity for none, that another lacks in a seed that both have."""
+    asked = [set(zip(part["seed"], part["sigma"].fillna(math.inf), strict=True)) for part in (row, other)]
+    both = {seed for seed, _ in asked[0]} & {seed for seed, _ in asked[1]}
+    return {float(sigma) for seed, sigma in asked[0] - asked[1] if seed in both}
+
+
+def swept(row: pd.DataFrame) -> bool:
+    """Whether a row is traced by a parameter in the place of targets."""
+    return bool(row["sigma"].isna().all()) and row["params"].nunique() > 1
 
 
 def _targets(row: pd.DataFrame) -> frozenset[object]:

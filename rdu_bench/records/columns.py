@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -49,7 +50,8 @@ _NUMBERS = {
 }
 _EXACT = ("key", "data.hash")  # digits of these that are taken for a number are lost
 _JSON = ("params", "nulls", "folds", "structure", "data.task")  # as are all texts of `spec.`
-NEEDED = ("key", "status", "seed", "spec.model", "spec.dataset_label", "spec.variant")
+NEEDED = ("key", "status", "seed", "spec.model", "spec.dataset_label", "spec.variant", "sigma", "R_star", "D", "Dy")
+_TWICE = ("seed", "sigma", "params")  # of the specification, which these columns repeat
 _FLAGS = {"asked", "literal_ok", "saturated", "capped", "current", "repeated", "published"}
 
 
@@ -79,7 +81,13 @@ def read(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".parquet":
             found = pd.read_parquet(path)
         else:
-            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            if len(found.columns) == 1 and (mark := next((c for c in ";\t|" if c in found.columns[0]), "")):
+                raise ValueError(f"its values are separated by {mark!r} and not by ','")  # as some sheets write it
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"{path} is no table of records (it is not UTF-8, as sheets save it if told); {FIX}"
+        ) from error
     except (ValueError, OSError) as error:
         raise TableError(f"{path} is no table of records ({str(error).splitlines()[0]}); {FIX}") from error
     return given(found, str(path))
@@ -96,6 +104,8 @@ def given(frame: pd.DataFrame, what: str = "this frame") -> pd.DataFrame:
     if wrong:
         raise TableError(f"{what} is no table of records: {wrong}; {FIX}")
     found = typed(frame.drop(columns=[name for name in frame.columns if name.startswith("Unnamed: ")]))
+    if wrong := next(_unlike_spec(found), ""):
+        raise TableError(f"{what} is no table of records: {wrong}; {FIX}")
     for name in ("D", "D_pred"):  # "null" of their sources is what pandas reads as nothing
         lost = (found[f"{name}_source"] == "") & (found[name] == found[f"{name}_null"])
         found.loc[lost, f"{name}_source"] = "null"
@@ -114,6 +124,8 @@ def _wrong(frame: pd.DataFrame) -> Iterator[str]:
     for name in names:
         kind, column = _KINDS.get(name), frame[name]
         if str(column.dtype) == _DTYPES.get(kind or "", ""):
+            if kind == "number" and column.abs().max() == math.inf:
+                yield f"its column {name!r} holds an infinite number"
             continue
         if column.dtype == object and not all(map(is_scalar, column)):
             yield f"its column {name!r} holds lists or tables, where single values belong"
@@ -127,6 +139,24 @@ def _wrong(frame: pd.DataFrame) -> Iterator[str]:
             yield f"its column {name!r} has no value in some rows"
     if not set(frame["status"]) <= set(STATUSES):
         yield f"its column 'status' holds {short(next(s for s in frame['status'] if s not in STATUSES))}"
+
+
+def _unlike_spec(found: pd.DataFrame) -> Iterator[str]:
+    """Columns that say something else than the specifications of their points, which they repeat, in words."""
+    import pandas as pd
+
+    for name in _TWICE:
+        if (said := f"spec.{name}") not in found or name not in found:
+            continue
+        mine, its = found[name], found[said]
+        if name == "params":
+            apart = (its != "") & (mine != "") & (mine != its)
+        else:
+            its = pd.to_numeric(its, errors="coerce")
+            apart = (mine != its) & (mine.notna() | its.notna())
+        if apart.any():
+            i = apart.idxmax()
+            yield f"its column {name!r} holds {short(mine[i])} where {said!r} holds {short(its[i])}"
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -177,10 +207,9 @@ def _letters(text: str) -> str:
 
 def _numeric(value: Any) -> bool:
     try:
-        float(value)
+        return not math.isinf(float(value))
     except (TypeError, ValueError, OverflowError):
         return False
-    return True
 
 
 _KINDS = {**dict.fromkeys(sorted(_TEXT), "text"), **dict.fromkeys(sorted(_NUMBERS), "number")}

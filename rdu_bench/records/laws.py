@@ -132,11 +132,7 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
     for name in ("R_star", "R_own"):
         if v[name] < -SLACK * v[f"{name}_se"]:
             yield f"{name} = {v[name]:.3f} nats is negative beyond its error"
-    if v.get("H_x_kind") in ("exact", "differential") and v.get("H_x") is not None:
-        gap = d + rate - v["H_x"]
-        error = v["gap_RD_se"] if v.get("gap_RD_se") is not None else _se(d_se, rate_se)
-        if gap < -SLACK * error:
-            yield f"D + R* = {d + rate:.3f} nats is below H(x) = {v['H_x']:.3f} by {-gap:.3f} (se {error:.3f})"
+    yield from _gap(v)
     if v.get("I_low") is not None:
         if v["I_low"] > rate + SLACK * _se(rate_se, v.get("I_low_se", 0.0)) + 1e-6:
             yield f"I_low = {v['I_low']:.3f} exceeds R* = {rate:.3f} nats"
@@ -169,6 +165,29 @@ def _cell(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"D_pred = {v['D_pred']:.3f} is worse than {v['D_pred_null']:.3f} nats, which needs no code"
 
 
+def _gap(v: Numbers) -> Iterator[str]:
+    """D + R* is no less than H(x), where that is known."""
+    if v.get("H_x_kind") in ("exact", "differential") and v.get("H_x") is not None:
+        total = v["D"] + v["R_star"]
+        error = v["gap_RD_se"] if v.get("gap_RD_se") is not None else _se(v["D_se"], v["R_star_se"])
+        if total - v["H_x"] < -SLACK * error:
+            yield f"D + R* = {total:.3f} nats is below H(x) = {v['H_x']:.3f} by {v['H_x'] - total:.3f} (se {error:.3f})"
+
+
+def _met(status: str, sigma: float, error: float) -> Iterator[str]:
+    """What is `ok` has the rate asked for."""
+    if status == "ok" and not abs(error) <= tolerance(sigma) + 1e-9:
+        yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
+
+
+def beyond(row: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence for each law between columns of one row of a table that it breaks; NaN is what is not known."""
+    v = Numbers({name: None if value != value else value for name, value in row.items()})
+    yield from _gap(v)
+    if "sigma" in v and "rate_err" in v:
+        yield from _met(v["status"], v["sigma"], v["rate_err"])
+
+
 def _control(record: Mapping[str, Any]) -> Iterator[str]:
     """The rate that was met is the one asked for, by the spec and by what training says of itself."""
     control, spec = record["control"], record.get("spec") or {}
@@ -179,8 +198,7 @@ def _control(record: Mapping[str, Any]) -> Iterator[str]:
         return
     if rate is not None and abs(rate / sigma - 1 - error) > FOLD:
         yield f"R_train = {rate:.3f} nats is {rate / sigma - 1:+.2%} off σ = {sigma:g}, not {error:+.2%}"
-    if record["status"] == "ok" and not abs(error) <= tolerance(sigma) + 1e-9:
-        yield f"status is ok, but the rate is {error:+.1%} off σ = {sigma:g}"
+    yield from _met(record["status"], sigma, error)
 
 
 def _target(sigma: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Numbers of a table against the means over parts of the test split that stand beside them."""
+"""Numbers of a table against each other, and against the means over parts of the test split that stand beside them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .laws import of_folds
+from .laws import beyond, of_folds
 from .schema import INVALID, MEASURED
 
 if TYPE_CHECKING:
@@ -14,17 +14,33 @@ if TYPE_CHECKING:
 
 
 def held_to_parts(points: pd.DataFrame) -> pd.DataFrame:
-    """Points whose R*, D or D_y is not the mean of its parts are `invalid`: of a table nothing else tells an edit."""
-    if "folds" not in points:
-        return points
-    known = [name for name in ("status", "folds", "R_star", "D", "D_null", "Dy", "Hy_V") if name in points]
-    each = zip(points.index, points[known].itertuples(index=False, name=None), strict=True)
-    wrong = {i: said[0] for i, row in each if (said := _unlike(dict(zip(known, row, strict=True))))}
+    """Points whose numbers break a law that a table can show are `invalid`: nothing else tells an edit.
+
+    R*, D and D_y are the means of their parts, D + R* is no less than H(x), and what is `ok` has the rate asked for.
+    """
+    wrong = _beyond(points) | _unparted(points)
     if wrong:
         points = points.copy()
         points.loc[[*wrong], "status"] = INVALID
         points.loc[[*wrong], "reason"] = [*wrong.values()]
     return points
+
+
+def _beyond(points: pd.DataFrame) -> dict[Any, str]:
+    """Index of a point → the law between its own numbers that it breaks."""
+    names = ("status", "sigma", "rate_err", "D", "R_star", "H_x", "H_x_kind", "gap_RD_se", "D_se", "R_star_se")
+    there = points[points["status"].isin(MEASURED)]
+    each = zip(there.index, there.reindex(columns=[*names]).to_dict("records"), strict=True)
+    return {i: said[0] for i, row in each if (said := [*beyond(row)])}
+
+
+def _unparted(points: pd.DataFrame) -> dict[Any, str]:
+    """Index of a point → which of its numbers is not the mean of its parts."""
+    if "folds" not in points:
+        return {}
+    known = [name for name in ("status", "folds", "R_star", "D", "D_null", "Dy", "Hy_V") if name in points]
+    each = zip(points.index, points[known].itertuples(index=False, name=None), strict=True)
+    return {i: said[0] for i, row in each if (said := _unlike(dict(zip(known, row, strict=True))))}
 
 
 def _unlike(point: Mapping[str, Any]) -> list[str]:

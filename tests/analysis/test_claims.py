@@ -164,6 +164,67 @@ def test_what_never_fails_is_not_what_a_claim_counts():
     assert judged(points, "D_pred, lower than vae, on digits")["effect"] == pytest.approx(-0.5)
 
 
+def lacking(points, model, *sigmas):
+    """The points without those of a model at some targets."""
+    return points[~((points["model"] == model) & points["sigma"].isin(sigmas))]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [("mine", "no points at 4 nats, where vae has some"), ("vae", "points at 4 nats, where vae has none")],
+)
+@pytest.mark.parametrize("text", ["D, higher than vae, on digits", "D_pred, higher than vae, on digits"])
+def test_a_verdict_says_which_targets_one_of_the_two_lacks(model, said, text):
+    more = {"D_pred": (lambda s: 9.0, lambda s: 10.0)}
+    row = judged(lacking(two(lambda s: 1 + 0.1 * s, **more), model, 4.0), text)
+    assert (row["verdict"], row["why"]) == ("held", said)
+    points = lacking(two(lambda s: 1 + 0.1 * s, **more), model, 4.0)
+    shown = analysis.claims_to_markdown(analysis.claims(points, {"mine": Said(text, "0000.00000")}))
+    assert f"| held: {said} |" in shown
+
+
+def test_a_target_that_one_seed_lacks_is_said():
+    points = two(lambda s: 1 + 0.1 * s)
+    cut = points[~((points["model"] == "mine") & (points["sigma"] == 8) & (points["seed"] == 1))]
+    assert judged(cut, "D, higher than vae, on digits")["why"].endswith("no points at 8 nats, where vae has some")
+
+
+def test_a_claim_is_not_decided_by_points_that_one_of_the_two_alone_has():
+    """Of equal curves, the one without a point in between lies above the other, and lines cut what bends."""
+    bent = {"D_pred": (lambda s: 0.0 if s == 4 else 1.0,) * 2}
+    points = two(lambda s: 0.01 * s - 0.01, **bent)
+    for model, way in (("mine", "higher"), ("vae", "lower")):
+        for quantity in ("D", "D_pred"):
+            claim = f"{quantity}, {way} than vae, on digits"
+            assert judged(points, claim)["verdict"] != "held"
+            row = judged(lacking(points, model, 4.0), claim)
+            assert row["low"] > 0 if way == "higher" else row["high"] < 0
+            assert row["verdict"] == "undecided" and "targets or rates of one of the two alone decide" in row["why"]
+            assert "at 4 nats, where vae has" in row["why"]
+
+
+def test_a_claim_is_not_decided_on_rates_that_the_model_alone_lacks():
+    points = two(lambda s: 0.01 * s - 0.01)
+    short = (points["model"] == "mine") & (points["sigma"] == 8)
+    points.loc[short, "status"] = "unreachable"
+    points.loc[short, ["R_star", "D"]] = [4.5, 24.4]
+    row = judged(points, "D, higher than vae, on digits")
+    assert row["low"] > 0 and row["verdict"] == "undecided"
+    assert row["why"].startswith("targets or rates of one of the two alone decide it")
+
+
+def test_a_sweep_has_no_targets_that_others_lack_and_decides_nothing_of_hulls():
+    points = two(lambda s: -1 + 0.1 * s, D_pred=(9.0, 8.0))
+    sweep = points["model"] == "vae"
+    points.loc[sweep, "params"] = [f'{{"beta":{s}}}' for s in points.loc[sweep, "sigma"]]
+    points.loc[sweep, "spec.sweep"], points.loc[sweep, "spec.params"] = '["beta"]', points.loc[sweep, "params"]
+    points.loc[sweep, ["sigma", "spec.sigma"]] = np.nan
+    row = judged(points, "D_pred, lower than vae, on digits")
+    assert (row["verdict"], row["why"]) == ("held", "")
+    row = judged(points, "D, lower than vae, on digits")
+    assert row["verdict"] == "undecided" and "points at other rates than those of vae" in row["why"]
+
+
 STRUCTURE = {
     "efficiency": {"a": {"n": [100, 200], "Dy": [1.0, 0.5]}, "b": {"n": [100, 200], "Dy": [0.25, 0.125]}},
     "noise": {"kind": "flip", "levels": [0.0, 0.2], "Dy": {"a": [0.1, 1.0], "b": [0.2, 2.0]}},

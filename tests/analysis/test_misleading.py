@@ -71,6 +71,25 @@ def test_an_edited_number_of_a_table_is_invalid_through_every_door(tmp_path, num
         assert given.loc[given["model"] == "factor_vae", "reason"].str.contains("is not the mean of its folds").all()
 
 
+def test_a_table_is_held_to_the_laws_that_it_can_show_without_the_parts_of_its_numbers():
+    made = fake_records.suite(("vae", "vq_vae"), seeds=1, sigmas=(2.0, 4.0, 6.0))
+    honest = table(made)
+    assert set(table(honest)["status"]) == {"ok"} and "folds" in honest and not honest["folds"].any()
+    mine = honest["model"] == "vq_vae"
+    for change, said in (
+        ({"D": -9.0}, "D + R* = .* is below H(x)"),
+        ({"rate_err": 0.3}, "status is ok, but the rate is +30.0% off σ"),
+    ):
+        edited = honest.copy()
+        edited.loc[mine, [*change]] = [*change.values()]
+        given = table(edited)
+        assert set(given.loc[given["status"] == "invalid", "model"]) == {"vq_vae"}
+        words = given.loc[given["status"] == "invalid", "reason"]
+        assert all(part in reason for reason in words for part in said.split(" .* "))
+        board = analysis.leaderboard(edited).set_index("model")
+        assert pd.isna(board.loc["vq_vae", "rank"]) and board.loc["vq_vae", "invalid"] == 3
+
+
 def test_a_row_of_larger_models_says_how_much_larger():
     made = fake_records.suite(("vae", "vq_vae", "wae"))
     for record in made:

@@ -117,6 +117,11 @@ def test_flags_are_read_as_python_sheets_and_r_write_them(runs, words):
         ({"nulls": "{D"}, "'nulls' holds '{D'"),
         ({"folds": "{D"}, "'folds' holds '{D'"),
         ({"spec.model": "vae"}, "'spec.model' holds 'vae'"),
+        ({"D": float("inf")}, "'D' holds"),
+        ({"seed": 7}, r"'seed' holds .*7\)? where 'spec.seed' holds .*0\.0"),
+        ({"sigma": 4.0}, "'sigma' holds .* where 'spec.sigma' holds"),
+        ({"sigma": None}, "'sigma' holds .*nan.* where 'spec.sigma' holds"),
+        ({"params": '{"beta":2}'}, "'params' holds .* where 'spec.params' holds"),
     ],
 )
 def test_a_table_that_was_changed_is_refused_with_column_and_value(runs, tmp_path, change, said):
@@ -127,10 +132,28 @@ def test_a_table_that_was_changed_is_refused_with_column_and_value(runs, tmp_pat
             analysis.leaderboard(source)
 
 
+@pytest.mark.parametrize("mark", [";", "\t", "|"])
+def test_a_table_with_another_separator_is_told_by_it(runs, tmp_path, mark):
+    table(runs / "one").to_csv(tmp_path / "sheet.csv", index=False, sep=mark)
+    with pytest.raises(
+        TableError, match=r"sheet.csv is no table of records .its values are separated by .* not by ','"
+    ):
+        table(tmp_path / "sheet.csv")
+
+
+def test_a_table_in_another_encoding_is_told_and_a_mark_before_utf8_is_none(runs, tmp_path):
+    table(runs / "one").to_csv(tmp_path / "marked.csv", index=False, encoding="utf-8-sig")
+    same(table(runs / "one"), table(tmp_path / "marked.csv"))
+    table(runs / "one").to_csv(tmp_path / "wide.csv", index=False, encoding="utf-16")
+    with pytest.raises(TableError, match=r"wide.csv is no table of records .it is not UTF-8"):
+        table(tmp_path / "wide.csv")
+
+
 def test_columns_that_are_missing_or_there_twice_are_named(runs):
     frame = table(runs / "one")
-    with pytest.raises(TableError, match="no column 'seed'"):
-        table(frame.drop(columns="seed"))
+    for name in ("seed", "sigma", "R_star", "D", "Dy"):  # as `merge` renames them to D_x and D_y
+        with pytest.raises(TableError, match=f"no column '{name}'"):
+            table(frame.drop(columns=name))
     with pytest.raises(TableError, match="'D' is there twice"):
         table(pd.concat([frame, frame[["D"]]], axis=1))
     for name, cell in (("D", [1.0]), ("D", {"a": 1}), ("mine", [1]), ("mine", np.ones(2)), ("reason", ["x"])):
