@@ -53,10 +53,13 @@ def ours():
                 yield name, words[1:]
 
 
-def test_the_readme_is_short_and_installs_in_its_first_lines():
+def test_the_readme_is_short_and_installs_and_tests_in_its_first_lines():
     lines = text("README.md").splitlines()
     assert len(lines) <= 120
-    assert any("pip install" in line for line in lines[:20])
+    first, second = blocks("README.md", "bash")[:2]
+    assert "pip install" in first and first.endswith("rdu-bench run") and first in lines[:20]
+    ran = text(".ci/run").splitlines()
+    assert second in lines[:20] and any(second.removeprefix(".venv/bin/python") in line for line in ran)
 
 
 @pytest.mark.parametrize(("name", "words"), list(ours()), ids=lambda v: v if isinstance(v, str) else " ".join(v) or "-")
