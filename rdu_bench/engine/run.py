@@ -130,7 +130,7 @@ def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
         store = Store(ready.folder)
         store.sweep()
         if how.retry_failed:
-            _forget_failures(curves, store)
+            store = store.retrying(spec for curve in curves for spec in _failed(curve, store))
         jobs = how.workers(sum(bool(missing(curve, store)) for curve in curves))
         with watch(curves, store, quiet=how.quiet) as progress:
             execute(curves, store, progress, jobs=jobs, scheduler=how.scheduler)
@@ -212,12 +212,6 @@ def lost(outcome: Outcome) -> str | None:
         f"{outcome.missing} of {outcome.done + outcome.missing} points have no record in {outcome.folder}, though all "
         "were computed: were files in it removed meanwhile? The same command computes them again"
     )
-
-
-def _forget_failures(curves: list[Curve], store: Store) -> None:
-    for curve in curves:
-        for spec in _failed(curve, store):
-            store.forget(spec)
 
 
 def _failed(curve: Curve, store: Store) -> list[dict[str, Any]]:

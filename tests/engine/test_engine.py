@@ -6,6 +6,7 @@ from pathlib import Path
 import fake_records
 import pytest
 
+from rdu_bench.engine import curve as curve_module
 from rdu_bench.engine import run as engine
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import Selection, curves
@@ -68,7 +69,7 @@ def test_only_what_is_missing_or_broken_is_computed_again(points):
     done.clear()
     lost = curves[1]
     store.path(lost.spec(3.0), lost.key(3.0)).write_text('{"half"')
-    store.forget(lost.spec(None))
+    store.path(lost.spec(None), lost.key(None)).unlink()
     go(curves, store)
     assert sorted(done, key=str) == sorted([(lost.model, lost.seed, 3.0), (lost.model, lost.seed, None)], key=str)
 
@@ -83,6 +84,29 @@ def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, t
     assert engine.run("smoke", **how).failed == 4 and not done
     assert engine.run("smoke", retry_failed=True, **how).failed == 0
     assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
+
+
+def test_failed_points_keep_their_records_until_others_take_their_place(points, monkeypatch, tmp_path):
+    curves, store, done = points
+    monkeypatch.setattr("rdu_bench.report.render", lambda records, out, title: out, raising=False)
+    for curve in curves:
+        for sigma in curve.sigmas:
+            store.write(record(curve, sigma, "diverged"))
+    instead = curve_module.run_curve
+
+    def killed(curve, store, *, progress):
+        if done:
+            raise KeyboardInterrupt
+        instead(curve, store, progress=progress)
+
+    monkeypatch.setattr(curve_module, "run_curve", killed)
+    how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "quiet": True}
+    with pytest.raises(KeyboardInterrupt):
+        engine.run("smoke", retry_failed=True, **how)
+    assert sorted(found["status"] for found in store.records()) == ["diverged"] * 9 + ["ok"] * 3
+    monkeypatch.setattr(curve_module, "run_curve", instead)
+    assert engine.run("smoke", **how).failed == 9 and len(done) == 3  # as before, when it is not asked for again
+    assert engine.run("smoke", retry_failed=True, **how).failed == 0 and len(done) == len(set(done)) == 12
 
 
 def test_points_that_break_a_law_are_computed_again_whatever_their_records_say(points, monkeypatch, tmp_path):
