@@ -11,7 +11,7 @@ import pandas as pd
 from ..records.flatten import Source, table
 from ..records.laws import SLACK
 from ..records.recipes import BASE
-from ..records.schema import INVALID, MEASURED, STATUSES
+from ..records.schema import INVALID, MEASURED, WORST_FIRST
 from .intervals import errors
 
 ROW = ["dataset", "model", "variant"]  # a row of the leaderboard: all sigmas, all seeds
@@ -117,13 +117,17 @@ def left_out_text(left: pd.DataFrame) -> str:
     )
 
 
+def severity(status: str) -> int:
+    """Place of a status among others, 0 of the worst; one that nobody knows comes before it."""
+    return WORST_FIRST.index(status) if status in WORST_FIRST else -1
+
+
 def failures(results: Results, *, every: bool = False) -> pd.DataFrame:
     """Every point that is not ok, with the reason it gave, worst first."""
     found = points(results, every=every)
     found = found[found["status"] != "ok"]
-    order = found["status"].map({s: i for i, s in enumerate(reversed(STATUSES))}).fillna(-1)
     columns = [*ROW, "name", "sigma", "seed", "status", "reason", "key"]
-    inorder = found.assign(order=order).sort_values(
+    inorder = found.assign(order=found["status"].map(severity)).sort_values(
         ["order", *ROW, "sigma", "seed"], kind="stable"
     )
     return inorder[columns].reset_index(drop=True)
