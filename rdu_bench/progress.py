@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ._text import one_line, say
+from .engine.left import Targets
 from .engine.spec import Curve
 from .records.schema import BAD
-from .records.store import Store
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,12 +22,18 @@ NARROW = 72  # columns of a terminal below which the table leaves out what names
 
 
 class Progress:
-    """Counts points and shows what runs; `update` is given the messages of `run_curve`."""
+    """Counts points and shows what runs; `update` is given the messages of `run_curve`.
 
-    def __init__(self, curves: list[Curve], store: Store, *, quiet: bool):
-        specs = {curve.key(sigma): curve.spec(sigma) for curve in curves for sigma in curve.sigmas}
-        self.total, self.quiet = len(specs), quiet
-        self.kept = self.done = sum(map(store.has, specs.values()))
+    `left` are the targets of every curve that were left to do when it began.
+    """
+
+    def __init__(self, curves: list[Curve], left: list[Targets], *, quiet: bool):
+        every, lost = (
+            {curve.key(sigma) for curve, targets in zip(curves, each, strict=True) for sigma in targets}
+            for each in ([curve.sigmas for curve in curves], left)
+        )
+        self.left, self.total, self.quiet = left, len(every), quiet
+        self.kept = self.done = len(every) - len(lost)
         self.failed = 0
         self.began = time.monotonic()
         self.running: dict[int, tuple[Curve, dict[str, Any]]] = {}  # two curves of a sweep have one row
@@ -105,9 +111,9 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def watch(curves: list[Curve], store: Store, *, quiet: bool = False) -> Iterator[Progress]:
+def watch(curves: list[Curve], left: list[Targets], *, quiet: bool = False) -> Iterator[Progress]:
     """A `Progress` that shows itself while the block runs."""
-    progress = Progress(curves, store, quiet=quiet)
+    progress = Progress(curves, left, quiet=quiet)
     console = None if quiet else terminal()
     if console is None:
         if not quiet and progress.kept:

@@ -7,11 +7,15 @@ the other, which tells how much it owes to which they are.  F = 1 where a record
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.api.typing import DataFrameGroupBy
 
 K = TypeVar("K", bound=Hashable)
 
@@ -75,6 +79,20 @@ def spread(by_seed: Sequence[ArrayLike]) -> Spread:
     without = np.array([v[1:] for v in values])  # (S, G)
     mean, each = (G - 1) * without.mean(0).var(), (G - 1) * without.var(1).mean()
     return Spread(seeds, S - 1, max(float(mean - (each - mean) / (S - 1)), 0.0), G)
+
+
+def errors(groups: DataFrameGroupBy, column: str) -> pd.Series:
+    """Standard error of the mean of a column over the seeds of each group: √(s² / S + e²), e over test points.
+
+    As `spread`, for numbers of which no parts are known, only the error of each seed over test points, `<column>_se`.
+    Test points are the same for all seeds, so that e is the mean of these.  It is e with one seed, and over seeds alone
+    where no error is known: NaN with one.
+    """
+    seeds = groups[column].var(ddof=1) / groups[column].count().clip(lower=1)
+    if f"{column}_se" not in groups.obj.columns:
+        return seeds**0.5
+    points = groups[f"{column}_se"].mean()
+    return ((seeds + points.fillna(0) ** 2) ** 0.5).fillna(points)
 
 
 def interval(by_seed: Sequence[ArrayLike], level: float = 0.95) -> Interval:

@@ -11,7 +11,8 @@ import pandas as pd
 from ..records.flatten import Source, table
 from ..records.laws import SLACK
 from ..records.recipes import BASE
-from ..records.schema import INVALID, MEASURED, STATUSES
+from ..records.schema import INVALID, MEASURED, WORST_FIRST
+from .intervals import errors
 
 ROW = ["dataset", "model", "variant"]  # a row of the leaderboard: all sigmas, all seeds
 CELL = [*ROW, "name", "labels", "sigma", "params"]  # all seeds of one target, or of one value that is swept
@@ -116,13 +117,19 @@ def left_out_text(left: pd.DataFrame) -> str:
     )
 
 
+def severity(status: str) -> int:
+    """Place of a status among others, 0 of the worst; one that nobody knows comes before it."""
+    return WORST_FIRST.index(status) if status in WORST_FIRST else -1
+
+
 def failures(results: Results, *, every: bool = False) -> pd.DataFrame:
     """Every point that is not ok, with the reason it gave, worst first."""
     found = points(results, every=every)
     found = found[found["status"] != "ok"]
-    order = found["status"].map({s: i for i, s in enumerate(reversed(STATUSES))}).fillna(-1)
     columns = [*ROW, "name", "sigma", "seed", "status", "reason", "key"]
-    inorder = found.assign(order=order).sort_values(["order", *ROW, "sigma", "seed"], kind="stable")
+    inorder = found.assign(order=found["status"].map(severity)).sort_values(
+        ["order", *ROW, "sigma", "seed"], kind="stable"
+    )
     return inorder[columns].reset_index(drop=True)
 
 
@@ -196,9 +203,7 @@ def by_factor(results: Results, *, every: bool = False) -> pd.DataFrame:
     mean = groups[columns].mean()
     seeds = groups["seed"].nunique()
     for column in (c for c in columns if f"{c}_se" in columns):
-        of_seeds = groups[column].std(ddof=1) / groups[column].count().clip(lower=1) ** 0.5
-        of_points = mean[f"{column}_se"]  # the same for all seeds, so that no mean makes it smaller
-        mean[f"{column}_se"] = (of_seeds**2 + of_points.fillna(0) ** 2).pow(0.5).fillna(of_points)
+        mean[f"{column}_se"] = errors(groups, column)
     names = groups["Dy_head"].agg(lambda h: "/".join(sorted({str(v) for v in h if v})))
     return mean.assign(
         seeds=seeds, head=names, title=groups["title"].first(), labels=groups["labels"].first()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 from scipy import stats
 
+from .intervals import errors
 from .points import CELL, ROW, Results, points
 
 
@@ -111,7 +112,7 @@ def by_target(tidy: pd.DataFrame) -> pd.DataFrame:
     groups = known.groupby([*CELL, *COLUMN], dropna=False, sort=False)
     out = groups[["R_star", "value"]].mean()
     out["n"], out["of"] = groups["value"].count(), groups["key"].size()
-    out["value_se"] = groups["value"].std(ddof=1) / out["n"].clip(lower=1) ** 0.5
+    out["value_se"] = errors(groups, "value")
     return out.reset_index()[columns]
 
 

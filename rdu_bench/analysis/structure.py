@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from .intervals import errors
 from .points import CELL, Results, points
 
 Row = dict[str, Any]
@@ -20,7 +21,7 @@ def structure(results: Results, *, every: bool = False) -> dict[str, pd.DataFram
     """Tables by name, each only where a record has it: clusters, levels, blocks, leakage, efficiency, codelength,
     noise, prediction.
 
-    Losses and rates are nats; `Dy_se` is the error of a mean over seeds, or over test points with one seed.
+    Losses and rates are nats; each `_se` is over seeds and test points together.
     """
     found = points(results, every=every)
     predicted = _prediction(found)
@@ -57,8 +58,7 @@ def _over_seeds(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     seeds = groups["seed"].nunique()
     for column in numbers:
         if f"{column}_se" in numbers:
-            spread = groups[column].std(ddof=1) / groups[column].count().clip(lower=1) ** 0.5
-            mean[f"{column}_se"] = spread.fillna(mean[f"{column}_se"])
+            mean[f"{column}_se"] = errors(groups, column)
     for column in (c for c in _TEXT if c in frame):
         mean[column] = groups[column].agg(lambda v: "/".join(sorted({str(t) for t in v if t is not None and t == t})))
     order = [c for c in ("dataset", "model", "variant", "sigma") if c in keys]

@@ -81,7 +81,7 @@ def run(
         from ..conformance.of_records import own_files
         from ..records.store import Store
 
-        for file in own_files(record["spec"] for record in Store(outcome.folder).records()):
+        for file in own_files(head["spec"] for _, head in Store(outcome.folder).heads() if isinstance(head, dict)):
             print(f"its numbers are bounds if this finds nothing wrong: rdu-bench check {shlex.quote(str(file))}")
     for sentence in filter(None, (outcome.trouble, engine.lost(outcome))):
         say(f"rdu-bench: {one_line(sentence)}", sys.stderr)
@@ -92,10 +92,9 @@ def run(
 def _dry_run(suite: str, selection: Selection, how: How) -> None:
     from ..engine import plan
     from ..engine import run as engine
-    from ..records.store import Store
 
     ready = engine.prepared(suite, selection, how)
-    planned = plan.plan(ready.curves, Store(ready.folder), retry_failed=how.retry_failed)
+    planned = plan.plan(ready.curves, ready.seen)
     engine.tell(ready)
     for one in planned:
         curve = one.curve

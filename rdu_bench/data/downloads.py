@@ -95,8 +95,9 @@ def entries(name: str) -> list[Entry]:
 def get(wanted: Wanted, folder: Path, net: Net) -> Fetched:
     """The file, fetched unless it is there, in one step and only if its hash is the published one.
 
-    What was fetched of it before an interruption is kept beside it, and the rest is asked for.  Raises `DataError` for
-    another thing in its place, `DownloadError` where no place has it, `WriteError` where it cannot be written.
+    What was fetched of it before an interruption is kept beside it, as is an archive that there was no room to
+    unpack, and the rest is asked for.  Raises `DataError` for another thing in its place, `DownloadError`
+    where no place has it, `WriteError` where it cannot be written.
     """
     place = folder / wanted.path
     if os.path.lexists(place):
@@ -110,8 +111,10 @@ def get(wanted: Wanted, folder: Path, net: Net) -> Fetched:
     if wanted.unpack:
         try:
             unpack(archive, place, wanted.unpack)
-        finally:
+        except DataError:  # it is not what it should be; where the disk was full it is, and is not fetched again
             archive.unlink(missing_ok=True)
+            raise
+        archive.unlink(missing_ok=True)
         Beside(place).put("fetched", wanted.hash)
     return Fetched(place, True, sha256)
 

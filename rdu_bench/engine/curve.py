@@ -21,6 +21,7 @@ from ..training import Trained, Training
 from ..training.strategies import Attempt, Plan, attempts, tried
 from .clock import timed
 from .kept import keep_beside
+from .left import missing
 from .point import MEASURED_TABLES, compose, describe_data, describe_model, words
 from .spec import Curve
 
@@ -49,7 +50,7 @@ def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) 
     Whatever a plug-in raises, `SystemExit` included, becomes a record with status `error` and its traceback, at every
     point it concerns.  Only trouble of the machine itself (no space, no memory, interrupt) is raised.
     """
-    wanted = tuple(sigma for sigma in curve.sigmas if not store.has(curve.spec(sigma)))
+    wanted = missing(curve, store)
     if not wanted:
         return
     with threadpool_limits(curve.threads):

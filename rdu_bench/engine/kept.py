@@ -11,18 +11,16 @@ from .. import registry
 from .._hash import named_seed
 from ..model import Model
 from ..nn.networks import Spec
-from ..records.store import Store
+from ..records.store import WEIGHTS, Store
 from ..training import Trained
 from ..training.keep import Recipe, keep, read, rebuilt
 from .spec import Curve
-
-ENDING = ".weights.safetensors"
 
 
 def keep_beside(store: Store, curve: Curve, trained: Trained, spec: Spec) -> str:
     """Write the weights of a point where its record will lie; returns the file's name."""
     sigma = trained.control.sigma
-    path = store.path(curve.spec(sigma), curve.key(sigma)).with_suffix(ENDING)
+    path = store.path(curve.spec(sigma), curve.key(sigma)).with_suffix(WEIGHTS)
     recipe = Recipe.of(curve.model, curve.params, spec, named_seed("init", curve.seed))
     keep(path, trained.model, recipe, {"key": curve.key(sigma), "sigma": sigma, "R_train": trained.control.R_train})
     return path.name

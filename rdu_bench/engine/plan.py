@@ -6,10 +6,8 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..records.laws import judged
-from ..records.schema import BAD
-from ..records.store import Store
 from . import calibrate
+from .left import Seen, heads
 from .machine import cores
 from .pace import Pace
 from .spec import Curve
@@ -26,22 +24,16 @@ class Planned:
     seconds: float
 
 
-def plan(curves: Sequence[Curve], store: Store, *, retry_failed: bool = False) -> list[Planned]:
-    """What is left to do of every curve; reads the records of its own points and no others.
-
-    With `retry_failed` so are points that failed or break a law.
-    """
-    found = [[store.of(curve.spec(s)) for s in curve.sigmas] for curve in curves]
-    pace = Pace(record for records in found for record in records if record is not None)
-    if retry_failed:
-        found = [[None if record and judged(record)[0] in BAD else record for record in records] for records in found]
+def plan(curves: Sequence[Curve], seen: Seen) -> list[Planned]:
+    """What is left to do of every curve, by what was `seen`; of records that are there only what they took is read."""
+    pace = Pace(heads(curves, seen.store))
     return [
         Planned(
             curve,
-            tuple(record is not None for record in records),
-            sum(pace.seconds(curve.spec(s)) for s, r in zip(curve.sigmas, records, strict=True) if r is None),
+            tuple(sigma not in left for sigma in curve.sigmas),
+            sum(pace.seconds(curve.spec(sigma)) for sigma in left),
         )
-        for curve, records in zip(curves, found, strict=True)
+        for curve, left in zip(curves, seen.left, strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ from ..records.audit import faults
 from ..records.laws import judged
 from ..records.schema import MEASURED, PROTOCOL
 from ..records.store import Store
+from .left import look
 from .pace import spent
 from .ready import without_files
 from .run import RUNS, How, check_device, name_folders, terminable
@@ -153,7 +154,7 @@ def reproduce(planned: Planned, jobs: int | None = None, *, quiet: bool = False)
     """
     store, curves = Store(planned.folder), [*planned.curves.values()]
     if curves:
-        with terminable(), watch(curves, store, quiet=quiet) as progress:
+        with terminable(), watch(curves, look(curves, store).left, quiet=quiet) as progress:
             execute(curves, store, progress, jobs=How(jobs, planned.folder, quiet=quiet).workers(len(curves)))
     out = []
     for record in planned.records:

@@ -10,7 +10,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +18,14 @@ from .. import _files, _paths, registry
 from .._text import one_line, say
 from ..progress import watch
 from ..records.laws import judged
-from ..records.schema import BAD, FAILED, INVALID, Damaged
+from ..records.schema import FAILED, INVALID, Damaged
 from ..records.store import Store
 from . import suite as suites
 from .expand import Selection, expand
+from .left import Seen, look
 from .machine import cores, workers
 from .ready import at_hand
-from .scheduler import execute, missing
+from .scheduler import execute
 from .spec import Curve
 from .suite import SuiteError
 
@@ -64,10 +65,15 @@ class Prepared(NamedTuple):
 
     title: str
     curves: list[Curve]
-    folder: Path
+    seen: Seen  # of these curves, in the folder that it goes to
     left_out: list[str]  # plug-ins that cannot be used and data sets that are not here, a sentence each
     unmade: int  # points of data sets that are not here
     notes: list[str]  # what was done to what files hold, a sentence each
+
+    @property
+    def folder(self) -> Path:
+        """Where it goes."""
+        return self.seen.store.folder
 
 
 class Outcome(NamedTuple):
@@ -125,14 +131,11 @@ def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
     with terminable():
         ready = prepared(suite_name, selection, how)
         tell(ready)
-        curves = [replace(curve, keep_models=how.keep_models) for curve in ready.curves]
+        curves, (store, left) = ready.curves, ready.seen
         _files.check_folder(ready.folder, make=True)
-        store = Store(ready.folder)
         store.sweep()
-        if how.retry_failed:
-            _forget_failures(curves, store)
-        jobs = how.workers(sum(bool(missing(curve, store)) for curve in curves))
-        with watch(curves, store, quiet=how.quiet) as progress:
+        jobs = how.workers(sum(map(bool, left)))
+        with watch(curves, left, quiet=how.quiet) as progress:
             execute(curves, store, progress, jobs=jobs, scheduler=how.scheduler)
         return conclude(curves, store, ready.title)._replace(unmade=ready.unmade)
 
@@ -150,15 +153,18 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Prepared
     expansion = expand(suite, selection)
     folder = Path(how.out) if how.out is not None else RUNS / suite.name
     _files.check_folder(folder)
+    store, left = look(expansion.curves, Store(folder), retry_failed=how.retry_failed)
     curves, sentences = expansion.curves, list[str]()
     if how.scheduler is None:
         check_device(selection.device)
-        store = Store(folder)
-        wanted = [curve for curve in curves if missing(curve, store) or (how.retry_failed and _failed(curve, store))]
-        curves, sentences = at_hand(curves, wanted)
+        curves, sentences = at_hand(curves, [curve for curve, targets in zip(curves, left, strict=True) if targets])
+    here = {id(curve) for curve in curves}
+    left = [targets for curve, targets in zip(expansion.curves, left, strict=True) if id(curve) in here]
+    if how.keep_models:
+        curves = [curve.keeping_models() for curve in curves]
     unmade = sum(len(curve.sigmas) for curve in expansion.curves) - sum(len(curve.sigmas) for curve in curves)
     left_out = [*expansion.left_out, *sentences]
-    return Prepared(suite.title or suite.name, curves, folder, left_out, unmade, expansion.notes)
+    return Prepared(suite.title or suite.name, curves, Seen(store, left), left_out, unmade, expansion.notes)
 
 
 def name_folders(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
@@ -212,18 +218,6 @@ def lost(outcome: Outcome) -> str | None:
         f"{outcome.missing} of {outcome.done + outcome.missing} points have no record in {outcome.folder}, though all "
         "were computed: were files in it removed meanwhile? The same command computes them again"
     )
-
-
-def _forget_failures(curves: list[Curve], store: Store) -> None:
-    for curve in curves:
-        for spec in _failed(curve, store):
-            store.forget(spec)
-
-
-def _failed(curve: Curve, store: Store) -> list[dict[str, Any]]:
-    """The specs of the points of a curve that failed or break a law, as `conclude` counts them."""
-    specs = [curve.spec(sigma) for sigma in curve.sigmas]
-    return [spec for spec in specs if (record := store.of(spec)) is not None and judged(record)[0] in BAD]
 
 
 @contextmanager

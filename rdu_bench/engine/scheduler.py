@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import _paths
 from .._files import WriteError
-from .._hash import digest
 from ..progress import Progress
-from ..records.schema import Damaged
-from ..records.store import Store, load_head
+from ..records.store import Store
 from .cluster import RETRIES, EngineError, client
+from .left import heads, missing
 from .pace import Pace, units
 from .spec import Curve
 
@@ -34,14 +32,14 @@ class WorkerKilled(RuntimeError):
 def execute(
     curves: list[Curve], store: Store, progress: Progress, *, jobs: int = 0, scheduler: str | None = None
 ) -> None:
-    """Write a record for every point of `curves` that has none.
+    """Write a record for every point of `curves` that has none; `progress`, which is theirs, knows which these are.
 
     In this process for `jobs` 0, else in that many workers, else in those of the dask scheduler at an address.
     Raises `WriteError` when nothing more can be written and `EngineError` when the workers are gone.
     """
     specs = [curve.spec(sigma) for curve in curves for sigma in curve.sigmas]
-    store.ask(specs, Pace(_heads(store, specs)).seconds)
-    left = [curve for curve in curves if missing(curve, store)]
+    store.ask(specs, Pace(heads(curves, store)).seconds)
+    left = [curve for curve, targets in zip(curves, progress.left, strict=True) if targets]
     if not left:
         return
     if scheduler is None and jobs == 0:
@@ -50,25 +48,12 @@ def execute(
         _distributed(left, store, progress, min(jobs, len(left)), scheduler)
 
 
-def _heads(store: Store, specs: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Of the points that have a record; a run that goes on reads no whole files for what these took."""
-    for spec in specs:
-        with suppress(Damaged):
-            yield load_head(store.path(spec, digest(spec)))
-
-
-def missing(curve: Curve, store: Store) -> list[float | None]:
-    """The targets of a curve that have no record."""
-    return [sigma for sigma in curve.sigmas if not store.has(curve.spec(sigma))]
-
-
-def work(curve: Curve, folder: str, wait: bool, report: Callable[[dict[str, Any]], None]) -> bool:
+def work(curve: Curve, store: Store, wait: bool, report: Callable[[dict[str, Any]], None]) -> bool:
     """Run one curve under its lock; False when another run holds it and `wait` is not set."""
     from filelock import Timeout
 
     from .curve import run_curve
 
-    store = Store(folder)
     try:
         with store.lock(curve.key(None), wait=wait):
             run_curve(curve, store, progress=report)
@@ -79,13 +64,13 @@ def work(curve: Curve, folder: str, wait: bool, report: Callable[[dict[str, Any]
 
 def _here(curves: list[Curve], store: Store, progress: Progress) -> None:
     def run_one(curve: Curve, wait: bool) -> bool:
-        return work(curve, str(store.folder), wait, lambda message: progress.update(curve, message))
+        return work(curve, store, wait, lambda message: progress.update(curve, message))
 
     for curve in [curve for curve in curves if not run_one(curve, False)]:  # those of another run, when it is done
         run_one(curve, True)
 
 
-def _task(curve: Curve, folder: str, wait: bool, index: int, carried: dict[str, str]) -> bool:
+def _task(curve: Curve, store: Store, wait: bool, index: int, carried: dict[str, str]) -> bool:
     """What a worker is given: a description of a curve, never an object of torch."""
     from distributed import get_worker
 
@@ -101,14 +86,14 @@ def _task(curve: Curve, folder: str, wait: bool, index: int, carried: dict[str, 
             worker.log_event(TOPIC, {**message, "curve": index})
 
     with _alone:
-        return work(curve, folder, wait, report)
+        return work(curve, store, wait, report)
 
 
 def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: int, scheduler: str | None) -> None:
     """All curves through dask, the longest first."""
     from distributed import as_completed
 
-    folder = str(store.folder.resolve())
+    there = Store(store.folder.resolve(), store.outdated)
     carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
     resources = {"GPU": 1} if curves[0].device.startswith("cuda") and scheduler else None
     running: dict[Future, int] = {}
@@ -118,7 +103,7 @@ def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: in
         connected.subscribe_topic(TOPIC, lambda event: progress.update(curves[event[1]["curve"]], event[1]))
 
         def submit(index: int, wait: bool) -> Future:
-            given = (curves[index], folder, wait, index, carried)
+            given = (curves[index], there, wait, index, carried)
             future = connected.submit(_task, *given, pure=False, resources=resources)
             running[future] = index
             return future
@@ -155,7 +140,7 @@ def _lost(curve: Curve, store: Store, future: Future, progress: Progress) -> boo
     if isinstance(error, KilledWorker):
         error = WorkerKilled(f"its process died {RETRIES + 1} times; is memory short, or did native code crash?")
         if curve.strategy != "batched":
-            order = sorted(lost, key=lambda s: -(s or float("inf"))) if curve.strategy == "continuation" else lost
-            lost = order[:1]  # the one in work: points are taken in this order
+            order = sorted(lost, key=lambda s: -(s or float("inf"))) if curve.strategy == "continuation" else [*lost]
+            lost = tuple(order[:1])  # the one in work: points are taken in this order
     give_up(curve, store, error, lambda message: progress.update(curve, message), only=lost)
     return bool(missing(curve, store))

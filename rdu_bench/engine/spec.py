@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,12 @@ class Curve:
     def plugins(self) -> dict[str, str]:
         """Hashes of these plug-ins, as they were when it was first asked; it travels with them."""
         return {f"{kind}/{name}": registry.plugin_hash(kind, name) for kind, name in self.files}
+
+    def keeping_models(self) -> Curve:
+        """The same curve, whose models are kept beside its records, with the hashes that were noted of its plug-ins."""
+        made = replace(self, keep_models=True)
+        vars(made)["plugins"] = self.plugins
+        return made
 
     def key(self, sigma: float | None) -> str:
         """Hash of the spec, 16 hex digits."""

@@ -22,6 +22,7 @@ INVALID = "invalid"  # its numbers break a law, so that they are not what they a
 FAILED = ("diverged", "error")  # it has none, and counts as the null point
 BAD = (INVALID, *FAILED)  # what makes a run end with exit status 1, and counts as the null point on a board
 STATUSES = (*MEASURED, *BAD)
+WORST_FIRST = (INVALID, *reversed(FAILED), *reversed(MEASURED))  # numbers that are not what they are called lead
 
 TABLES = ("spec", "model", "data", "control", "values", "factors", "times", "provenance")
 REQUIRED = ("schema", "key", "status", *TABLES)

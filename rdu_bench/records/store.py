@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from .schema import HEAD, HEX, Damaged, parse, parse_head
 if TYPE_CHECKING:
     import numpy as np
 
+WEIGHTS = ".weights.safetensors"  # the end of the name of a kept model's file, beside its record
 LONGEST = 100  # bytes of a name in UTF-8; file systems take 255
 Spec = Mapping[str, Any]
 
@@ -29,10 +30,13 @@ class VectorsError(ValueError):
 
 
 class Store:
-    """The records of one run, under `folder/records/<data set>/<model>/`; an archive of these is read as a folder."""
+    """The records of one run, under `folder/records/<data set>/<model>/`; an archive of these is read as a folder.
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    `outdated` are records that `has` passes over, by the SHA-256 of their files, see `retrying`.
+    """
+
+    def __init__(self, folder: str | Path, outdated: Collection[str] = ()):
+        self.folder, self.outdated = Path(folder), frozenset(outdated)
         self.root = self.folder / "records"
         if not self.root.is_dir() and (archive := packs.packed(self.folder)):
             self.root = archive / "records"  # read as if it were a folder
@@ -44,8 +48,8 @@ class Store:
         return self.root / _safe(spec["dataset_label"]) / _safe(row) / f"s{spec['seed']}-{at}-{key}.json"
 
     def has(self, spec: Spec) -> bool:
-        """Whether a whole record of that spec is there; reads its one file only, however many there are."""
-        return self.of(spec) is not None
+        """Whether a whole record of that spec is there, and no outdated one; reads its one file only."""
+        return self.of(spec) is not None and not (self.outdated and self._mark(spec) in self.outdated)
 
     def of(self, spec: Spec) -> dict[str, Any] | None:
         """The record of a spec; None where its file is not there, not whole, or holds that of another spec."""
@@ -64,6 +68,7 @@ class Store:
     def write(self, record: Mapping[str, Any], vectors: Mapping[str, np.ndarray] | None = None) -> Path:
         """Write a record and its vectors, atomically and in an order that leaves no record without its vectors.
 
+        A record that is there stays until this one takes its place; what lay beside that one alone goes afterwards.
         What JSON or the form of a record cannot say becomes null, with the reason in `nulls`.  Raises `ValueError`
         when that is the spec, the key or the status, `WriteError` when the disk is full.
         """
@@ -71,16 +76,23 @@ class Store:
         ordered = {name: said[name] for name in HEAD if name in said} | said
         path = self.path(said["spec"], said["key"])
         beside = path.with_suffix(".safetensors")
-        if vectors:
-            from safetensors.numpy import save
-
-            _files.write(beside, save(dict(vectors)))
+        text = json.dumps(ordered, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n"
         try:
-            _files.write(path, json.dumps(ordered, allow_nan=False, ensure_ascii=False, separators=(",", ":")) + "\n")
+            with _files.replacing(path) as file:
+                file.write(text.encode("utf-8"))
+                file.flush()  # a disk that is full says so here, before the vectors of an older record are gone
+                if vectors:
+                    from safetensors.numpy import save
+
+                    _files.write(beside, save(dict(vectors)))
         except OSError:
             if not path.exists():
                 beside.unlink(missing_ok=True)
             raise
+        weights = (said.get("model") or {}).get("weights")
+        for older in [beside] * (not vectors) + [path.with_suffix(WEIGHTS)] * (not weights):
+            with _files.explained(older):
+                older.unlink(missing_ok=True)
         return path
 
     def vectors(self, record: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -105,12 +117,18 @@ class Store:
         inside = packs.archived(self.root)
         return inside is not None and not any(name.endswith(".safetensors") for name in packs.names(inside[0]))
 
-    def forget(self, spec: Spec) -> None:
-        """Remove the record of a spec and its vectors, so that its point is computed again."""
-        path = self.path(spec, digest(spec))
-        path.unlink(missing_ok=True)
-        path.with_suffix(".safetensors").unlink(missing_ok=True)
-        path.with_suffix(".weights.safetensors").unlink(missing_ok=True)
+    def retrying(self, specs: Iterable[Spec]) -> Store:
+        """This store, in which the records of `specs`, as they lie there now, count as missing.
+
+        They are found and read as before, and each stays until another takes its place.
+        """
+        return Store(self.folder, {*map(self._mark, specs)})
+
+    def _mark(self, spec: Spec) -> str:
+        """SHA-256 of the file of a spec's record, in hex; "" where it cannot be read."""
+        with suppress(Damaged):
+            return hashlib.sha256(read_file(self.path(spec, digest(spec)))).hexdigest()
+        return ""
 
     def sweep(self) -> None:
         """Remove temporary files that a killed run left behind; those of a run that still writes are younger."""
@@ -145,7 +163,7 @@ class Store:
             yield path, record | {"path": str(path)} | ({} if wanted is None else {"asked": record["key"] in wanted})
 
     def records(self) -> list[dict[str, Any]]:
-        """All whole records, see `each`; `broken` lists the others."""
+        """All whole records, see `each`."""
         return [record for record in self.found() if not isinstance(record, Damaged)]
 
     def found(self) -> list[dict[str, Any] | Damaged]:
@@ -165,10 +183,6 @@ class Store:
             except Damaged as damaged:
                 head = damaged
             yield path, head
-
-    def broken(self) -> list[Path]:
-        """Files that are no whole record."""
-        return [path for path in self.paths() if read_record(path) is None]
 
     def keys(self) -> set[str]:
         """Keys of all records by the names of their files, which are not read."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ..analysis.leaderboard import counts_text, rank_text
+from ..analysis.points import severity
 from ..analysis.tables import number
 from .context import Context
 from .style import shown
@@ -104,6 +105,5 @@ def failed(table: pd.DataFrame) -> tuple[list[dict[str, Any]], int]:
         who = ", ".join(map(str, seeds[:8])) + (f" and {len(seeds) - 8} more" if len(seeds) > 8 else "")
         about = {"dataset": dataset, "name": name, "status": status, "reason": reason}
         out.append({**about, "points": len(part), "targets": shown_targets, "seeds": who})
-    order = {"invalid": -1, "error": 0, "diverged": 1, "collapsed": 2, "unreachable": 3, "rate_missed": 4}
-    out.sort(key=lambda line: (order.get(str(line["status"]), -2), -int(line["points"])))
+    out.sort(key=lambda line: (severity(str(line["status"])), -int(line["points"])))
     return out[:LINES], max(0, len(out) - LINES)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from rdu_bench import analysis
 from rdu_bench.analysis.hull import area, gap, hull
 from rdu_bench.analysis.intervals import interval, shared_ranks
+from rdu_bench.records.schema import STATUSES
+from rdu_bench.report.board import failed
 
 R = np.array([0, 1, 2, 4, 6, 9, 13, 18.0])
 D = 100 * np.exp(-R / 5) + 10
@@ -232,6 +234,15 @@ def test_a_failed_cell_counts_as_a_code_that_says_nothing():
     assert after.loc["beta_vae", "area"] < whole.loc["beta_vae", "area"]
     assert after.loc["beta_vae", "diverged"] == 3 * 5
     assert len(analysis.failures(lost)) == 15 and set(analysis.failures(lost)["reason"]) == {"NaN"}
+
+
+def test_what_did_not_go_well_is_told_worst_first_in_one_order():
+    records = [fake_records.record("vae", seed=n, status=status) for n, status in enumerate(STATUSES)]
+    found = analysis.points(records)
+    lines, more = failed(found)
+    told = ["invalid", "error", "diverged", "collapsed", "unreachable", "rate_missed"]
+    assert [line["status"] for line in lines] == told and more == 0 and {*told, "ok"} == {*STATUSES}
+    assert analysis.failures(found)["status"].tolist() == told
 
 
 def test_one_seed_has_neither_interval_nor_rank_and_says_so():

@@ -224,7 +224,8 @@ def test_tables_of_structure_are_means_over_seeds_with_their_errors():
         record["structure"]["blocks"] = {"a": {"R": 1.0, "factors": told}, "b": {"R": 2.0, "factors": less}}
     found = analysis.structure(records)
     leak = found["leakage"].iloc[0]
-    assert (leak["IV"], leak["IV_se"], leak["seeds"]) == (pytest.approx(0.4), pytest.approx(0.2), 2)
+    both = sqrt(0.2**2 + 0.05**2)  # of seeds and of test points, as that of a factor
+    assert (leak["IV"], leak["IV_se"], leak["seeds"]) == (pytest.approx(0.4), pytest.approx(both), 2)
     assert analysis.structure(records[:1])["leakage"]["IV_se"].tolist() == [0.05]
     assert found["blocks"]["gap"].tolist() == pytest.approx([0.25, 0.25])  # (1 − .5) / 2
     assert found["codelength"].set_index("factor").loc["shape", "labels_most"] == 6000

@@ -384,6 +384,22 @@ def test_an_archive_that_does_not_unpack_leaves_nothing(how, archive, fetch, tmp
     assert tree(tmp_path) == [] and not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize(
+    ("how", "kept", "content"),
+    [("gzip", ".a.gz", gzip.compress(CONTENT)), ("tar:cars", ".a.tar.gz", tar(cars__a=b"1"))],
+)
+def test_what_was_fetched_stays_where_there_was_no_room_to_unpack_it(how, kept, content, fetch, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    with pytest.raises(_files.WriteError, match="free some space"):
+        fetch(packed(content), path="a", unpack=how, **hashed(content))
+    assert tree(tmp_path) == [kept] and not (tmp_path / "a").exists()
+    monkeypatch.undo()
+    assert fetch(missing, path="a", unpack=how, **hashed(content)).new  # and is not fetched again
+
+
 # ---- the table and the command -------------------------------------------------------------------------------------
 
 

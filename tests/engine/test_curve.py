@@ -240,8 +240,7 @@ def test_why_a_model_cannot_come_back_is_said_in_a_sentence(planted, tmp_path):
         load_model({name: part for name, part in record.items() if name != "path"})
     with pytest.raises(FileNotFoundError, match="no record"):
         load_model(tmp_path / "nothing.json")
-    store.forget(record["spec"])
-    run_curve(curve("sound", sigmas=(None,), keep_models=True), store)
+    run_curve(curve("sound", sigmas=(None,), keep_models=True), store.retrying([record["spec"]]))
     [path] = store.paths()
     assert load_model(path).row.title == "Planted"
     assert load_model(load_results(tmp_path).iloc[0]).row.title == "Planted"

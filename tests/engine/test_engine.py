@@ -6,9 +6,11 @@ from pathlib import Path
 import fake_records
 import pytest
 
+from rdu_bench.engine import curve as curve_module
 from rdu_bench.engine import run as engine
 from rdu_bench.engine import suite
 from rdu_bench.engine.expand import Selection, curves
+from rdu_bench.engine.left import look
 from rdu_bench.engine.plan import plan
 from rdu_bench.engine.scheduler import execute
 from rdu_bench.progress import Progress
@@ -40,7 +42,7 @@ def record(curve, sigma, status="ok"):
 
 
 def go(curves, store, **how):
-    progress = Progress(curves, store, quiet=True)
+    progress = Progress(curves, look(curves, store).left, quiet=True)
     execute(curves, store, progress, **how)
     return progress
 
@@ -68,7 +70,7 @@ def test_only_what_is_missing_or_broken_is_computed_again(points):
     done.clear()
     lost = curves[1]
     store.path(lost.spec(3.0), lost.key(3.0)).write_text('{"half"')
-    store.forget(lost.spec(None))
+    store.path(lost.spec(None), lost.key(None)).unlink()
     go(curves, store)
     assert sorted(done, key=str) == sorted([(lost.model, lost.seed, 3.0), (lost.model, lost.seed, None)], key=str)
 
@@ -85,6 +87,29 @@ def test_failed_points_are_computed_again_only_when_asked(points, monkeypatch, t
     assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
 
 
+def test_failed_points_keep_their_records_until_others_take_their_place(points, monkeypatch, tmp_path):
+    curves, store, done = points
+    monkeypatch.setattr("rdu_bench.report.render", lambda records, out, title: out, raising=False)
+    for curve in curves:
+        for sigma in curve.sigmas:
+            store.write(record(curve, sigma, "diverged"))
+    instead = curve_module.run_curve
+
+    def killed(curve, store, *, progress):
+        if done:
+            raise KeyboardInterrupt
+        instead(curve, store, progress=progress)
+
+    monkeypatch.setattr(curve_module, "run_curve", killed)
+    how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "quiet": True}
+    with pytest.raises(KeyboardInterrupt):
+        engine.run("smoke", retry_failed=True, **how)
+    assert sorted(found["status"] for found in store.records()) == ["diverged"] * 9 + ["ok"] * 3
+    monkeypatch.setattr(curve_module, "run_curve", instead)
+    assert engine.run("smoke", **how).failed == 9 and len(done) == 3  # as before, when it is not asked for again
+    assert engine.run("smoke", retry_failed=True, **how).failed == 0 and len(done) == len(set(done)) == 12
+
+
 def test_points_that_break_a_law_are_computed_again_whatever_their_records_say(points, monkeypatch, tmp_path):
     curves, store, done = points
     monkeypatch.setattr("rdu_bench.report.render", lambda records, out, title: out, raising=False)
@@ -95,7 +120,7 @@ def test_points_that_break_a_law_are_computed_again_whatever_their_records_say(p
     how = {"models": ["vae", "vib"], "seeds": 2, "out": tmp_path, "quiet": True}
     again = engine.run("smoke", **how)
     assert (again.failed, again.invalid) == (0, 4) and not done
-    left = [one.done for one in plan(curves, store, retry_failed=True)]
+    left = [one.done for one in plan(curves, look(curves, store, retry_failed=True))]
     assert left == [tuple(sigma != 3.0 for sigma in curve.sigmas) for curve in curves]
     assert engine.run("smoke", retry_failed=True, **how).invalid == 0
     assert {sigma for _, _, sigma in done} == {3.0} and len(done) == 4
@@ -107,8 +132,33 @@ def test_a_plan_reads_no_records_but_those_of_its_own_points(points, monkeypatch
     opened = []
     whole = Path.read_text
     monkeypatch.setattr(Path, "read_text", lambda path, *a, **k: opened.append(path) or whole(path, *a, **k))
-    plan(found[:1], store)
+    plan(found[:1], look(found[:1], store))
     assert len([path for path in opened if path.suffix == ".json"]) <= len(found[0].sigmas)
+
+
+def test_a_run_reads_a_record_once_before_and_once_after(points, monkeypatch, tmp_path, capsys):
+    from rdu_bench.cli.run import run as command
+    from rdu_bench.records import store as store_module
+
+    found, store, _ = points
+    monkeypatch.setattr("rdu_bench.report.render", lambda records, out, **_: out)
+    go(found, store)
+    read, parse = [], store_module.parse
+    monkeypatch.setattr(store_module, "parse", lambda raw: read.append(raw) or parse(raw))
+    how = {"model": ["vae", "vib"], "seeds": 2, "out": tmp_path, "retry_failed": True}
+    command("smoke", jobs=0, dry_run=True, **how)
+    assert len(read) == len(set(read)) == 12
+    command("smoke", jobs=0, **how)
+    assert len(read) == 3 * 12 and "12 points, 0 failed" in capsys.readouterr().out
+
+
+def test_the_hashes_of_files_are_not_taken_again_where_models_are_kept(points, monkeypatch):
+    from rdu_bench import registry
+
+    found, _, _ = points
+    monkeypatch.setattr(registry, "plugin_hash", lambda *_: pytest.fail("it was read again"))
+    kept = [curve.keeping_models() for curve in found]
+    assert all(curve.keep_models for curve in kept) and [c.key(3.0) for c in kept] == [c.key(3.0) for c in found]
 
 
 def test_no_gpu_is_said_before_anything_is_computed(tmp_path):
@@ -137,7 +187,7 @@ def test_the_live_table_says_what_is_done_and_what_runs(points):
 
     curves, store, _ = points
     go(curves[:1], store)
-    progress = Progress(curves, store, quiet=True)
+    progress = Progress(curves, look(curves, store).left, quiet=True)
     at = {"sigma": 3.0, "step": 50, "steps": 250}
     progress.update(curves[1], {**at, "phase": "train"})
     progress.update(curves[2], {**at, "phase": "measure"})
@@ -154,7 +204,7 @@ def test_the_live_table_fits_the_terminal(points, width):
     from rich.console import Console
 
     found, store, _ = points
-    progress = Progress(found, store, quiet=True)
+    progress = Progress(found, look(found, store).left, quiet=True)
     progress.update(found[1], {"sigma": 3.0, "step": 50, "steps": 250, "phase": "train"})
     console = Console(width=width, no_color=True)
     with console.capture() as captured:
@@ -169,7 +219,7 @@ def test_what_a_label_says_is_no_markup(points):
 
     found, store, _ = points
     curve = replace(found[0], label="[bold]x[/nonsense]\x1b[31m")
-    progress = Progress([curve], store, quiet=True)
+    progress = Progress([curve], look([curve], store).left, quiet=True)
     progress.update(curve, {"sigma": 3.0, "step": 0, "steps": 1, "phase": "measure"})
     console = Console(width=120)
     with console.capture() as captured:
@@ -179,7 +229,7 @@ def test_what_a_label_says_is_no_markup(points):
 
 def test_plain_lines_carry_the_reason(points, capsys):
     curves, store, _ = points
-    progress = Progress(curves, store, quiet=False)
+    progress = Progress(curves, look(curves, store).left, quiet=False)
     done = {"sigma": None, "phase": "done", "step": 1, "steps": 1, "status": "error", "reason": "as planned"}
     progress.update(curves[0], done)
     assert capsys.readouterr().out == "[1/12] digits vae seed 0 ELBO: error  as planned\n"

@@ -12,6 +12,7 @@ from rdu_bench.engine import calibrate, suite
 from rdu_bench.engine import plan as plans
 from rdu_bench.engine.clock import timed
 from rdu_bench.engine.expand import Selection, curves
+from rdu_bench.engine.left import look
 from rdu_bench.engine.pace import Pace, _step, left, spent, units
 from rdu_bench.engine.plan import END, START, Planned, plan, wall_seconds
 from rdu_bench.progress import clock
@@ -129,7 +130,7 @@ def test_a_plan_tells_what_is_done_and_how_long_the_rest_takes(found, tmp_path):
     store = Store(tmp_path)
     for sigma in found[0].sigmas[:2]:
         store.write(record(found[0], sigma))
-    one, *rest = plan(found, store)
+    one, *rest = plan(found, look(found, store))
     assert one.done == (True, True, False) and math.isclose(one.seconds, 3.0)
     assert all(p.done == (False, False, False) for p in rest)
     assert math.isclose(rest[0].seconds, 9.0)  # the other seed

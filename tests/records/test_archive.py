@@ -27,7 +27,7 @@ def published(tmp_path_factory):
 def test_an_archive_is_read_like_a_folder(published):
     run, out = published
     kept, packed = Store(run), Store(out)
-    assert packed.keys() == kept.keys() and packed.broken() == []
+    assert packed.keys() == kept.keys() and packed.found() == packed.records()
     assert [h["key"] for _, h in packed.heads()] == [h["key"] for _, h in kept.heads()]
     pd.testing.assert_frame_equal(*(table(s).drop(columns="path") for s in (out, run)))
     pd.testing.assert_frame_equal(

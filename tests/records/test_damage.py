@@ -263,7 +263,7 @@ def test_the_rest_of_the_records_is_used_all_the_same(damaged):
     frame = table(store.folder)
     assert 1 in frame["seed"].tolist() and frame["R_star"].notna().all()
     assert len(frame.attrs["ignored"]) == 100  # so many are told of by name
-    assert len(frame) + len(store.broken()) == len(store.paths())
+    assert len(frame) + len(store.found()) - len(store.records()) == len(store.paths())
     assert len(analysis.leaderboard(frame)) >= 1 and len(analysis.frontier(frame)) > 1
     assert {head["key"] for _, head in store.heads() if isinstance(head, dict)} >= set(frame["key"])
 

@@ -1,9 +1,11 @@
 """What is written is whole, and what is read was whole when it was written."""
 
 import errno
+import io
 import json
 import math
 import os
+import pickle
 import shutil
 
 import numpy as np
@@ -13,8 +15,8 @@ from rdu_bench._files import WriteError
 from rdu_bench._hash import digest
 from rdu_bench.records.audit import audit, faults, vector_faults
 from rdu_bench.records.flatten import load_results
-from rdu_bench.records.schema import SCHEMA
-from rdu_bench.records.store import Store
+from rdu_bench.records.schema import SCHEMA, Damaged
+from rdu_bench.records.store import WEIGHTS, Store
 
 
 def record(sigma=2.0, **changes):
@@ -43,6 +45,11 @@ def record(sigma=2.0, **changes):
         "provenance": {},
     }
     return made | changes
+
+
+def broken(store):
+    """Files that are no whole record."""
+    return [path for path, found in store.each() if isinstance(found, Damaged)]
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path):
@@ -114,7 +121,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_half_written(tmp_path, mo
     monkeypatch.undo()
     assert [r["spec"]["sigma"] for r in store.records()] == [1.0]
     left = {p.suffix for p in (tmp_path / "records").rglob("*") if p.is_file()}
-    assert left == {".json"} and store.broken() == []
+    assert left == {".json"} and broken(store) == []
 
 
 def test_vectors_are_there_whenever_their_record_is(tmp_path, monkeypatch):
@@ -135,9 +142,9 @@ def test_a_broken_file_is_missing_and_named_and_never_fatal(tmp_path, content):
     store, made = Store(tmp_path), record()
     path = store.write(made)
     path.write_text(content)
-    assert not store.has(made["spec"]) and store.records() == [] and store.broken() == [path]
+    assert not store.has(made["spec"]) and store.records() == [] and broken(store) == [path]
     store.write(made)
-    assert store.has(made["spec"]) and store.broken() == []
+    assert store.has(made["spec"]) and broken(store) == []
 
 
 def test_the_form_of_a_record_is_checked_in_words():
@@ -217,11 +224,58 @@ def test_a_lock_is_held_by_one(tmp_path):
         pass
 
 
-def test_forgetting_a_record_forgets_its_vectors(tmp_path):
+def files(folder):
+    """Every file of a run and its bytes, by name."""
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_record_that_is_replaced_takes_its_vectors_and_weights_with_it(tmp_path):
     store, made = Store(tmp_path), record()
-    store.write(made, {"R_i": np.ones(3, np.float32)})
-    store.forget(made["spec"])
-    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []
+    path = store.write(made, {"R_i": np.ones(3, np.float32)})
+    (path.parent / (path.stem + WEIGHTS)).write_bytes(b"of a model")
+    store.write(record(status="error", reason="as planned"))
+    assert [*files(tmp_path)] == [path.name] and store.of(made["spec"])["status"] == "error"
+
+
+def test_weights_that_a_record_names_stay_with_it(tmp_path):
+    store = Store(tmp_path)
+    path = store.write(record())
+    kept = path.parent / (path.stem + WEIGHTS)
+    kept.write_bytes(b"of a model")
+    store.write(record(model={"title": "VAE", "labels": "", "decoder": "", "weights": kept.name}))
+    assert kept.read_bytes() == b"of a model"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), KeyboardInterrupt()])
+def test_a_record_and_its_vectors_stay_where_the_next_is_not_finished(tmp_path, monkeypatch, error):
+    store = Store(tmp_path)
+    store.write(record(), {"R_i": np.ones(3, np.float32)})
+    before, write = files(tmp_path), io.FileIO.write
+
+    class Full(io.FileIO):
+        """A file that takes vectors and no record."""
+
+        def write(self, data):
+            if data[:1] == b"{":
+                raise error
+            return write(self, data)
+
+    monkeypatch.setattr(os, "fdopen", lambda handle, *_: Full(handle, "w+b"))
+    with pytest.raises(type(error)):
+        store.write(record(status="error", reason="as planned"), {"R_i": np.zeros(3, np.float32)})
+    monkeypatch.undo()
+    assert files(tmp_path) == before
+
+
+def test_records_that_are_to_be_made_again_count_as_missing_until_others_stand(tmp_path):
+    store, failed, other = Store(tmp_path), record(2.0, status="error", reason="as planned"), record(4.0)
+    store.write(failed)
+    store.write(other)
+    again = pickle.loads(pickle.dumps(store.retrying([failed["spec"], record(6.0)["spec"]])))  # as workers get it
+    assert [again.has(made["spec"]) for made in (failed, other, record(6.0))] == [False, True, False]
+    assert again.of(failed["spec"]) == failed and len(again.records()) == 2 and store.has(failed["spec"])
+    again.write(record(2.0, status="error", reason="as it turned out"))
+    assert again.has(failed["spec"])  # though it failed again
 
 
 def test_a_copy_of_another_record_is_none_of_the_point_in_whose_place_it_lies(tmp_path):
