@@ -155,8 +155,8 @@ def _unlike_spec(found: pd.DataFrame) -> Iterator[str]:
             its = pd.to_numeric(its, errors="coerce")
             apart = (mine != its) & (mine.notna() | its.notna())
         if apart.any():
-            i = apart.idxmax()
-            yield f"its column {name!r} holds {short(mine[i])} where {said!r} holds {short(its[i])}"
+            i = int(apart.to_numpy().argmax())
+            yield f"its column {name!r} holds {short(mine.iloc[i])} where {said!r} holds {short(its.iloc[i])}"
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:

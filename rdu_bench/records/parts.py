@@ -30,8 +30,8 @@ def _beyond(points: pd.DataFrame) -> dict[Any, str]:
     """Index of a point → the law between its own numbers that it breaks."""
     names = ("status", "sigma", "rate_err", "D", "R_star", "H_x", "H_x_kind", "gap_RD_se", "D_se", "R_star_se")
     there = points[points["status"].isin(MEASURED)]
-    each = zip(there.index, there.reindex(columns=[*names]).to_dict("records"), strict=True)
-    return {i: said[0] for i, row in each if (said := [*beyond(row)])}
+    each = zip(there.index, there.reindex(columns=[*names]).itertuples(index=False, name=None), strict=True)
+    return {i: said[0] for i, row in each if (said := [*beyond(dict(zip(names, row, strict=True)))])}
 
 
 def _unparted(points: pd.DataFrame) -> dict[Any, str]:
