@@ -38,7 +38,7 @@ class AAE(Autoencoder):
     `digits`.  The critic of z learns as fast as the model: at 13 nats on `digits` R_own − R* is .04 nats with it, .30
     with a critic of a twentieth of the model's learning rate, .75 without any.  That of y is small and learns at half
     of it: where it lags behind, or is as quick, all images end at a single symbol (one seed each).  As in the paper no
-    critic sees y and z together, and z may differ between classes: with a hundred labels, at 13 nats, by .8 nats.
+    critic sees y and z together, and z may differ between classes: with a hundred labels, at 13 nats, by .6 to .8 nats.
     """
 
     row = Row(
