@@ -7,11 +7,14 @@ import fake_records
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from rdu_bench.report import render
+from rdu_bench.report.context import gather
 from rdu_bench.report.figures import of_few_colours
+from rdu_bench.report.figures.chart import chart
 from rdu_bench.report.figures.sheet import reach
 from rdu_bench.report.plots import CROWD, FEW, beyond, panels
 from rdu_bench.report.style import Palette
@@ -94,6 +97,17 @@ def test_the_map_has_the_reference_at_the_origin_and_says_which_way_is_better(pa
     svg = (page.parent / "figures" / "map-sprites.svg").read_text(encoding="utf-8")
     for words in ("rate saved at equal distortion", "better →", "95 % intervals", "against VAE"):
         assert words in svg
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.02, 20.0])
+def test_the_words_of_the_map_lie_inside_it_and_apart_from_the_ticks(tmp_path, scale):
+    context = gather(fake_records.suite(("vae", "beta_tcvae", "vq_vae"), seeds=3), tmp_path, None, None)
+    context.board[["dIV", "dIV_low", "dIV_high"]] *= scale
+    figure = chart(context, "sprites")
+    FigureCanvasAgg(figure).draw()
+    [ax] = figure.axes
+    words, ticks = ax.yaxis.label.get_window_extent(), [tick.get_window_extent() for tick in ax.get_yticklabels()]
+    assert 0 <= words.x0 < words.x1 <= min(tick.x0 for tick in ticks) and ticks[-1].x1 <= ax.bbox.x0
 
 
 def test_one_seed_has_no_bars_and_the_map_says_so(tmp_path, told):

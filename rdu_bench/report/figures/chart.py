@@ -13,7 +13,7 @@ from ..context import Context
 from ..plots import Place, places
 from ..style import shown
 from ..text import drawn
-from .sheet import LETTER, STAR, columns_for, handles, legend, mark, sheet, width_of
+from .sheet import LEFT, LETTER, STAR, columns_for, handles, legend, mark, sheet, width_of
 
 SIZE = (5.6, 4.4)
 SAVED = "rate saved at equal distortion (nats, −BD)    better →"
@@ -46,6 +46,8 @@ def chart(context: Context, dataset: str) -> Figure | None:
     ax.margins(0.08)
     ax.set_xlabel(SAVED)
     ax.set_ylabel(GAINED)
+    ax.tick_params(axis="y", labelsize=8)
+    ax.yaxis.set_label_coords((0.17 - LEFT) / SIZE[0], 0.5)  # at the edge, however many digits its ticks have
     base = next((p.name for p in found if p.reference), "the reference")
     some = sum(p.intervals for p in found if not p.reference)
     bars = "bars are 95 % intervals over seeds" if some else "one seed: no intervals"
