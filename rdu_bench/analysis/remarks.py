@@ -26,7 +26,7 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
     if reference is None:
         return
     here, there = (set(part["sigma"].fillna(math.inf)) for part in (row, reference))  # without a target: the ELBO
-    if here - {math.inf} and (without := sorted(there - here)):
+    if here - {math.inf} and (without := there - here):
         yield f"no points at {target_text(without)}, where the reference has some"
     if (times := _size(row) / _size(reference)) >= LARGER:
         yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
@@ -53,8 +53,8 @@ def swept(row: pd.DataFrame) -> bool:
 
 def _targets(row: pd.DataFrame) -> frozenset[object]:
     """What a row was asked for: its target rates, or the values that were swept."""
-    swept = set(row.loc[row["sigma"].isna(), "params"])
-    return frozenset({*row["sigma"].dropna(), *(swept if len(swept) > 1 else ())})
+    settings = set(row.loc[row["sigma"].isna(), "params"])
+    return frozenset({*row["sigma"].dropna(), *(settings if len(settings) > 1 else ())})
 
 
 def apart(rows: dict[Key, pd.DataFrame], base: Key | None) -> dict[Key, list[str]]:
