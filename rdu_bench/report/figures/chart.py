@@ -45,9 +45,9 @@ def chart(context: Context, dataset: str) -> Figure | None:
         ax.scatter([p.x], [p.y], s=36, marker=marker, facecolor=face, edgecolor=colour, linewidth=1.2, zorder=3)
     ax.margins(0.08)
     ax.set_xlabel(SAVED)
-    ax.set_ylabel(GAINED)
+    ax.set_ylabel(GAINED, verticalalignment="top")  # the side of a turned word that looks to the left
     ax.tick_params(axis="y", labelsize=8)
-    ax.yaxis.set_label_coords((0.17 - LEFT) / SIZE[0], 0.5)  # at the edge, however many digits its ticks have
+    ax.yaxis.set_label_coords((0.03 - LEFT) / SIZE[0], 0.5)  # at the edge, however many digits its ticks have
     base = next((p.name for p in found if p.reference), "the reference")
     some = sum(p.intervals for p in found if not p.reference)
     bars = "bars are 95 % intervals over seeds" if some else "one seed: no intervals"
