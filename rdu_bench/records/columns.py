@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic_core import from_json
 
 from .. import _paths
-from .schema import STATUSES, short
+from .schema import HEX, STATUSES, short
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,6 +135,9 @@ def _wrong(frame: pd.DataFrame) -> Iterator[str]:
         bad = next((value for value in values if value != "" and not fits(value)), None)
         if bad is not None:
             yield f"its column {name!r} holds {short(bad)}"
+        texts = [v for v in column if isinstance(v, str)] if name == "key" else ()
+        if (odd := next((v for v in texts if not HEX.fullmatch(v)), None)) is not None:
+            yield f"its column 'key' holds {short(odd)} where 16 hex digits belong, of which sheets may make a number"
         if kind == "count" and (column.isna() | (column == "")).any():
             yield f"its column {name!r} has no value in some rows"
     if not set(frame["status"]) <= set(STATUSES):

@@ -1,6 +1,7 @@
 """Whatever records come from, their table is one, and so is every number that is drawn from it."""
 
 import json
+import re
 
 import fake_records
 import pandas as pd
@@ -170,6 +171,14 @@ def test_keys_that_were_read_as_numbers_are_refused():
     frame = table([record])
     with pytest.raises(ValueError, match="read as numbers"):
         table(frame.assign(key=frame["key"].astype("int64")))
+
+
+@pytest.mark.parametrize("kept", ["1.23457E+15", "12345", ""])  # 1234567890123456 and 0000000000012345, by a sheet
+def test_keys_that_a_sheet_wrote_again_are_refused(tmp_path, kept):
+    file = tmp_path / "points.csv"
+    table([fake_records.record("vae")]).assign(key=kept).to_csv(file, index=False)
+    with pytest.raises(ValueError, match=f"column 'key' holds '{re.escape(kept)}' where 16 hex digits belong"):
+        table(file)
 
 
 @pytest.mark.parametrize("source", [[], (), iter(())])
