@@ -36,6 +36,9 @@ def publish(
     board = analysis.leaderboard(found)
     frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
     frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
+    frames |= {f"{name}.csv": frame for name, frame in analysis.structure(found).items()}
+    if not (factors := analysis.by_factor(found)).empty:
+        frames["factors.csv"] = factors
     claims = analysis.claims(found, registry.claims())
     frames |= {"claims.csv": claims}
     if has_panels(found):

@@ -84,6 +84,9 @@ def draw(results: Any, out: str | Path, formats: Sequence[str] = ("png",)) -> Dr
 
 def _tables(context: Any) -> dict[str, Any]:
     tables = {f"frontier-{name}": frame for name, frame in context.planes.items()} | {"leaderboard": context.board}
+    tables |= context.structure
+    if not context.useful.empty:
+        tables["factors"] = context.useful
     if not context.tidy.empty:
         tables["scores"] = wide(context.tidy)
     if context.claims is not None and len(context.claims):

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from typer import BadParameter
 
+from rdu_bench import analysis
 from rdu_bench.cli.app import app
 from rdu_bench.records.archive import manifest, manifest_faults, pack
 from rdu_bench.records.audit import audit
@@ -69,6 +70,20 @@ def test_what_was_changed_after_publishing_is_named(published):
         (out / name).write_bytes(before)
     (out / "manifest.json").write_text("{")
     assert ["damaged" in why for why in manifest_faults(out)] == [True]
+
+
+def test_a_published_folder_has_the_tables_that_lie_beside_a_page(tmp_path):
+    run, out, page = tmp_path / "run", tmp_path / "out", tmp_path / "page"
+    for record in fake_records.suite(("vae", "vq_vae"), ("sprites",), seeds=2):
+        Store(run).write(record)
+    Store(run).write(fake_records.rich(fake_records.record("vib", sigma=6.0)))
+    app(["publish", str(run), "--out", str(out)], standalone_mode=False)
+    app(["report", str(run), "--out", str(page), "--formats", "png"], standalone_mode=False)
+    beside = {path.name: path.read_text("utf-8") for path in page.glob("*.csv")}
+    assert {"factors.csv", "clusters.csv", "efficiency.csv", "noise.csv", "leaderboard.csv"} <= {*beside}
+    assert {path.name: path.read_text("utf-8") for path in out.glob("*.csv")} == beside
+    assert {*beside} <= {*manifest(out)["files"]}
+    assert len(beside["clusters.csv"].splitlines()) == 1 + len(analysis.structure(run)["clusters"])
 
 
 def test_the_answer_is_published_in_words(tmp_path):
