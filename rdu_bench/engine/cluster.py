@@ -58,6 +58,7 @@ def client(jobs: int, scheduler: str | None) -> Iterator[Client]:
     address where nothing answers, `EngineError` when no worker starts.
     """
     import dask
+    import distributed  # noqa: F401  (its defaults join dask's settings here: joined inside, they would leave with ours)
 
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(SETTINGS if scheduler else SETTINGS | OURS))

@@ -152,6 +152,25 @@ def test_an_address_where_nothing_answers_is_said():
         pass
 
 
+AGAIN = """
+import dask
+from rdu_bench.engine.cluster import client
+from rdu_bench.engine.suite import SuiteError
+
+try:
+    with client(1, "no address at all"):
+        pass
+except SuiteError:
+    dask.config.get("distributed.comm.tls.ciphers")  # which the workers of a second run read
+    print("whole")
+"""
+
+
+def test_a_run_leaves_the_settings_of_dask_to_the_next_one():
+    done = subprocess.run([sys.executable, "-c", AGAIN], capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["whole"], done.stderr
+
+
 SUITE = """
 models = ["vae"]
 elbo = false
