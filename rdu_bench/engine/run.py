@@ -30,6 +30,7 @@ from .spec import Curve
 from .suite import SuiteError
 
 RUNS = Path("results") / "runs"  # where a run goes that is not told where to
+_one = threading.RLock()  # a process has one random state of torch, and one list of plug-in folders
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,15 @@ def run(
     `jobs` is the number of worker processes; 0 runs in this one; None is as many as there are usable cores, curves, or
     workers that memory is enough for, whichever is least.  Interrupting loses at most the points in work.
     `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
-    A page that cannot be drawn is a warning, for the records are what counts.  Raises `SuiteError`, `LookupError`,
+    A page that cannot be drawn is a warning, for the records are what counts.  Runs that threads of one process ask for
+    go one after the other, for torch has one random state a process.  Raises `SuiteError`, `LookupError`,
     `PluginError` or `FileNotFoundError` before anything is computed, `WriteError` when `out` cannot be written.
     """
-    name_folders(data_dir, plugins)
     models, datasets = ((given,) if isinstance(given, str) else tuple(given) for given in (models, datasets))
     selection = Selection(models, datasets, tuple(sigmas), seeds, budget, strategy, device, shard=shard)
-    outcome = complete(suite_name, selection, How(jobs, out, scheduler, retry_failed, keep_models, quiet))
+    with _one:
+        name_folders(data_dir, plugins)
+        outcome = complete(suite_name, selection, How(jobs, out, scheduler, retry_failed, keep_models, quiet))
     for sentence in filter(None, (outcome.trouble, lost(outcome))):
         warnings.warn(sentence, stacklevel=2)
     return outcome

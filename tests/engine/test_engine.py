@@ -1,5 +1,7 @@
 """The engine computes what is missing, once, in any order, and with the same numbers wherever it runs."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,6 +152,23 @@ def test_a_run_reads_a_record_once_before_and_once_after(points, monkeypatch, tm
     assert len(read) == len(set(read)) == 12
     command("smoke", jobs=0, **how)
     assert len(read) == 3 * 12 and "12 points, 0 failed" in capsys.readouterr().out
+
+
+def test_runs_that_threads_ask_for_at_once_go_one_after_the_other(monkeypatch, tmp_path):
+    """Else each draws from the other's random state: torch has one a process."""
+    inside, most = [], []
+
+    def complete(*_):
+        inside.append(1)
+        time.sleep(0.05)
+        most.append(len(inside))
+        inside.pop()
+        return engine.Outcome(tmp_path, 1, 0, None)
+
+    monkeypatch.setattr(engine, "complete", complete)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: engine.run("smoke", out=tmp_path), range(4)))
+    assert most == [1, 1, 1, 1]
 
 
 def test_the_hashes_of_files_are_not_taken_again_where_models_are_kept(points, monkeypatch):
