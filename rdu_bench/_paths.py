@@ -100,6 +100,29 @@ def add_plugins(*roots: str | Path) -> None:
             package.__path__ = search_path(kind)
 
 
+_named: dict[str, tuple[str | None, str | None]] = {}  # variable → as it was before a call named folders, and then
+
+
+@contextmanager
+def instead() -> Iterator[None]:
+    """What names folders inside does so in place of what did so last time; the user's own variables stay."""
+    for name, (before, then) in _named.items():
+        if os.environ.get(name) == then:  # nobody has set it since
+            _put(name, before)
+    found = {name: os.environ.get(name) for name in (PLUGINS, DATA[0])}
+    try:
+        yield
+    finally:
+        _named.update({name: (before, os.environ.get(name)) for name, before in found.items()})
+
+
+def _put(name: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = value
+
+
 @contextmanager
 def only_plugins(root: str | Path) -> Iterator[None]:
     """Inside, `root` is the one folder that RDU_BENCH_PLUGINS names; nothing of it is imported."""
@@ -108,10 +131,7 @@ def only_plugins(root: str | Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[PLUGINS]
-        else:
-            os.environ[PLUGINS] = before
+        _put(PLUGINS, before)
 
 
 def search_path(kind: str) -> list[str]:

@@ -112,6 +112,7 @@ def run(
 ) -> Outcome:
     """Train, freeze, measure, record and report a suite, doing only what `out` does not hold yet.
 
+    `data_dir` and `plugins` are folders beside those that variables name, for this run and what follows until the next.
     `jobs` is the number of worker processes; 0 runs in this one; None is as many as there are usable cores, curves, or
     workers that memory is enough for, whichever is least.  Interrupting loses at most the points in work.
     `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
@@ -171,16 +172,17 @@ def prepared(suite_name: str | Path, selection: Selection, how: How) -> Prepared
 
 
 def name_folders(data_dir: str | Path | None, plugins: Sequence[str | Path]) -> None:
-    """Make data and plug-in folders known to this process and its children.
+    """Make data and plug-in folders known to this process and its children, until the next call names others.
 
     Raises `FileNotFoundError` for what is no such folder.
     """
-    _paths.add_plugins(*plugins)
-    if data_dir is not None:
-        folder = Path(data_dir).expanduser()
-        if not folder.is_dir():
-            raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
-        os.environ[_paths.DATA[0]] = str(folder.resolve())
+    with _paths.instead():
+        _paths.add_plugins(*plugins)
+        if data_dir is not None:
+            folder = Path(data_dir).expanduser()
+            if not folder.is_dir():
+                raise FileNotFoundError(f"--data-dir {data_dir} is not a folder")
+            os.environ[_paths.DATA[0]] = str(folder.resolve())
 
 
 def check_device(device: str) -> None:

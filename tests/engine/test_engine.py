@@ -1,5 +1,6 @@
 """The engine computes what is missing, once, in any order, and with the same numbers wherever it runs."""
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import fake_records
 import pytest
 
+from rdu_bench import registry
 from rdu_bench.engine import curve as curve_module
 from rdu_bench.engine import run as engine
 from rdu_bench.engine import suite
@@ -172,8 +174,6 @@ def test_runs_that_threads_ask_for_at_once_go_one_after_the_other(monkeypatch, t
 
 
 def test_the_hashes_of_files_are_not_taken_again_where_models_are_kept(points, monkeypatch):
-    from rdu_bench import registry
-
     found, _, _ = points
     monkeypatch.setattr(registry, "plugin_hash", lambda *_: pytest.fail("it was read again"))
     kept = [curve.keeping_models() for curve in found]
@@ -189,7 +189,7 @@ def test_no_gpu_is_said_before_anything_is_computed(tmp_path):
 
 
 def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
-    from rdu_bench import _paths, registry
+    from rdu_bench import _paths
 
     monkeypatch.setenv(_paths.PLUGINS, "")
     assert registry.load("models", "vae").__name__ == "VAE"
@@ -199,6 +199,32 @@ def test_plugins_may_be_added_after_the_first_run(tmp_path, monkeypatch):
     )
     engine.name_folders(None, [tmp_path])
     assert registry.load("models", "late").__name__ == "Late"
+
+
+def test_folders_that_one_run_names_are_not_those_of_the_next(tmp_path, monkeypatch):
+    """As cells of a notebook run one after the other: two folders may hold files of one name."""
+    monkeypatch.setenv("RDU_BENCH_PLUGINS", "")
+    monkeypatch.delenv("RDU_BENCH_DATA", raising=False)
+    for name in ("one", "two"):
+        (tmp_path / name / "models").mkdir(parents=True)
+        (tmp_path / name / "models" / "mine.py").write_text(
+            f"from rdu_bench.api import Autoencoder, Row\n\n\n"
+            f"class Mine(Autoencoder):\n    row = Row(paper='0000.00000', title='{name}')\n"
+        )
+    for name in ("one", "two", "one"):
+        engine.name_folders(tmp_path, [tmp_path / name])
+        assert registry.load("models", "mine").row.title == name
+        assert os.environ["RDU_BENCH_DATA"] == str(tmp_path.resolve())
+    with pytest.raises(FileNotFoundError):
+        engine.name_folders(tmp_path / "nowhere", [tmp_path / "two"])
+    engine.name_folders(None, ())
+    assert os.environ["RDU_BENCH_PLUGINS"] == "" and "RDU_BENCH_DATA" not in os.environ
+    with pytest.raises(LookupError):
+        registry.load("models", "mine")
+    engine.name_folders(None, [tmp_path / "one"])
+    monkeypatch.setenv("RDU_BENCH_PLUGINS", str(tmp_path / "two"))  # by the user, who is asked last
+    engine.name_folders(None, ())
+    assert registry.load("models", "mine").row.title == "two"
 
 
 def test_the_live_table_says_what_is_done_and_what_runs(points):
