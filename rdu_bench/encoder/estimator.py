@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from .._alone import alone
 from .._hash import named_seed
 from ..model import Batch, Code, Model, flatten
 from ..training import Control, Training, train_at
@@ -94,6 +95,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float32"]  # codes are float32 whatever X is
         return tags
 
+    @alone
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Encoder:
         """Train on X (n, *shape); y (n,) are class labels, for models that use them, and ignored by all others.
 
@@ -119,7 +121,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         if found.control.status == "diverged":
             raise ArithmeticError(f"{kind.__name__} diverged: {found.control.reason}")
         if found.control.status != "ok":
-            warnings.warn(f"{kind.__name__}: {found.control.reason}", ConvergenceWarning, stacklevel=2)
+            warnings.warn(f"{kind.__name__}: {found.control.reason}", ConvergenceWarning, stacklevel=3)  # past the lock
         self.control_, self.rate_ = found.control, found.control.R_train
         self.learning_ = found.learning.table()
         self.shape_, self.likelihood_ = tuple(x.shape[1:]), likelihood
@@ -138,6 +140,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self._n_features_out = sum(self.sizes_.values())
         return self
 
+    @alone
     def transform(self, X: ArrayLike, draw: int = 0) -> NDArray[np.float32]:
         """Z (n, d) of X (n, *shape), the same at every call.
 
@@ -148,6 +151,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         out: NDArray[np.float32] = self._codes(self._given(X), self._of, self._whole("draw", draw)).numpy()
         return out
 
+    @alone
     def reconstruct(self, X: ArrayLike, draw: int = 0) -> NDArray[np.float32]:
         """(n, *shape) the mean of p(x|z) for the z that `transform` draws; probabilities where x is binary.
 
@@ -247,6 +251,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         return self._quietly(made)
 
+    @alone
     def _quietly(self, work: Callable[[], torch.Tensor]) -> NDArray[np.float32]:
         """`work` without gradients, and with the caller's random numbers left alone."""
         cuda = [torch.device(self.device)] if self.device.startswith("cuda") else []

@@ -10,6 +10,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from .. import registry
+from .._alone import alone
 from .._hash import named_seed
 from .._settings import LEAVE, Untouched, untouched
 from ..data import Dataset
@@ -44,6 +45,7 @@ class Given(NamedTuple):
     about: dict[str, Any]
 
 
+@alone
 def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) -> None:
     """Write a record for every point of `curve` that `store` lacks, and its weights where they are kept.
 

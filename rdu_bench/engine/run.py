@@ -30,7 +30,7 @@ from .spec import Curve
 from .suite import SuiteError
 
 RUNS = Path("results") / "runs"  # where a run goes that is not told where to
-_one = threading.RLock()  # a process has one random state of torch, and one list of plug-in folders
+_one = threading.RLock()  # a process has one list of plug-in folders
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def run(
     workers that memory is enough for, whichever is least.  Interrupting loses at most the points in work.
     `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
     A page that cannot be drawn is a warning, for the records are what counts.  Runs that threads of one process ask for
-    go one after the other, for torch has one random state a process.  Raises `SuiteError`, `LookupError`,
-    `PluginError` or `FileNotFoundError` before anything is computed, `WriteError` when `out` cannot be written.
+    go one after the other.  Raises `SuiteError`, `LookupError`, `PluginError` or `FileNotFoundError` before anything is
+    computed, `WriteError` when `out` cannot be written.
     """
     models, datasets = ((given,) if isinstance(given, str) else tuple(given) for given in (models, datasets))
     selection = Selection(models, datasets, tuple(sigmas), seeds, budget, strategy, device, shard=shard)

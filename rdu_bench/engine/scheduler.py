@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
 TOPIC = "rdu-bench"
 CARRIED = (_paths.PLUGINS, *_paths.DATA)  # variables that workers elsewhere must know
-_alone = threading.Lock()  # torch has one random state a process
 
 
 class WorkerKilled(RuntimeError):
@@ -85,8 +83,7 @@ def _task(curve: Curve, store: Store, wait: bool, index: int, carried: dict[str,
             last = time.monotonic()
             worker.log_event(TOPIC, {**message, "curve": index})
 
-    with _alone:
-        return work(curve, store, wait, report)
+    return work(curve, store, wait, report)
 
 
 def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: int, scheduler: str | None) -> None:

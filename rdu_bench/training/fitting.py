@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from .._alone import alone
 from .._hash import named_seed
 from ..data import Dataset, at_once
 from ..model import Batch, Model, Seen
@@ -31,6 +32,7 @@ class Trained:
     seconds: float = 0.0
 
 
+@alone
 def train_at(
     model: Model,
     data: Dataset,
@@ -76,6 +78,7 @@ def put_at(
     return replace(found, learning=base.learning.then(found.learning), seconds=seconds)
 
 
+@alone
 def fit(
     model: Model,
     data: Dataset,
@@ -111,6 +114,7 @@ def fit(
     return replace(_settle(trained, data, rounds), seconds=time.perf_counter() - began)
 
 
+@alone
 def fit_stack(
     models: Sequence[Model],
     data: Dataset,
