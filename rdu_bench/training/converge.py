@@ -54,8 +54,11 @@ class Watch:
         torch._foreach_lerp_(self.means, self.now, share)
 
     def look(self, beta: Tensor) -> bool:
-        """Judge the average at the prices (cells,) of now; whether all cells are done."""
+        """Judge the average at the prices (cells,) of now; whether all cells are done.  Long before the end of warming
+        up, where none can be, nothing is judged."""
         self.due = max(self.steps + 1, math.ceil(self.steps * (1 + APART)))
+        if self.steps * 2 * (1 + APART) < self.warm:  # neither an end, nor what the later half of one is compared with
+            return False
         loss, spread = self._loss(beta)
         self.looks.append((self.steps, loss))
         better = ~self.done & (loss < self.best) & (self.steps >= self.warm)

@@ -94,9 +94,11 @@ def test_what_is_kept_is_the_average_that_validation_liked_best(data, monkeypatc
     honest = Watch.look
 
     def spied(watch, beta):
-        means.append([mean.clone() for mean in watch.means])
+        mean, judged = [mean.clone() for mean in watch.means], len(watch.looks)
         over = honest(watch, beta)
-        looks.append((watch.steps, float(watch.looks[-1][1])))
+        if len(watch.looks) > judged:
+            means.append(mean)
+            looks.append((watch.steps, float(watch.looks[-1][1])))
         return over
 
     monkeypatch.setattr(Watch, "look", spied)
@@ -108,7 +110,7 @@ def test_what_is_kept_is_the_average_that_validation_liked_best(data, monkeypatc
     half = [loss for at, loss in looks if at <= step / 2][-1]
     assert control.last_gain == pytest.approx(half - loss)
     apart = [b / a for (a, _), (b, _) in pairwise(looks)]
-    assert looks[0][0] == 100 and all(1.1 <= ratio <= 1.12 for ratio in apart[:-1])
+    assert OPEN.warm / 2.2 <= looks[0][0] <= OPEN.warm / 2 and all(1.1 <= ratio <= 1.12 for ratio in apart[:-1])
 
 
 def test_the_average_weighs_steps_by_a_power(data):
