@@ -33,6 +33,9 @@ class FHVAE(Model):
     q(μ|x) = p(μ|z̄2) = N(Σ_n z̄2_n / (N + s²), s² / (N + s²) I), its mean the paper's for sequences that are new, and
     of all q(μ) the one of the lowest R; i is told among the sequences of a batch; the networks of a segment are not
     recurrent.
+
+    R is at least ½ dim log(1 + N/s²), where z2 says nothing and z1 neither: q(z2|x) does not know the μ that was drawn.
+    That is 5.2 nats of 8 frames with these defaults, and a target below it is unreachable.
     """
 
     row = Row(

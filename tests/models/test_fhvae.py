@@ -65,6 +65,21 @@ def test_of_all_that_could_be_shared_it_is_the_cheapest():
         assert (paid(q.mean, q.variance * (1 + step)) > least).all()
 
 
+@pytest.mark.parametrize("s", [0.5, 0.9])
+def test_no_code_costs_less_than_not_knowing_which_mean_was_drawn(s):
+    """½ dim log(1 + N/s²), which q(z2|x) = N(0, s² I) costs; over draws of μ, in closed form."""
+    model = new(s=s)
+
+    def least(z2):
+        off = (z2.mean - model.shared(z2).mean.unsqueeze(1)).square() + z2.variance + model.shared(z2).variance[:, None]
+        return gaussian_kl(model.shared(z2)) + 0.5 * (off / s**2 - 1 - (z2.variance / s**2).log()).sum((1, 2))
+
+    floor = 1.5 * math.log(1 + N / s**2)
+    silent = gaussian(torch.zeros(1, N, 3), torch.full((1, N, 3), s))
+    assert least(silent).item() == pytest.approx(floor, rel=1e-5)
+    assert (least(model.z2(film().x)) > floor).all()
+
+
 def test_blocks_are_named_as_in_the_paper_and_pay_one_by_one():
     """μ against N(0, I); z2, of the sequence, against N(μ, s² I) at the μ sent; z1, of the segment, against N(0, I)."""
     model, batch = new(), film()
