@@ -31,8 +31,8 @@ class MCNet(Model):
     has no rate; what comes is unrolled from m and c alone, not from frames that were predicted and encoded again.
     GDL is in the loss of the network, not in that of the channel that is put on it afterwards.
 
-    f takes what no difference looks like away from its features.  Without that they drift together in the first steps, in
-    which all of the network learns that frames are dark, the recurrent unit is saturated, and m is the same for all
+    f takes what no difference looks like away from its features.  Without that they drift together in the first steps,
+    in which all of the network learns that frames are dark, the recurrent unit is saturated, and m is the same for all
     sequences of `moving_sprites` (seed 0).
     """
 

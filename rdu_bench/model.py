@@ -6,7 +6,7 @@ into p(x|z).  The trainer sees a model only through `Terms`, the probes only thr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple, Protocol
@@ -173,6 +173,7 @@ class Model(nn.Module):
     learns_distortion = True  # whether D teaches its encoder and decoder; else no validation of D ends its training
     limit = ""  # in words, what kept that construction from the rate it was asked for
     size: Mapping[str, int] = {}
+    silent: Sequence[str] = ()  # blocks that are the same for all training examples, so that nothing of them is sent
     predicts = 0  # the last frames of x, which decode is of and encode does not see; 0: decode is of x
     labelled: int | None = None  # how many training examples show it their label; None: all
 

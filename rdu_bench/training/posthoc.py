@@ -115,6 +115,11 @@ class Whitened(Model):
         return {name: kept for name, (_, kept) in self.blocks.items() if kept}
 
     @property
+    def silent(self) -> list[str]:  # type: ignore[override]
+        """The blocks that are constant."""
+        return [name for name, (_, kept) in self.blocks.items() if not kept]
+
+    @property
     def tau(self) -> Tensor:
         """(d,) standard deviation of the noise, in units of the whitened code."""
         nats = self.sigma * (GAIN * self.growth).exp() * (GAIN * self.share).softmax(-1)

@@ -144,6 +144,18 @@ def test_the_top_level_carries_the_coarse_factor_and_nothing_else(e):
             assert f[bit]["Dy"] == pytest.approx(fine, abs=0.01 + 4 * f[bit]["Dy_se"])
 
 
+def test_a_block_that_is_constant_costs_and_tells_nothing_beside_the_others():
+    model = Bits(0.1, ((0,),))
+    with pytest.raises(Undefined, match="the code has 1 block;"):
+        found("blocks", model, made(Fair))
+    model.silent = ("rest",)
+    blocks = found("blocks", model, made(Fair))
+    assert list(blocks) == ["top0", "rest"] and blocks["rest"]["R"] == 0 and blocks["top0"]["R"] > 0.3
+    assert blocks["top0"]["factors"]["bit0"]["IV"] > 0.3
+    for told in blocks["rest"]["factors"].values():
+        assert told["IV"] == 0 and told["Dy"] == told["Hy_V"] == pytest.approx(LOG2, abs=0.01)
+
+
 def test_rates_of_levels_add_up_where_blocks_depend_on_each_other():
     data = made(Plane, n=3000)
     levels = found("levels", Ladder(), data)

@@ -71,6 +71,7 @@ def test_draws_are_sent_in_the_order_of_the_blocks(seen):
 
 def test_a_constant_block_is_not_sent_and_still_decoded(seen):
     model = Whitened(Two(constant=True), seen, 3.0).eval()
+    assert model.silent == ["b"] and not Whitened(Two(), seen, 3.0).silent
     code = model.encode(seen)
     assert list(code) == ["a"] and float(code["a"].rate.detach().mean()) == pytest.approx(3.0, abs=1e-3)
     assert model.receive(code).mean.shape == (500, 6)
