@@ -19,12 +19,12 @@ new = maker(SPEC)
 given = seen(8, SHAPE)
 
 
-def learned(name, **params):
+def learned(name, steps=400, **params):
     """A model of small moving sprites, before any channel is put on it, and the test set."""
     data = registry.dataset("moving_sprites", frames=4, positions=6, scales=2, n_train=1000, n_val=100, n_test=300)
     torch.manual_seed(0)
     model = registry.model(name, data.spec(hidden=(64,), latent=4), **params)
-    return fit(model, data, None, Training(steps=400, batch=64)).model.eval(), data
+    return fit(model, data, None, Training(steps=steps, batch=64)).model.eval(), data
 
 
 @torch.no_grad()
@@ -154,13 +154,19 @@ def test_motion_takes_two_frames_and_one_to_predict(frames, seen):
 
 
 @pytest.mark.effect
-def test_what_comes_has_the_colour_of_the_content_and_is_predicted_better_than_by_any_constant():
-    """Seed 0: with another's content 72 % have its colour, with its motion 10 %; D 163.9 nats, of a constant 180.8."""
-    model, data = learned("mcnet")
-    assert colour_follows(model, data, "content") > colour_follows(model, data, "motion") + 0.4
+def test_what_comes_has_the_colour_of_the_content_and_goes_where_the_motion_says():
+    """Seed 0: with another's content 99 % have its colour, with its motion none; D 99.8 nats, with another's motion
+    114.0, of a constant 180.8."""
+    model, data = learned("mcnet", 1200)
+    assert colour_follows(model, data, "content") > 0.9 and colour_follows(model, data, "motion") < 0.1
+    with torch.no_grad():
+        batch = data.view("test", model.row).batch()
+        code = model.encode(batch)
+        other = code | {"motion": code["motion"]._replace(sample=code["motion"].sample.roll(1, 0))}
+        assert model.distortion(batch, other).mean().item() > lost(model, data) + 8
     p = model.predicted(data.splits["train"].take()).mean(0).clamp(1e-4, 1 - 1e-4)
     constant = -bernoulli((p / (1 - p)).log()[None]).log_prob(model.predicted(data.splits["test"].take())).mean().item()
-    assert lost(model, data) < constant - 8
+    assert lost(model, data) < constant - 50
 
 
 # ---- DRNET ----------------------------------------------------------------------------------------------------------
