@@ -15,6 +15,7 @@ from rdu_bench.report import render
 from rdu_bench.report.context import gather
 from rdu_bench.report.figures import of_few_colours
 from rdu_bench.report.figures.chart import chart
+from rdu_bench.report.figures.planes import plane
 from rdu_bench.report.figures.sheet import reach
 from rdu_bench.report.plots import CROWD, FEW, beyond, panels
 from rdu_bench.report.style import Palette
@@ -108,6 +109,21 @@ def test_the_words_of_the_map_lie_inside_it_and_apart_from_the_ticks(tmp_path, s
     [ax] = figure.axes
     words, ticks = ax.yaxis.label.get_window_extent(), [tick.get_window_extent() for tick in ax.get_yticklabels()]
     assert 0 <= words.x0 < words.x1 <= min(tick.x0 for tick in ticks) and ticks[-1].x1 <= ax.bbox.x0
+
+
+@pytest.mark.parametrize("name", ["D", "Dy"])
+def test_a_curve_fills_its_panel_however_far_to_the_right_rates_go(tmp_path, name):
+    """Seen with H(y) of 1.1 nats and rates up to 46: what no code can have reaches far below the points, as did room
+    above them."""
+    records = fake_records.suite(("vae", "beta_tcvae"), seeds=1)
+    context = gather(records, tmp_path, None, None)
+    figure = plane(context, "sprites", name)
+    FigureCanvasAgg(figure).draw()
+    ax = figure.axes[0]
+    low, high = ax.get_ylim()
+    losses = context.planes[name]["loss"].dropna()
+    assert ax.get_xlim()[1] > 20 and low <= losses.min() and losses.max() <= high
+    assert high - losses.max() < 0.15 * (high - low) and losses.min() - low < 0.15 * (high - low)
 
 
 def test_one_seed_has_no_bars_and_the_map_says_so(tmp_path, told):

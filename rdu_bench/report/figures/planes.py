@@ -100,10 +100,10 @@ def _panel(ax: Axes, rows: pd.DataFrame, bound: float | None, palette: Palette, 
     nulls = rows.loc[rows["null"], "loss"]
     ax.scatter(np.zeros(1), [nulls.median()], marker="*", color=STAR, s=50, zorder=4, clip_on=False)
     if bound is not None:
-        low, right = ax.get_ylim()[0], ax.get_xlim()[1]
+        (low, high), right = ax.get_ylim(), ax.get_xlim()[1]
         floor = min(low, bound - right)
         ax.fill_between([0, right], [bound, bound - right], floor, color="#d9d9d9", zorder=0, lw=0)
-        ax.set_ylim(bottom=low)
+        ax.set_ylim(low, high)  # of the points: the region below goes as far down as rates go to the right
         ax.set_xlim(0, right)
 
 
