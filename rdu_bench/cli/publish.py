@@ -33,19 +33,14 @@ def publish(
     _publishable(run, out, vectors)
     _files.check_folder(out, make=True)
     before = manifest(out).get("files")
-    board = analysis.leaderboard(found)
-    frames = {f"frontier-{name}.csv": analysis.frontier(found, name) for name in ("D", "Dy")}
-    frames |= {"leaderboard.csv": board, "scores.csv": wide(analysis.scores(found))}
-    frames |= {f"{name}.csv": frame for name, frame in analysis.structure(found).items()}
-    if not (factors := analysis.by_factor(found)).empty:
-        frames["factors.csv"] = factors
-    claims = analysis.claims(found, registry.claims())
-    frames |= {"claims.csv": claims}
-    if has_panels(found):
-        frames |= {"sensitivity.csv": analysis.sensitivity(found), "comparisons.csv": analysis.comparisons(found)}
-    tables = {name: analysis.to_csv(frame) for name, frame in frames.items()}
     drawn = draw(run, out)
-    tables |= {"leaderboard.md": analysis.to_markdown(board), "claims.md": analysis.claims_to_markdown(claims)}
+    claims = analysis.claims(found, registry.claims())
+    frames = {**drawn.tables, "scores": wide(analysis.scores(found)), "claims": claims}
+    if has_panels(found):
+        frames |= {"sensitivity": analysis.sensitivity(found), "comparisons": analysis.comparisons(found)}
+    tables = {f"{name}.csv": analysis.to_csv(frame) for name, frame in frames.items()}
+    tables["leaderboard.md"] = analysis.to_markdown(frames["leaderboard"])
+    tables["claims.md"] = analysis.claims_to_markdown(claims)
     tables[ANSWER] = drawn.answer
     print(f"published: {write_all(run, found, tables, out, vectors=vectors, figures=drawn.figures)}")
     told = []

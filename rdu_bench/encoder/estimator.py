@@ -127,6 +127,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         self.shape_, self.likelihood_ = tuple(x.shape[1:]), likelihood
         return self._frozen(found.model.requires_grad_(False), x[:PROBED], known)
 
+    @alone  # on its own where an encoder is loaded
     def _frozen(self, model: Model, sample: torch.Tensor, known: Labels | None) -> Encoder:
         """With what `transform` needs."""
         self.model_, self._sample = model, sample

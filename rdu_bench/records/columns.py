@@ -135,11 +135,10 @@ def _wrong(frame: pd.DataFrame) -> Iterator[str]:
         bad = next((value for value in values if value != "" and not fits(value)), None)
         if bad is not None:
             yield f"its column {name!r} holds {short(bad)}"
-        texts = [v for v in column if isinstance(v, str)] if name == "key" else ()
-        if (odd := next((v for v in texts if not HEX.fullmatch(v)), None)) is not None:
-            yield f"its column 'key' holds {short(odd)} where 16 hex digits belong, of which sheets may make a number"
         if kind == "count" and (column.isna() | (column == "")).any():
             yield f"its column {name!r} has no value in some rows"
+    if (odd := next((v for v in frame["key"] if isinstance(v, str) and not HEX.fullmatch(v)), None)) is not None:
+        yield f"its column 'key' holds {short(odd)} where 16 hex digits belong, of which sheets may make a number"
     if not set(frame["status"]) <= set(STATUSES):
         yield f"its column 'status' holds {short(next(s for s in frame['status'] if s not in STATUSES))}"
 

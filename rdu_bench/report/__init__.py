@@ -65,28 +65,34 @@ def render(
 
 
 class Drawn(NamedTuple):
-    """Figures, and the answer in words."""
+    """Figures, the answer in words, and the tables that were made for them."""
 
     figures: list[Path]
     answer: str  # Markdown
+    tables: dict[str, Any]  # the board, both frontiers, structure and usefulness by factor, by name
 
 
 def draw(results: Any, out: str | Path, formats: Sequence[str] = ("png",)) -> Drawn:
-    """Write `figures/` alone into `out`; returns those files, and the answer.  Raises as `render` does."""
+    """Write `figures/` alone into `out`; returns those files, the answer, and tables.  Raises as `render` does."""
     folder = Path(out)
     with _terminable():
         _prepare(folder)
         context = gather(results, folder, None, None)
         drawn = figures.draw(context, folder / "figures", formats)
         files = sorted(folder / "figures" / f"{stem}.{kind}" for kind in formats for stem in drawn.values())
-        return Drawn(files, answer.to_markdown(answer.answered(context)))
+        return Drawn(files, answer.to_markdown(answer.answered(context)), _measured(context))
 
 
-def _tables(context: Any) -> dict[str, Any]:
+def _measured(context: Any) -> dict[str, Any]:
     tables = {f"frontier-{name}": frame for name, frame in context.planes.items()} | {"leaderboard": context.board}
     tables |= context.structure
     if not context.useful.empty:
         tables["factors"] = context.useful
+    return tables
+
+
+def _tables(context: Any) -> dict[str, Any]:
+    tables = _measured(context)
     if not context.tidy.empty:
         tables["scores"] = wide(context.tidy)
     if context.claims is not None and len(context.claims):

@@ -249,7 +249,8 @@ def test_a_run_of_the_suite_is_published_with_its_sensitivity_and_no_other_is(ru
     found = table(run)
     assert has_panels(found) and not has_panels(found[found["dataset"] == "digits"])
     assert not has_panels(found.assign(suite="quick"))
-    monkeypatch.setattr("rdu_bench.report.draw", lambda run, out: Drawn([], ""))
+    tables = {"leaderboard": analysis.leaderboard(found)}
+    monkeypatch.setattr("rdu_bench.report.draw", lambda run, out: Drawn([], "", tables))
     app(["publish", str(run), "--out", str(tmp_path)], standalone_mode=False)
     lines = (tmp_path / "sensitivity.csv").read_text("utf-8").splitlines()
     assert lines[0].startswith("panel,section,score,tau,tau_low") and len(lines) == 3
