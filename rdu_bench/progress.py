@@ -36,7 +36,7 @@ class Progress:
         self.kept = self.done = len(every) - len(lost)
         self.failed = 0
         self.began = time.monotonic()
-        self.running: dict[int, tuple[Curve, dict[str, Any]]] = {}  # two curves of a sweep have one row
+        self.running: dict[tuple[int, float | None], tuple[Curve, dict[str, Any]]] = {}  # by curve and σ
         self.live: Live | None = None
 
     def update(self, curve: Curve, message: dict[str, Any]) -> None:
@@ -44,10 +44,11 @@ class Progress:
         if message["phase"] == "done":
             self.done += 1
             self.failed += message["status"] in BAD
-            self.running.pop(id(curve), None)
+            for sigma in (message["sigma"], None):  # None is also what all points of a curve are trained as
+                self.running.pop((id(curve), sigma), None)
             self._line(curve, message)
         else:
-            self.running[id(curve)] = curve, message
+            self.running[id(curve), message["sigma"]] = curve, message
         if self.live:
             self.live.update(self.table(self.live.console.width))
 

@@ -1,12 +1,14 @@
-"""A curve, the unit of work: train each rate target, freeze, measure, record; one failed point stops no other."""
+"""A curve: train each rate target, freeze, measure, record; one failed point stops no other."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
+from filelock import Timeout
 from threadpoolctl import threadpool_limits
 
 from .. import registry
@@ -22,7 +24,7 @@ from ..training import Trained, Training
 from ..training.strategies import Attempt, Plan, attempts, tried
 from .clock import timed
 from .kept import keep_beside
-from .left import missing
+from .left import Targets, missing
 from .point import MEASURED_TABLES, compose, describe_data, describe_model, words
 from .spec import Curve
 
@@ -35,6 +37,24 @@ class Work(NamedTuple):
     curve: Curve
     store: Store
     report: Report
+    wait: bool = True  # for points that another process has in work
+
+    @contextmanager
+    def held(self, targets: Sequence[float | None]) -> Iterator[bool]:
+        """Whether these points are ours until the block ends: no other process has them, nor has made all of them."""
+        with ExitStack() as locks:
+            free = True
+            try:
+                for sigma in targets:  # in the order of the curve, so that no two processes wait for each other
+                    locks.enter_context(self.store.lock(self.curve.key(sigma), wait=self.wait))
+            except Timeout:
+                free = False
+                locks.close()
+            yield free and any(self.lacks(sigma) for sigma in targets)
+
+    def lacks(self, sigma: float | None) -> bool:
+        """Whether there is no record yet of a point."""
+        return not self.store.has(self.curve.spec(sigma))
 
 
 class Given(NamedTuple):
@@ -46,9 +66,11 @@ class Given(NamedTuple):
 
 
 @alone
-def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) -> None:
+def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None, wait: bool = True) -> None:
     """Write a record for every point of `curve` that `store` lacks, and its weights where they are kept.
 
+    Points that other processes have in work are waited for, and made where those leave them; without `wait` they are
+    left out.
     Whatever a plug-in raises, `SystemExit` included, becomes a record with status `error` and its traceback, at every
     point it concerns.  Only trouble of the machine itself (no space, no memory, interrupt) is raised.
     """
@@ -57,15 +79,17 @@ def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None) 
         return
     with threadpool_limits(curve.threads):
         torch.set_num_threads(curve.threads)
-        _run(Work(curve, store, progress), wanted)
+        _run(Work(curve, store, progress, wait), wanted)
 
 
-def _run(work: Work, wanted: tuple[float | None, ...]) -> None:
+def _run(work: Work, wanted: Targets) -> None:
     started = time.time()
     given, error = tried(lambda: _given(work.curve))
     if given is None:
         for sigma in wanted:
-            _write(work, Attempt(sigma, None, 0.0, error), {}, {}, started)
+            with work.held((sigma,)) as ours:
+                if ours:
+                    _write(work, Attempt(sigma, None, 0.0, error), {}, {}, started)
         return
     before = Untouched()
     for attempt in timed(attempts(_plan(work, given, wanted))):
@@ -73,7 +97,7 @@ def _run(work: Work, wanted: tuple[float | None, ...]) -> None:
             error = registry.PluginError(f"{work.curve.model} changes {', '.join(changed)}: {LEAVE}")
         if error:  # of all points from then on, which may have been trained together, or start from one another
             attempt = attempt._replace(trained=None, error=error)
-        if attempt.sigma in wanted:
+        if work.lacks(attempt.sigma):
             _record(work, given, attempt, started)
             started = time.time()
 
@@ -90,11 +114,20 @@ def give_up(
     progress: Report = lambda _: None,
     *,
     only: Sequence[float | None] | None = None,
+    most: int | None = None,
 ) -> None:
-    """Record `error` at every point of a curve that has no record, or at `only` these of them."""
+    """Record `error` at every point of a curve that has no record and is in nobody's hands.
+
+    At `only` these of them; and at no more than `most`, the first.
+    """
+    work = Work(curve, store, progress, wait=False)
     for sigma in curve.sigmas if only is None else only:
-        if not store.has(curve.spec(sigma)):
-            _write(Work(curve, store, progress), Attempt(sigma, None, 0.0, error), {}, {}, time.time())
+        if most is not None and most <= 0:
+            return
+        with work.held((sigma,)) as ours:
+            if ours:
+                _write(work, Attempt(sigma, None, 0.0, error), {}, {}, time.time())
+                most = most and most - 1
 
 
 def _new(curve: Curve, data: Dataset, spec: Spec) -> Model:
@@ -110,7 +143,7 @@ def _new(curve: Curve, data: Dataset, spec: Spec) -> Model:
     return model.to(curve.device)
 
 
-def _plan(work: Work, given: Given, wanted: tuple[float | None, ...]) -> Plan:
+def _plan(work: Work, given: Given, wanted: Targets) -> Plan:
     curve = work.curve
 
     def step(sigma: float | None, now: int, steps: int) -> None:
@@ -124,6 +157,7 @@ def _plan(work: Work, given: Given, wanted: tuple[float | None, ...]) -> Plan:
         training=Training.of(curve.budget, seed=named_seed("train", curve.seed), device=curve.device),
         strategy=curve.strategy,
         progress=step,
+        held=work.held,
     )
 
 

@@ -51,6 +51,11 @@ def missing(curve: Curve, store: Store) -> Targets:
     return tuple(sigma for sigma in curve.sigmas if not store.has(curve.spec(sigma)))
 
 
+def shares(curves: Iterable[Curve], left: Iterable[Targets]) -> int:
+    """Parts of what is left to do of curves that can be done side by side."""
+    return sum(len(targets) if curve.divisible else bool(targets) for curve, targets in zip(curves, left, strict=True))
+
+
 def heads(curves: Sequence[Curve], store: Store) -> Iterator[Mapping[str, Any]]:
     """The heads of the records that points of `curves` have, see `Store.heads`; no file is read as a whole."""
     for curve in curves:

@@ -19,9 +19,9 @@ class Workers(NamedTuple):
     why: str | None = None
 
 
-def workers(curves: int) -> Workers:
-    """One a core, but no more than curves to share, nor than memory allows."""
-    most = max(1, min(cores(), curves))
+def workers(shares: int) -> Workers:
+    """One a core, but no more than there are shares of the work, nor than memory allows."""
+    most = max(1, min(cores(), shares))
     free = memory_mb()
     number = most if free is None else max(1, min(most, int(free // WORKER_MB)))
     if number == most:

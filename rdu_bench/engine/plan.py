@@ -17,11 +17,11 @@ START, END = 120, 160  # units: what a process imports before its first point, a
 
 @dataclass(frozen=True)
 class Planned:
-    """A curve, which of its points have a record, and the seconds on one core that the others take."""
+    """A curve, which of its points have a record, and how long the others take."""
 
     curve: Curve
     done: tuple[bool, ...]  # a point each, in the order of `curve.sigmas`
-    seconds: float
+    parts: tuple[float, ...]  # seconds on one core of all that can be done side by side
 
 
 def plan(curves: Sequence[Curve], seen: Seen) -> list[Planned]:
@@ -31,18 +31,22 @@ def plan(curves: Sequence[Curve], seen: Seen) -> list[Planned]:
         Planned(
             curve,
             tuple(sigma not in left for sigma in curve.sigmas),
-            sum(pace.seconds(curve.spec(sigma)) for sigma in left),
+            _parts([pace.seconds(curve.spec(sigma)) for sigma in left], curve.divisible),
         )
         for curve, left in zip(curves, seen.left, strict=True)
     ]
 
 
+def _parts(seconds: Sequence[float], divisible: bool) -> tuple[float, ...]:
+    return tuple(seconds) if divisible else (sum(seconds),)
+
+
 def wall_seconds(planned: Sequence[Planned], jobs: int) -> float:
     """Seconds that `jobs` workers take for all of it, with what they import and the report, on an idle machine.
 
-    The longest curve is begun first, and none is divided.  Workers that there is no core for bring nothing.
+    Workers that there is no core for bring nothing.
     """
     busy = [0.0] * max(1, min(jobs, cores()))  # seconds that each worker has
-    for seconds in sorted((p.seconds for p in planned), reverse=True):
+    for seconds in sorted((part for one in planned for part in one.parts), reverse=True):
         heapq.heapreplace(busy, busy[0] + seconds)
     return max(busy) + (START * any(busy) + END) * calibrate.speed()

@@ -15,7 +15,7 @@ from ..records.audit import faults
 from ..records.laws import judged
 from ..records.schema import MEASURED, PROTOCOL
 from ..records.store import Store
-from .left import look
+from .left import look, shares
 from .pace import spent
 from .ready import without_files
 from .run import RUNS, How, check_device, name_folders, terminable
@@ -154,8 +154,10 @@ def reproduce(planned: Planned, jobs: int | None = None, *, quiet: bool = False)
     """
     store, curves = Store(planned.folder), [*planned.curves.values()]
     if curves:
-        with terminable(), watch(curves, look(curves, store).left, quiet=quiet) as progress:
-            execute(curves, store, progress, jobs=How(jobs, planned.folder, quiet=quiet).workers(len(curves)))
+        left = look(curves, store).left
+        workers = How(jobs, planned.folder, quiet=quiet).workers(shares(curves, left))
+        with terminable(), watch(curves, left, quiet=quiet) as progress:
+            execute(curves, store, progress, jobs=workers)
     out = []
     for record in planned.records:
         if why := planned.refused.get(record["key"]):

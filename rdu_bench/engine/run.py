@@ -22,7 +22,7 @@ from ..records.schema import FAILED, INVALID, Damaged
 from ..records.store import Store
 from . import suite as suites
 from .expand import Selection, expand
-from .left import Seen, look
+from .left import Seen, look, shares
 from .machine import cores, workers
 from .ready import at_hand
 from .scheduler import execute
@@ -51,11 +51,11 @@ class How:
         if self.scheduler is not None and not re.fullmatch(r"(\w+://)?\S+:[0-9]{1,5}|inproc://\S+", self.scheduler):
             raise SuiteError(f"--scheduler {self.scheduler}: give its address, such as tcp://10.0.0.1:8786")
 
-    def workers(self, curves: int) -> int:
-        """How many workers `curves` are given; says so where memory allows fewer than there are cores."""
+    def workers(self, shares: int) -> int:
+        """How many workers so many `shares` of work are given; says so where memory allows fewer than cores do."""
         if self.jobs is not None or self.scheduler is not None:
             return self.jobs or 0
-        found = workers(curves)
+        found = workers(shares)
         if found.why and not self.quiet:
             say(found.why, sys.stderr)
         return found.number
@@ -113,7 +113,7 @@ def run(
     """Train, freeze, measure, record and report a suite, doing only what `out` does not hold yet.
 
     `data_dir` and `plugins` are folders beside those that variables name, for this run and what follows until the next.
-    `jobs` is the number of worker processes; 0 runs in this one; None is as many as there are usable cores, curves, or
+    `jobs` is the number of worker processes; 0 runs in this one; None is as many as there are usable cores, points, or
     workers that memory is enough for, whichever is least.  Interrupting loses at most the points in work.
     `keep_models` writes the weights of the points that are trained now beside their records, for `load_model`.
     A page that cannot be drawn is a warning, for the records are what counts.  Runs that threads of one process ask for
@@ -138,7 +138,7 @@ def complete(suite_name: str | Path, selection: Selection, how: How) -> Outcome:
         curves, (store, left) = ready.curves, ready.seen
         _files.check_folder(ready.folder, make=True)
         store.sweep()
-        jobs = how.workers(sum(map(bool, left)))
+        jobs = how.workers(shares(curves, left))
         with watch(curves, left, quiet=how.quiet) as progress:
             execute(curves, store, progress, jobs=jobs, scheduler=how.scheduler)
         return conclude(curves, store, ready.title)._replace(unmade=ready.unmade)

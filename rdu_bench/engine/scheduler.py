@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from .. import _paths
@@ -12,7 +13,7 @@ from .._files import WriteError
 from ..progress import Progress
 from ..records.store import Store
 from .cluster import RETRIES, EngineError, client
-from .left import heads, missing
+from .left import heads, missing, shares
 from .pace import Pace, units
 from .spec import Curve
 
@@ -43,21 +44,15 @@ def execute(
     if scheduler is None and jobs == 0:
         _here(left, store, progress)
     else:
-        _distributed(left, store, progress, min(jobs, len(left)), scheduler)
+        _distributed(left, store, progress, min(jobs, shares(left, filter(None, progress.left))), scheduler)
 
 
 def work(curve: Curve, store: Store, wait: bool, report: Callable[[dict[str, Any]], None]) -> bool:
-    """Run one curve under its lock; False when another run holds it and `wait` is not set."""
-    from filelock import Timeout
-
+    """Make what nobody else has in work of one curve; False when others have some of it and `wait` is not set."""
     from .curve import run_curve
 
-    try:
-        with store.lock(curve.key(None), wait=wait):
-            run_curve(curve, store, progress=report)
-    except Timeout:
-        return False
-    return True
+    run_curve(curve, store, progress=report, wait=wait)
+    return wait or not missing(curve, store)
 
 
 def _here(curves: list[Curve], store: Store, progress: Progress) -> None:
@@ -87,14 +82,14 @@ def _task(curve: Curve, store: Store, wait: bool, index: int, carried: dict[str,
 
 
 def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: int, scheduler: str | None) -> None:
-    """All curves through dask, the longest first."""
+    """All curves through dask, the longest first; who has none left joins those who work on one, point by point."""
     from distributed import as_completed
 
     there = Store(store.folder.resolve(), store.outdated)
     carried = {name: os.environ[name] for name in CARRIED if name in os.environ}
     resources = {"GPU": 1} if curves[0].device.startswith("cuda") and scheduler else None
     running: dict[Future, int] = {}
-    busy: list[int] = []
+    busy: set[int] = set()  # curves of which others have all that is left
 
     with client(jobs, scheduler) as connected:
         connected.subscribe_topic(TOPIC, lambda event: progress.update(curves[event[1]["curve"]], event[1]))
@@ -105,17 +100,37 @@ def _distributed(curves: list[Curve], store: Store, progress: Progress, jobs: in
             running[future] = index
             return future
 
+        def joined() -> Iterator[Future]:
+            while len(running) < (jobs or len(connected.nthreads())):
+                index = _to_join(curves, store, Counter(running.values()), busy)
+                if index is None:
+                    return
+                yield submit(index, False)
+
         completed = as_completed([submit(i, False) for i in _longest_first(curves)], loop=connected.loop)
+        completed.update([*joined()])
         for future in completed:
             index = running.pop(future)
             if future.status == "finished":
                 if not future.result():
-                    busy.append(index)
+                    busy.add(index)
             elif _lost(curves[index], store, future, progress):
                 completed.add(submit(index, False))
+            completed.update([*joined()])
             while busy and completed.is_empty():  # another run has the rest: wait for it, and take over what it leaves
                 completed.update([submit(i, True) for i in busy])
                 busy.clear()
+
+
+def _to_join(curves: list[Curve], store: Store, at_work: Counter[int], busy: set[int]) -> int | None:
+    """Of the curves in work, by how many each, the one with most to do in points that nobody has begun."""
+    found = {}
+    for index, number in at_work.items():
+        if index not in busy and curves[index].divisible:
+            seconds = [units(curves[index].spec(sigma)) for sigma in missing(curves[index], store)]
+            found[index] = sum(sorted(seconds)[number:])
+    most = max(found, key=lambda index: found[index], default=None)
+    return most if most is not None and found[most] else None
 
 
 def _longest_first(curves: list[Curve]) -> list[int]:
@@ -133,11 +148,11 @@ def _lost(curve: Curve, store: Store, future: Future, progress: Progress) -> boo
     error = future.exception()
     if isinstance(error, WriteError):
         raise error
-    lost = missing(curve, store)
+    lost, most = missing(curve, store), None
     if isinstance(error, KilledWorker):
         error = WorkerKilled(f"its process died {RETRIES + 1} times; is memory short, or did native code crash?")
         if curve.strategy != "batched":
-            order = sorted(lost, key=lambda s: -(s or float("inf"))) if curve.strategy == "continuation" else [*lost]
-            lost = tuple(order[:1])  # the one in work: points are taken in this order
-    give_up(curve, store, error, lambda message: progress.update(curve, message), only=lost)
+            order = sorted(lost, key=lambda s: -(s or float("inf"))) if curve.strategy == "continuation" else lost
+            lost, most = tuple(order), 1  # the one that was in work: points are taken in this order
+    give_up(curve, store, error, lambda message: progress.update(curve, message), only=lost, most=most)
     return bool(missing(curve, store))

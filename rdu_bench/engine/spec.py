@@ -1,4 +1,4 @@
-"""A curve, the unit of work, and the spec of each of its points, which decides the numbers and names the record."""
+"""A curve, and the spec of each of its points, which decides the numbers and names the record."""
 
 from __future__ import annotations
 
@@ -46,6 +46,11 @@ class Curve:
     def data_label(self) -> str:
         """Name of the data set in results."""
         return self.label or self.dataset
+
+    @property
+    def divisible(self) -> bool:
+        """Whether its points can be made side by side, unless its model is trained once for all of them."""
+        return self.strategy == "independent"
 
     def spec(self, sigma: float | None) -> dict[str, Any]:
         """Everything that decides the numbers of one point, as JSON can say it."""

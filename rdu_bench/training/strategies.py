@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
@@ -30,6 +31,8 @@ class Plan(NamedTuple):
     training: Training
     strategy: str  # independent, continuation or batched
     progress: Callable[[float | None, int, int], None] = lambda sigma, step, steps: None
+    held: Callable[[Sequence[float | None]], AbstractContextManager[bool]] = lambda sigmas: nullcontext(True)
+    # whether these are ours to train, which nobody else does until they are left
 
     def counted(self, sigma: float | None) -> Progress:
         """Progress of one point."""
@@ -47,23 +50,39 @@ class Attempt(NamedTuple):
 
 
 def attempts(plan: Plan) -> Iterator[Attempt]:
-    """Every wanted σ of a curve, and those that it is warm-started from; an exception of the model is an answer.
+    """Every wanted σ of a curve that is ours, and those that it is warm-started from.
 
-    `SystemExit` of a plug-in is one of its exceptions.  Only trouble of the machine, `MACHINE`, is raised.
+    An exception of the model is an answer, and `SystemExit` of a plug-in is one of its exceptions.  Only trouble of the
+    machine, `MACHINE`, is raised.
     """
     model, error = tried(plan.new)
     if model is None:
-        yield from (Attempt(sigma, None, 0.0, error) for sigma in plan.wanted)
+        yield from _each(plan, lambda sigma: Attempt(sigma, None, 0.0, error))
     elif comes_after(model):
-        yield from _afterwards(plan, model)
+        yield from _together(plan, lambda: _afterwards(plan, model))
     elif type(model).for_rate is not Model.for_rate:  # models of several sizes neither stack nor follow each other
-        yield from (_independent(plan, sigma) for sigma in plan.wanted)
+        yield from _each(plan, lambda sigma: _independent(plan, sigma))
     elif plan.strategy == "batched":
-        yield from _batched(plan)
+        yield from _together(plan, lambda: _batched(plan))
     elif plan.strategy == "continuation":
-        yield from _continuation(plan)
+        yield from _together(plan, lambda: _continuation(plan))
     else:
-        yield from (_independent(plan, sigma) for sigma in plan.wanted)
+        yield from _each(plan, lambda sigma: _independent(plan, sigma))
+
+
+def _each(plan: Plan, attempt: Callable[[float | None], Attempt]) -> Iterator[Attempt]:
+    """One point after the other, of which others may have some in work."""
+    for sigma in plan.wanted:
+        with plan.held((sigma,)) as ours:
+            if ours:
+                yield attempt(sigma)
+
+
+def _together(plan: Plan, attempts: Callable[[], Iterator[Attempt]]) -> Iterator[Attempt]:
+    """Points of which none can be made without the others."""
+    with plan.held(plan.wanted) as ours:
+        if ours:
+            yield from attempts()
 
 
 def _independent(plan: Plan, sigma: float | None) -> Attempt:

@@ -1,8 +1,11 @@
 """Whatever a plug-in does becomes the record of its point; only the machine's own trouble ends a run."""
 
+import threading
+import time
 from dataclasses import replace
 from textwrap import dedent
 
+import fake_records
 import pytest
 import torch
 
@@ -204,6 +207,64 @@ def test_what_the_store_refuses_is_a_record_that_says_so(planted, tmp_path, monk
 def test_a_point_that_is_given_up_is_a_record(planted, tmp_path):
     give_up(curve("sound"), Store(tmp_path), RuntimeError("gone"), only=[1.0])
     assert [(r["spec"]["sigma"], r["status"]) for r in Store(tmp_path).records()] == [(1.0, "error")]
+
+
+def test_no_more_are_given_up_than_said_and_none_that_others_have_in_work(planted, tmp_path):
+    store, made = Store(tmp_path), curve("sound", sigmas=(None, 1.0, 2.0))
+    with store.lock(made.key(None)):
+        give_up(made, store, RuntimeError("gone"), most=1)
+        assert [r["spec"]["sigma"] for r in store.records()] == [1.0]
+        give_up(made, store, RuntimeError("gone"))
+        assert sorted(r["spec"]["sigma"] for r in store.records()) == [1.0, 2.0]
+
+
+def test_points_that_others_have_in_work_are_left_to_them(planted, tmp_path):
+    store, made = Store(tmp_path), curve("sound", sigmas=(None, 1.0, 2.0))
+    with store.lock(made.key(1.0)):
+        run_curve(made, store, wait=False)
+        assert {r["spec"]["sigma"] for r in store.records()} == {None, 2.0}
+    run_curve(made, store, wait=False)
+    assert {r["spec"]["sigma"] for r in store.records()} == {None, 1.0, 2.0}
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("sound", {"strategy": "continuation"}),
+        ("sound", {"strategy": "batched"}),
+        ("ae", {"params": {"noise": "posthoc-iso"}}),
+        ("mr_vae", {}),
+    ],
+)
+def test_points_that_are_trained_together_are_in_one_hand(planted, tmp_path, model, changes):
+    store, made = Store(tmp_path), curve(model, sigmas=(1.0, 2.0), **changes)
+    with store.lock(made.key(2.0)):
+        run_curve(made, store, wait=False)
+        assert store.records() == []
+    run_curve(made, store, wait=False)
+    assert len(store.records()) == 2
+
+
+def test_a_point_that_another_makes_meanwhile_is_not_made_again(planted, tmp_path):
+    store, made, told = Store(tmp_path), curve("sound", sigmas=(1.0,)), []
+    held = threading.Event()
+
+    def other():
+        with store.lock(made.key(1.0)):
+            held.set()
+            while not waiting.is_alive():
+                time.sleep(0.01)
+            time.sleep(0.2)
+            store.write(fake_records.of_point(made, 1.0, "ok"), {})
+
+    holder = threading.Thread(target=other)
+    waiting = threading.Thread(target=run_curve, args=(made, store), kwargs={"progress": told.append})
+    holder.start()
+    held.wait()
+    waiting.start()
+    holder.join()
+    waiting.join()
+    assert len(store.records()) == 1 and told == []
 
 
 @pytest.mark.parametrize(

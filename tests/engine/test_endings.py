@@ -20,7 +20,7 @@ def trained(monkeypatch):
     """Training is replaced by what `trained` holds: a function of curve, σ and store, called for every point."""
     does = {"point": lambda curve, sigma, store: None, "status": "ok"}
 
-    def run_curve(curve, store, *, progress):
+    def run_curve(curve, store, *, progress, wait=True):
         for sigma in curve.sigmas:
             if not store.has(curve.spec(sigma)):
                 store.write(record(curve, sigma, does["status"]))

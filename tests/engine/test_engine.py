@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from rdu_bench import registry
 from rdu_bench.engine import curve as curve_module
 from rdu_bench.engine import run as engine
-from rdu_bench.engine import suite
+from rdu_bench.engine import scheduler, suite
 from rdu_bench.engine.expand import Selection, curves
 from rdu_bench.engine.left import look
 from rdu_bench.engine.plan import plan
@@ -28,7 +29,7 @@ def points(tmp_path, monkeypatch):
     """Curves of one tiny model, with the training replaced by a note of what was asked for."""
     done = []
 
-    def run_curve(curve, store, *, progress):
+    def run_curve(curve, store, *, progress, wait=True):
         for sigma in curve.sigmas:
             if store.has(curve.spec(sigma)):
                 continue
@@ -99,7 +100,7 @@ def test_failed_points_keep_their_records_until_others_take_their_place(points, 
             store.write(record(curve, sigma, "diverged"))
     instead = curve_module.run_curve
 
-    def killed(curve, store, *, progress):
+    def killed(curve, store, *, progress, wait=True):
         if done:
             raise KeyboardInterrupt
         instead(curve, store, progress=progress)
@@ -112,6 +113,19 @@ def test_failed_points_keep_their_records_until_others_take_their_place(points, 
     monkeypatch.setattr(curve_module, "run_curve", instead)
     assert engine.run("smoke", **how).failed == 9 and len(done) == 3  # as before, when it is not asked for again
     assert engine.run("smoke", retry_failed=True, **how).failed == 0 and len(done) == len(set(done)) == 12
+
+
+def test_who_has_none_left_joins_where_most_is_left_that_nobody_has_begun(points):
+    curves, store, _ = points  # two seeds of two models, of three points each
+    for sigma in curves[0].sigmas[:2]:
+        store.write(record(curves[0], sigma))
+    assert scheduler._to_join(curves, store, Counter({0: 1}), set()) is None  # its last point is in work
+    assert scheduler._to_join(curves, store, Counter({0: 1, 1: 1}), set()) == 1
+    assert scheduler._to_join(curves, store, Counter({1: 2, 2: 1}), set()) == 2
+    assert scheduler._to_join(curves, store, Counter({1: 3, 0: 1}), set()) is None
+    assert scheduler._to_join(curves, store, Counter({1: 1}), {1}) is None  # others have all of it
+    chained = [replace(curve, strategy="continuation") for curve in curves]
+    assert scheduler._to_join(chained, store, Counter({1: 1}), set()) is None
 
 
 def test_points_that_break_a_law_are_computed_again_whatever_their_records_say(points, monkeypatch, tmp_path):

@@ -47,6 +47,23 @@ class Fuse(Autoencoder):
         return batch.x.new_zeros(())
 """
 
+TELLING = """
+import os
+from rdu_bench.api import Autoencoder, Row
+
+
+class Telling(Autoencoder):
+    \"\"\"A VAE that writes down which process trained it to the end.\"\"\"
+
+    row = Row(paper="1312.6114", title="Telling")
+
+    def regularizer(self, batch, code):
+        if batch.progress > 0.97:
+            with open(os.environ["TOLD"], "a") as file:
+                print(os.getpid(), file=file)
+        return batch.x.new_zeros(())
+"""
+
 BROKEN = """
 from rdu_bench.api import Autoencoder, Row
 
@@ -75,9 +92,10 @@ def home(tmp_path_factory):
     """A folder with the plug-ins above and suites of them."""
     root = tmp_path_factory.mktemp("home")
     (root / "models").mkdir()
-    for name, text in (("fuse", FUSE), ("broken", BROKEN), ("nan", NAN)):
+    for name, text in (("fuse", FUSE), ("broken", BROKEN), ("nan", NAN), ("telling", TELLING)):
         (root / "models" / f"{name}.py").write_text(text)
     (root / "fuse.toml").write_text(SUITE.format(models='"fuse", "vae"'))
+    (root / "telling.toml").write_text(SUITE.format(models='"telling"'))
     (root / "faulty.toml").write_text(SUITE.format(models='"broken", "nan", "vae"'))
     return root
 
@@ -212,6 +230,16 @@ def test_two_runs_on_one_folder_share_the_work(home, tmp_path, undisturbed):
     computed = [line for _, out, _ in ends for line in out.splitlines() if line.startswith("[")]
     assert len(computed) == len(undisturbed)  # no point twice
     assert whole(tmp_path) == undisturbed
+
+
+def test_workers_share_the_points_of_one_curve(home, tmp_path):
+    told = {"TOLD": str(tmp_path / "told")}
+    code, out, err = finish(start(home, "telling", tmp_path / "shared", jobs=3, **told))
+    assert code == 0, out + err
+    assert len(set((tmp_path / "told").read_text().split())) > 1
+    assert out.count("[") == 3  # no point twice
+    assert finish(start(home, "telling", tmp_path / "alone", **told))[0] == 0
+    assert whole(tmp_path / "shared") == whole(tmp_path / "alone")
 
 
 @pytest.mark.slow

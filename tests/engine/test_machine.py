@@ -77,11 +77,11 @@ def test_memory_for_fewer_workers_than_cores_is_said_in_a_line(monkeypatch, caps
 @pytest.mark.parametrize(("jobs", "given"), [(None, 5), (0, 0), (1, 1), (2, 2)])
 def test_a_run_has_the_workers_it_is_told_or_else_the_machines(monkeypatch, tmp_path, jobs, given):
     asked = []
-    monkeypatch.setattr(engine, "workers", lambda curves: asked.append(curves) or Workers(5))
+    monkeypatch.setattr(engine, "workers", lambda shares: asked.append(shares) or Workers(5))
     monkeypatch.setattr(engine, "execute", lambda *_, jobs, scheduler: asked.append(jobs))
     monkeypatch.setattr(engine, "conclude", lambda curves, store, title: engine.Outcome(store.folder, 0, 0, None))
     engine.run("smoke", models=["vae", "vib"], seeds=2, out=tmp_path, quiet=True, jobs=jobs)
-    assert asked[-1] == given and asked[:-1] == [4] * (jobs is None)
+    assert asked[-1] == given and asked[:-1] == [12] * (jobs is None)  # points
 
 
 @pytest.mark.parametrize(("jobs", "where"), [(0, "here"), (1, "a worker"), (None, "a worker")])

@@ -131,11 +131,13 @@ def test_a_plan_tells_what_is_done_and_how_long_the_rest_takes(found, tmp_path):
     for sigma in found[0].sigmas[:2]:
         store.write(record(found[0], sigma))
     one, *rest = plan(found, look(found, store))
-    assert one.done == (True, True, False) and math.isclose(one.seconds, 3.0)
+    assert one.done == (True, True, False) and math.isclose(sum(one.parts), 3.0)
     assert all(p.done == (False, False, False) for p in rest)
-    assert math.isclose(rest[0].seconds, 9.0)  # the other seed
+    assert math.isclose(sum(rest[0].parts), 9.0) and len(rest[0].parts) == 3  # the other seed
     ratio = units(found[-1].spec(3.0)) / units(found[0].spec(3.0))
-    assert math.isclose(rest[-1].seconds, 9.0 * ratio)
+    assert math.isclose(sum(rest[-1].parts), 9.0 * ratio)
+    chained = [replace(curve, strategy="continuation") for curve in found]
+    assert {len(p.parts) for p in plan(chained, look(chained, store))} == {1}
 
 
 @pytest.mark.parametrize(
@@ -145,18 +147,18 @@ def test_a_plan_tells_what_is_done_and_how_long_the_rest_takes(found, tmp_path):
         ([3, 9, 9, 9], 0, 30),
         ([3, 9, 9, 9], 2, 18),
         ([3, 9, 9, 9], 3, 12),
-        ([3, 9, 9, 9], 64, 9),  # a curve is not divided
+        ([3, 9, 9, 9], 64, 9),  # a part is not divided
         ([9] * 8, 64, 18),  # nor a core
         ([5, 4, 3, 3], 2, 8),
     ],
 )
 def test_the_time_of_a_run_is_that_of_its_busiest_worker(seconds, jobs, found):
-    planned = [Planned(None, (), s) for s in seconds]
-    assert math.isclose(wall_seconds(planned, jobs), found + (START + END) * SPEED)
+    for planned in ([Planned(None, (), (s,)) for s in seconds], [Planned(None, (), tuple(seconds))]):
+        assert math.isclose(wall_seconds(planned, jobs), found + (START + END) * SPEED)
 
 
 def test_a_run_of_which_nothing_is_left_draws_its_report():
-    assert math.isclose(wall_seconds([Planned(None, (True,), 0.0)], 2), END * SPEED)
+    assert math.isclose(wall_seconds([Planned(None, (True,), ())], 2), END * SPEED)
 
 
 def test_what_is_left_takes_what_others_took_of_what_was_expected():
