@@ -239,7 +239,7 @@ def _factors(record: Mapping[str, Any]) -> Iterator[str]:
             yield f"D_y + R* = {f['Dy'] + v['R_star']:.3f} nats is below H({name}) = {f['H_y']:.3f}"
         if f["Dy"] > f["Hy_V"] + NULL + SLACK * f["IV_se"]:
             yield f"D_y of {name} = {f['Dy']:.3f} is worse than {f['Hy_V']:.3f} nats, which needs no code"
-        if f["IV"] > v["R_star"] + SLACK * _se(f["IV_se"], v["R_star_se"]):
+        if _sure(f, name, record) > v["R_star"] + SLACK * _se(f["IV_se"], v["R_star_se"]):
             yield f"{f['IV']:.3f} nats about {name} came out of a code of R* = {v['R_star']:.3f}"
         if abs(f["IV_shuffled"]) > SLACK * f["IV_shuffled_se"] + NULL:
             yield f"a head learned {f['IV_shuffled']:.3f} nats about {name} from shuffled labels"
@@ -260,24 +260,35 @@ def _structure(record: Mapping[str, Any]) -> Iterator[str]:
         level = Numbers(given or {})
         if level["R_star"] > v["R_star"] + SLACK * _se(level["R_star_se"], v["R_star_se"]) + PART:
             yield f"blocks up to {name} cost {level['R_star']:.3f} nats, all together {v['R_star']:.3f}"
-        for factor, told in _above(level, factors, level):
+        for factor, told in _above(level, record, level):
             yield f"{told:.3f} nats about {factor} came out of {level['R_star']:.3f}, of blocks up to {name}"
     for name, given in (parts.get("blocks") or {}).items():
-        for factor, told in _above(given or {}, factors, v):
+        for factor, told in _above(given or {}, record, v):
             yield f"{told:.3f} nats about {factor} came out of block {name}, and the code has {v['R_star']:.3f}"
     leak = Numbers(parts.get("leakage") or {})
-    if leak["IV"] > v["R_star"] + SLACK * _se(leak["IV_se"], v["R_star_se"]):
-        yield f"{leak['IV']:.3f} nats about {leak['s']} leak from a code of R* = {v['R_star']:.3f}"
+    for s, _ in _above({"factors": {str(leak["s"]): leak}}, record, v):
+        yield f"{leak['IV']:.3f} nats about {s} leak from a code of R* = {v['R_star']:.3f}"
     entropy = factors.get(str(leak["s"]), Numbers({})).get("H_y", 0)
     if leak["Ds"] + v["R_star"] < entropy - SLACK * _se(leak["Ds_se"], v["R_star_se"]):
         yield f"D_s + R* = {leak['Ds'] + v['R_star']:.3f} nats is below H({leak['s']})"
 
 
-def _above(part: Mapping[str, Any], factors: Mapping[str, Numbers], cost: Numbers) -> Iterator[tuple[str, float]]:
+def _above(part: Mapping[str, Any], record: Mapping[str, Any], cost: Numbers) -> Iterator[tuple[str, float]]:
     """Factors of which a part of a code tells more than R* of `cost` beyond its error, and how much, nats."""
     for factor, scores in part.get("factors", {}).items():
         f = Numbers(scores or {})
-        known = factors.get(factor, Numbers({})).get("H_y")  # H_V, of a constant from training, may be above it
-        told = f["IV"] if known is None else min(f["IV"], known - f["Dy"])
+        told = _sure(f, factor, record)
         if told > cost["R_star"] + SLACK * _se(f["IV_se"], cost["R_star_se"]):
             yield factor, told
+
+
+def _sure(told: Numbers, factor: str, record: Mapping[str, Any]) -> float:
+    """I_V of a factor, nats, without what H_V, of a constant fitted to n examples, may lie above the entropy.
+
+    With k parameters that is χ²_k / 2n, here at three standard deviations.
+    """
+    about = (record["data"].get("factors") or {}).get(factor) or {}
+    size = about.get("size") or 1
+    k = size * (size + 3) / 2 if about.get("kind") == "real" else size - 1
+    n = min(filter(None, (record["spec"].get("budget", {}).get("codes"), record["data"].get("n_train"))), default=1)
+    return float(told["IV"] - (k + SLACK * math.sqrt(2 * k)) / (2 * n))
