@@ -40,7 +40,8 @@ class JointVAE(Model):
 
     Departures: c is drawn one-hot, by straight-through Gumbel, not relaxed: KL_c is what it costs.  KL_c rewards
     certainty about c, not what c says of x: where C_c is log 10, c tells .9 to 1.5 nats of x by 4 to 6 of its symbols,
-    and D at 6 nats is .3 higher than with γ = 0.
+    and D at 6 nats is .3 higher than with γ = 0.  Nor do more steps make c the class: its ARI at 6 nats is .14 and .16
+    after 1,600 steps, and .07 after 6,400, with γ = 6 .08 (two seeds; mixtures of a VAE's z have .23).
     """
 
     row = Row(
