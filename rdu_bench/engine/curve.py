@@ -37,7 +37,7 @@ class Work(NamedTuple):
     curve: Curve
     store: Store
     report: Report
-    wait: bool = True  # for points that another process has in work
+    written: set[float | None]  # targets
 
     @contextmanager
     def held(self, targets: Sequence[float | None]) -> Iterator[bool]:
@@ -45,8 +45,8 @@ class Work(NamedTuple):
         with ExitStack() as locks:
             free = True
             try:
-                for sigma in targets:  # in the order of the curve, so that no two processes wait for each other
-                    locks.enter_context(self.store.lock(self.curve.key(sigma), wait=self.wait))
+                for sigma in targets:
+                    locks.enter_context(self.store.lock(self.curve.key(sigma), wait=False))
             except Timeout:
                 free = False
                 locks.close()
@@ -55,6 +55,10 @@ class Work(NamedTuple):
     def lacks(self, sigma: float | None) -> bool:
         """Whether there is no record yet of a point."""
         return not self.store.has(self.curve.spec(sigma))
+
+    def left(self) -> Targets:
+        """Points without a record, but for those that were written here and are gone."""
+        return tuple(sigma for sigma in missing(self.curve, self.store) if sigma not in self.written)
 
 
 class Given(NamedTuple):
@@ -70,16 +74,20 @@ def run_curve(curve: Curve, store: Store, *, progress: Report = lambda _: None, 
     """Write a record for every point of `curve` that `store` lacks, and its weights where they are kept.
 
     Points that other processes have in work are waited for, and made where those leave them; without `wait` they are
-    left out.
+    left to them.
     Whatever a plug-in raises, `SystemExit` included, becomes a record with status `error` and its traceback, at every
     point it concerns.  Only trouble of the machine itself (no space, no memory, interrupt) is raised.
     """
-    wanted = missing(curve, store)
-    if not wanted:
-        return
-    with threadpool_limits(curve.threads):
-        torch.set_num_threads(curve.threads)
-        _run(Work(curve, store, progress, wait), wanted)
+    work = Work(curve, store, progress, set())
+    while wanted := work.left():
+        with threadpool_limits(curve.threads):
+            torch.set_num_threads(curve.threads)
+            _run(work, wanted)
+        if not wait:
+            return
+        for sigma in work.left():
+            with store.lock(curve.key(sigma)):
+                pass
 
 
 def _run(work: Work, wanted: Targets) -> None:
@@ -120,7 +128,7 @@ def give_up(
 
     At `only` these of them; and at no more than `most`, the first.
     """
-    work = Work(curve, store, progress, wait=False)
+    work = Work(curve, store, progress, set())
     for sigma in curve.sigmas if only is None else only:
         if most is not None and most <= 0:
             return
@@ -212,5 +220,6 @@ def _write(work: Work, attempt: Attempt, tables: dict[str, Any], vectors: dict[s
         refused = attempt._replace(trained=None, error=ValueError(f"the record cannot be written: {words(error)}"))
         record = compose(work.curve, refused, {"data": tables.get("data", {})}, started=started)
         work.store.write(record, {})
+    work.written.add(attempt.sigma)
     done = {"phase": "done", "step": 1, "steps": 1, "status": record["status"], "reason": record["reason"]}
     work.report({"sigma": attempt.sigma, **done})

@@ -245,17 +245,20 @@ def test_points_that_are_trained_together_are_in_one_hand(planted, tmp_path, mod
     assert len(store.records()) == 2
 
 
-def test_a_point_that_another_makes_meanwhile_is_not_made_again(planted, tmp_path):
-    store, made, told = Store(tmp_path), curve("sound", sigmas=(1.0,)), []
+@pytest.mark.parametrize("does", ["makes it", "dies"])
+@pytest.mark.parametrize("strategy", ["independent", "batched"])
+def test_a_point_that_another_has_in_work_is_waited_for(planted, tmp_path, strategy, does):
+    store, made, told = Store(tmp_path), curve("sound", sigmas=(1.0, 2.0), strategy=strategy), []
     held = threading.Event()
 
     def other():
-        with store.lock(made.key(1.0)):
+        with store.lock(made.key(2.0)):
             held.set()
             while not waiting.is_alive():
                 time.sleep(0.01)
-            time.sleep(0.2)
-            store.write(fake_records.of_point(made, 1.0, "ok"), {})
+            time.sleep(0.3)
+            if does == "makes it":
+                store.write(fake_records.of_point(made, 2.0, "ok"), {})
 
     holder = threading.Thread(target=other)
     waiting = threading.Thread(target=run_curve, args=(made, store), kwargs={"progress": told.append})
@@ -264,7 +267,9 @@ def test_a_point_that_another_makes_meanwhile_is_not_made_again(planted, tmp_pat
     waiting.start()
     holder.join()
     waiting.join()
-    assert len(store.records()) == 1 and told == []
+    assert len(store.records()) == 2
+    done = [message["sigma"] for message in told if message["phase"] == "done"]
+    assert done == ([1.0] if does == "makes it" else [1.0, 2.0])
 
 
 @pytest.mark.parametrize(
