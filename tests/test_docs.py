@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import shlex
 from pathlib import Path
@@ -230,6 +231,28 @@ def test_what_results_say_of_seeds_and_claims_is_in_their_tables(points):
     assert (
         "of {} [claims](all/claims.md) about `digits` {} hold, {} do not, and {} are undecided".format(*counts) in said
     )
+
+
+def test_every_claim_that_does_not_hold_was_looked_into(points):
+    claims = pd.read_csv(ROOT / "results" / "all" / "claims.csv")
+    lost = claims.loc[claims["verdict"] == "not held", "name"].str.replace(" (ema)", "")
+    rows = (
+        text("results/README.md")
+        .partition("| claim | why it does not hold here |\n|---|---|\n")[2]
+        .partition("\n\n")[0]
+    )
+    claimed = [row.split("|")[1] for row in rows.splitlines()]
+    assert not {name for name in lost if not any(name in of for of in claimed)}
+    assert all(any(name in of for name in lost) for of in claimed)
+    digits = points["all"].query("dataset == 'digits' and variant == ''").groupby(["model", "sigma"])
+    mean = digits[["D", "I_low", "Dy"]].mean()
+    assert ((mean.loc["gumbel_vq", "D"] - mean.loc["vae", "D"]).abs() < 0.5).all()
+    for game in ("ali", "bigan"):
+        off = mean.loc[game] - mean.loc["vae"]
+        assert (off["I_low"].abs() < 0.3).all() and (off[["D", "Dy"]] > 0).all(axis=None)
+    noise = pd.read_csv(ROOT / "results" / "all" / "noise.csv").query("dataset == 'digits' and level == 0.2")
+    sure = noise[(noise["model"] == "information_dropout") & (noise["variant"] == "label")]
+    assert (sure.loc[sure["sigma"] <= 13, "Dy"] > math.log(10)).all()
 
 
 def _held(frame):
