@@ -244,7 +244,7 @@ def _factors(record: Mapping[str, Any]) -> Iterator[str]:
         if abs(f["IV_shuffled"]) > SLACK * f["IV_shuffled_se"] + NULL:
             yield f"a head learned {f['IV_shuffled']:.3f} nats about {name} from shuffled labels"
         if (about.get(name) or {}).get("independent") and "IV" in f:
-            told, known = told + f["IV"], known + (f.get("H_y") or 0.0)
+            told, known = told + _sure(f, name, record), known + (f.get("H_y") or 0.0)
             error_told += f.get("IV_se", 0.0)  # factors of one code err together
     # of a grid that was divided, what is left has less than the sum of their entropies
     dependent = max(0.0, known - v["H_x"]) if v.get("H_x_kind") == "exact" else 0.0

@@ -162,6 +162,15 @@ def test_what_the_null_may_lie_above_the_entropy_is_told_by_no_code(about, exces
         assert bool(found) is broken
 
 
+def test_nor_of_several_factors_together():
+    """Two of 33 values each, of which a code of 5 nats tells 3 and 2, and 100 examples for the constants."""
+    for off, broken in ((E, True), (-E, False)):
+        record = changed("factors.w.IV", 2 + 3 * 0.05**0.5 + 2 * (32 + 3 * 8) / 200 + off)
+        for name in "yw":
+            record["data"]["factors"][name] |= {"kind": "class", "size": 33}
+        assert any("about independent factors" in line for line in check(record)) is broken
+
+
 def test_means_of_parts_weigh_by_their_sizes():
     for more, broken in ((4e-4, False), (6e-4, True)):
         record = changed("folds.R_star", [4.0, 7.0 + 3 * more])
