@@ -234,17 +234,17 @@ def _factors(record: Mapping[str, Any]) -> Iterator[str]:
     about = record["data"].get("factors") or {}
     for name, given in record["factors"].items():
         f = Numbers(given)
-        error = SLACK * _se(f["Dy_se"], v["R_star_se"])
+        error, excess = SLACK * _se(f["Dy_se"], v["R_star_se"]), _excess(name, record)
         if f.get("H_y") is not None and f["Dy"] + v["R_star"] < f["H_y"] - error:
             yield f"D_y + R* = {f['Dy'] + v['R_star']:.3f} nats is below H({name}) = {f['H_y']:.3f}"
         if f["Dy"] > f["Hy_V"] + NULL + SLACK * f["IV_se"]:
             yield f"D_y of {name} = {f['Dy']:.3f} is worse than {f['Hy_V']:.3f} nats, which needs no code"
-        if _sure(f, name, record) > v["R_star"] + SLACK * _se(f["IV_se"], v["R_star_se"]):
+        if f["IV"] - excess > v["R_star"] + SLACK * _se(f["IV_se"], v["R_star_se"]):
             yield f"{f['IV']:.3f} nats about {name} came out of a code of R* = {v['R_star']:.3f}"
-        if abs(f["IV_shuffled"]) > SLACK * f["IV_shuffled_se"] + NULL:
+        if abs(f["IV_shuffled"]) > SLACK * f["IV_shuffled_se"] + NULL + excess:
             yield f"a head learned {f['IV_shuffled']:.3f} nats about {name} from shuffled labels"
         if (about.get(name) or {}).get("independent") and "IV" in f:
-            told, known = told + _sure(f, name, record), known + (f.get("H_y") or 0.0)
+            told, known = told + f["IV"] - excess, known + (f.get("H_y") or 0.0)
             error_told += f.get("IV_se", 0.0)  # factors of one code err together
     # of a grid that was divided, what is left has less than the sum of their entropies
     dependent = max(0.0, known - v["H_x"]) if v.get("H_x_kind") == "exact" else 0.0
@@ -277,13 +277,13 @@ def _above(part: Mapping[str, Any], record: Mapping[str, Any], cost: Numbers) ->
     """Factors of which a part of a code tells more than R* of `cost` beyond its error, and how much, nats."""
     for factor, scores in part.get("factors", {}).items():
         f = Numbers(scores or {})
-        told = _sure(f, factor, record)
+        told = f["IV"] - _excess(factor, record)
         if told > cost["R_star"] + SLACK * _se(f["IV_se"], cost["R_star_se"]):
             yield factor, told
 
 
-def _sure(told: Numbers, factor: str, record: Mapping[str, Any]) -> float:
-    """I_V of a factor, nats, without what H_V, of a constant fitted to n examples, may lie above the entropy.
+def _excess(factor: str, record: Mapping[str, Any]) -> float:
+    """What H_V of a factor, of a constant fitted to n examples, may lie above the entropy, nats.
 
     With k parameters that is χ²_k / 2n, here at three standard deviations.
     """
@@ -291,4 +291,4 @@ def _sure(told: Numbers, factor: str, record: Mapping[str, Any]) -> float:
     size = about.get("size") or 1
     k = size * (size + 3) / 2 if about.get("kind") == "real" else size - 1
     n = min(filter(None, (record["spec"].get("budget", {}).get("codes"), record["data"].get("n_train"))), default=1)
-    return float(told["IV"] - (k + SLACK * math.sqrt(2 * k)) / (2 * n))
+    return float((k + SLACK * math.sqrt(2 * k)) / (2 * n))

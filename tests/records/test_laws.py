@@ -162,6 +162,13 @@ def test_what_the_null_may_lie_above_the_entropy_is_told_by_no_code(about, exces
         assert bool(found) is broken
 
 
+def test_nor_from_shuffled_labels():
+    for off, broken in ((E, True), (-E, False)):
+        record = changed("factors.y.IV_shuffled", 0.05 + (32 + 3 * 8) / 200 + off)
+        record["data"]["factors"]["y"] |= {"kind": "class", "size": 33}
+        assert any("from shuffled labels" in line for line in check(record)) is broken
+
+
 def test_nor_of_several_factors_together():
     """Two of 33 values each, of which a code of 5 nats tells 3 and 2, and 100 examples for the constants."""
     for off, broken in ((E, True), (-E, False)):
