@@ -236,11 +236,7 @@ def test_what_results_say_of_seeds_and_claims_is_in_their_tables(points):
 def test_every_claim_that_does_not_hold_was_looked_into(points):
     claims = pd.read_csv(ROOT / "results" / "all" / "claims.csv")
     lost = claims.loc[claims["verdict"] == "not held", "name"].str.replace(" (ema)", "")
-    rows = (
-        text("results/README.md")
-        .partition("| claim | why it does not hold here |\n|---|---|\n")[2]
-        .partition("\n\n")[0]
-    )
+    rows = text("METHOD.md").partition("| claim | why it does not hold |\n|---|---|\n")[2].partition("\n\n")[0]
     claimed = [row.split("|")[1] for row in rows.splitlines()]
     assert not {name for name in lost if not any(name in of for of in claimed)}
     assert all(any(name in of for name in lost) for of in claimed)
@@ -266,6 +262,12 @@ def test_distortions_of_the_method_are_those_that_were_published(points):
     at = every[(every["dataset"] == "sprites") & (every["sigma"] == 4.5) & (every["variant"] == "")].set_index("model")
     said = f"There the VAE has D = {at.at['vae', 'D']:.2f} at 4.5 nats and FactorVAE {at.at['factor_vae', 'D']:.2f}"
     assert said in " ".join(text("METHOD.md").split())
+
+
+def test_the_share_of_measuring_is_that_of_the_points(points):
+    share = {suite: frame["measure_cpu_s"].sum() / frame["train_cpu_s"].sum() for suite, frame in points.items()}
+    said = "{:.2f} in `all`, {:.2f} in `quick`".format(share["all"], share["quick"]).replace("0.", ".")
+    assert said in text("METHOD.md")
 
 
 def test_method_explains_every_status():
