@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._memory import give_back
 from ..model import Batch
 from .checked import factor, pixels
 from .error import DataError
@@ -24,6 +25,7 @@ CHUNK = 1024  # examples turned into floats at once
 AHEAD = 2**25  # bytes that training reads from a file at once
 NEAR = 2**20  # and takes from memory at once: for small batches, asking costs as much as copying
 ROOM = 2**21  # numbers of x that networks are given at once when they are measured
+PASSED = 8  # times, after which the memory that they took goes back: small results lie between what was freed
 
 
 class Source(ABC):
@@ -158,7 +160,10 @@ class View:
     def chunks(self, size: int = CHUNK) -> Iterator[Batch]:
         """All of them in order, `size` at a time, or fewer where they are large."""
         size = at_once(self.examples.shape, size)
-        return (self.rows(slice(i, i + size)).batch() for i in range(0, len(self), size))
+        for number, i in enumerate(range(0, len(self), size), start=1):
+            yield self.rows(slice(i, i + size)).batch()
+            if number % PASSED == 0:
+                give_back()
 
 
 def at_once(shape: tuple[int, ...], most: int) -> int:

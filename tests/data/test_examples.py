@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from rdu_bench._memory import give_back
 from rdu_bench.data import DataError, Examples, View, batches
 
 N = 10
@@ -204,3 +205,14 @@ def test_one_example_is_trained_on_and_none_is_refused():
     assert [batch.y.tolist() for batch in drawn(examples().subset([4]), 8, 3)] == [[CLASS[4]]] * 3
     with pytest.raises(DataError, match="the train split is empty"):
         drawn(examples().subset([]), 8, 3)
+
+
+def test_what_passing_many_examples_took_is_given_back(monkeypatch):
+    """Large ones are passed a few at a time, and the holes that these leave add up to several times as much."""
+    given = []
+    monkeypatch.setattr("rdu_bench.data.examples.give_back", lambda: given.append(len(seen)))
+    view, seen = View(Examples(np.zeros((40, 1, 2, 2), np.uint8), {}), np.arange(40), None), []
+    for batch in view.chunks(2):
+        seen.append(batch.x)
+    assert torch.cat(seen).shape == (40, 1, 2, 2) and given == [8, 16]
+    give_back()  # works wherever this runs
