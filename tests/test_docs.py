@@ -184,7 +184,7 @@ def test_what_results_say_of_themselves_is_in_their_points(points):
         ("sensitivity", "{n} points of which {ok} have the rate asked for, in {cpu:.0f} minutes"),
         ("sequences", "{n} points of the VAE and of DSVAE, FHVAE, KVAE, DDPAE, DRNET, MCNet, SOM-VAE, ML-VAE and GQN"),
         ("sequences", "ML-VAE and GQN, in {cpu:.0f} minutes of CPU; DSVAE and ML-VAE on `moving_sprites` were not run"),
-        ("fashion", "{n} points in {cpu:.0f} minutes of CPU"),
+        ("fashion", "{n} points in {cpu:.0f} minutes of CPU, of which {ok} have the rate asked for"),
     ):
         ok = (points[suite]["status"] == "ok").sum()
         assert words.format(n=len(points[suite]), ok=ok, cpu=cpu[suite].sum() / 60) in said
@@ -231,6 +231,20 @@ def test_what_results_say_of_seeds_and_claims_is_in_their_tables(points):
     assert (
         "of {} [claims](all/claims.md) about `digits` {} hold, {} do not, and {} are undecided".format(*counts) in said
     )
+
+
+def test_what_results_say_of_fashion_is_in_their_points(points):
+    fashion = points["fashion"].set_index(["dataset", "model", "sigma"]).sort_index()
+    assert fashion["capped"].mean() > 0.85 and round(6400 * 128 / 54_000) == 15
+    flat, conv = fashion.loc["fashion_mnist", "D"].unstack("model"), fashion.loc[("fashion-conv", "vae"), "D"]
+    near = flat.loc[[2, 4, 6, 9, 13], ["vae", "beta_tcvae", "wae", "m2"]]
+    assert (near.max(axis=1) - near.min(axis=1)).between(1.9, 3.2).all()
+    behind = flat["vq_vae"] - flat["vae"]
+    assert behind.loc[4:18].between(2.5, 9).all()
+    gained = flat["vae"] - conv
+    assert abs(gained.loc[6]) < 0.5 and gained.loc[9:24].between(1.5, 4.5).all()
+    blocks = pd.read_csv(ROOT / "results" / "fashion" / "blocks.csv").query("model == 'm2' and block == 'y'")
+    assert blocks["IV"].max() < 0.02 and blocks["R"].max() == pytest.approx(1.2, abs=0.05)
 
 
 def test_every_claim_that_does_not_hold_was_looked_into(points):
