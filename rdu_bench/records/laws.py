@@ -290,5 +290,6 @@ def _excess(factor: str, record: Mapping[str, Any]) -> float:
     about = (record["data"].get("factors") or {}).get(factor) or {}
     size = about.get("size") or 1
     k = size * (size + 3) / 2 if about.get("kind") == "real" else size - 1
-    n = min(filter(None, (record["spec"].get("budget", {}).get("codes"), record["data"].get("n_train"))), default=1)
+    budget = (record.get("spec") or {}).get("budget") or {}
+    n = min(filter(None, (budget.get("codes"), record["data"].get("n_train"))), default=math.inf)
     return float((k + SLACK * math.sqrt(2 * k)) / (2 * n))
