@@ -211,8 +211,8 @@ def test_what_results_say_of_themselves_is_in_their_points(points):
     better = flown.loc["ddpae", "D"] < least
     assert flown.loc["ddpae", "R_star"][better].min() == pytest.approx(31.7, abs=0.1) and better.sum() == 4
     sprites = every[every["dataset"] == "sprites"]["capped"]
-    assert cut["scenes"] > 0.9 and sprites.mean() > 0.5  # "nearly all", "most"
-    assert cut["bouncing_ball"] == 31 / 40
+    assert sprites.mean() > 0.5  # "most"
+    assert cut["scenes"] == 14 / 16 and cut["bouncing_ball"] == 31 / 40
     told = sum("blocks" in held or "structure.blocks" in nulls for held, nulls in _held(every))
     assert f"ruled out in the {told} points that were made last" in said
 
