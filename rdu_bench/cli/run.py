@@ -92,7 +92,6 @@ def run(
 def _dry_run(suite: str, selection: Selection, how: How) -> None:
     from ..engine import plan
     from ..engine import run as engine
-    from ..engine.left import shares
 
     ready = engine.prepared(suite, selection, how)
     planned = plan.plan(ready.curves, ready.seen)
@@ -103,7 +102,7 @@ def _dry_run(suite: str, selection: Selection, how: How) -> None:
         targets = " ".join(f"{'ELBO' if s is None else f'{s:g}'}{' ✓' * done}" for s, done in marks)
         params = " ".join(f"{name}={value}" for name, value in curve.params.items())
         print(f"{curve.data_label:16} {curve.row:20} {params:16} seed {curve.seed}  {targets}")
-    jobs = max(how.workers(shares(ready.curves, ready.seen.left)), 1)
+    jobs = max(how.workers(sum(len(one.parts) for one in planned)), 1)
     points, kept = (sum(map(count, planned)) for count in (lambda p: len(p.done), lambda p: sum(p.done)))
     time = f"about {lasting(plan.wall_seconds(planned, jobs))} with {jobs} worker{'s' * (jobs > 1)}"
     print(

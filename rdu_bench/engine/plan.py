@@ -38,7 +38,7 @@ def plan(curves: Sequence[Curve], seen: Seen) -> list[Planned]:
 
 
 def _parts(seconds: Sequence[float], divisible: bool) -> tuple[float, ...]:
-    return tuple(seconds) if divisible else (sum(seconds),)
+    return tuple(seconds) if divisible or not seconds else (sum(seconds),)
 
 
 def wall_seconds(planned: Sequence[Planned], jobs: int) -> float:

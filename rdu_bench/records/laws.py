@@ -277,7 +277,9 @@ def _above(part: Mapping[str, Any], record: Mapping[str, Any], cost: Numbers) ->
     """Factors of which a part of a code tells more than R* of `cost` beyond its error, and how much, nats."""
     for factor, scores in part.get("factors", {}).items():
         f = Numbers(scores or {})
-        told = f["IV"] - _excess(factor, record)
+        told, known = f["IV"] - _excess(factor, record), (record["factors"].get(factor) or {}).get("H_y")
+        if known is not None:
+            told = min(told, known - f["Dy"])
         if told > cost["R_star"] + SLACK * _se(f["IV_se"], cost["R_star_se"]):
             yield factor, told
 

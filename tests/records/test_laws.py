@@ -73,7 +73,7 @@ EDGES = [  # the number, what it may be at most or at least (−1), and what is 
     ("factors.y.IV_shuffled", -0.05, -1, "from shuffled labels"),
     ("factors.w.IV", 2 + 3 * 0.05**0.5, 1, "about independent factors"),  # (.1 + .1)² + .1²
     ("structure.levels.a.R_star", 5.1 + BOTH, 1, "blocks up to a cost"),
-    ("structure.levels.a.factors.y.IV", 1 + BOTH, 1, "came out of 1.000, of blocks up to a"),
+    ("structure.levels.a.factors.y.IV", 1.0, 1, None),  # no more than H(y) − D_y is known of it
     ("structure.leakage.IV", 5 + BOTH, 1, "leak from a code"),
     ("structure.leakage.Ds", 3 - BOTH, -1, "D_s + R* ="),
 ]
@@ -135,10 +135,15 @@ def test_what_is_left_of_a_divided_grid_makes_its_factors_dependent(kind, more):
 
 @pytest.mark.parametrize("part", ["levels.a", "blocks.b"])
 def test_a_part_tells_no_more_than_it_costs(part):
-    """A level costs 1 nat, a block may draw on all 5 of the code."""
+    """A level costs 1 nat, a block may draw on all 5 of the code; what is told is the less of I_V and H(y) − D_y."""
     limit = (1.0 if part == "levels.a" else 5.0) + BOTH
-    for told, broken in ((limit + E, True), (limit - E, False)):
-        record = changed(f"structure.{part}.factors.y", {"IV": told})
+    for told, Dy, broken in (
+        (limit + E, 0.0, True),
+        (limit - E, 0.0, False),
+        (9.0, 8 - limit + E, False),
+        (9.0, 8 - limit - E, True),
+    ):
+        record = changed(f"structure.{part}.factors.y", {"IV": told, "Dy": Dy})
         assert any("nats about y came out of" in line for line in check(record)) is broken
 
 
@@ -156,7 +161,7 @@ def test_a_part_tells_no_more_than_it_costs(part):
 def test_what_the_null_may_lie_above_the_entropy_is_told_by_no_code(about, excess, told, cost):
     """As of labels of Fashion-MNIST, with a constant from 2,500 of them: 2.3044 nats, and log 10 = 2.3026."""
     for off, broken in ((E, True), (-E, False)):
-        record = changed(told, {"IV": cost + BOTH + excess + off})
+        record = changed(told, {"IV": cost + BOTH + excess + off, "Dy": 0.0})  # so that no entropy is in the way
         record["data"]["factors"]["y"] = about
         found = [line for line in check(record) if "nats about y" in line]
         assert bool(found) is broken
