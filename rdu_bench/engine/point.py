@@ -19,13 +19,17 @@ from . import provenance
 from .spec import Curve
 
 MEASURED_TABLES = ("values", "factors", "folds", "scores", "mi", "structure", "pictures", "nulls")  # of a record
+DIGITS = 7  # of a number that was measured: as many as networks of single precision have
 UNMEASURED = {"measure_s": 0.0, "measure_cpu_s": 0.0}
 LONGEST = 2000  # characters of a reason
 TRACED = 20_000  # characters of a traceback
 
 
 def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, started: float) -> dict[str, Any]:
-    """The record of a point that was trained, or was not; `tables` are what is known beside its training."""
+    """The record of a point that was trained, or was not; `tables` are what is known beside its training.
+
+    What was measured has seven digits, what was asked and steered has all.
+    """
     trained, error = attempt.trained, attempt.error
     status, reason = (
         ("error", words(error)) if error or not trained else (trained.control.status, trained.control.reason)
@@ -40,8 +44,8 @@ def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, starte
         "model": tables.get("model", {}),
         "data": tables.get("data", {}),
         "control": _finite(dataclasses.asdict(trained.control)) if trained else {"sigma": attempt.sigma},
-        "learning": trained.learning.table() if trained else {},
-        **{name: tables.get(name, {}) for name in MEASURED_TABLES},
+        "learning": shortened(trained.learning.table()) if trained else {},
+        **{name: shortened(tables.get(name, {})) for name in MEASURED_TABLES},
         "times": {"train_s": attempt.seconds, "train_cpu_s": attempt.cpu, **(tables.get("times") or UNMEASURED)},
         "provenance": {
             **provenance.of_run(device=curve.device, threads=curve.threads, started=started),
@@ -51,6 +55,17 @@ def compose(curve: Curve, attempt: Attempt, tables: Mapping[str, Any], *, starte
     record["status"], judgement = judged(record)
     record["reason"] = judgement[:LONGEST] if judgement else judgement
     return record
+
+
+def shortened(value: Any) -> Any:
+    """The same with seven digits of every number that is no whole one, in tables and lists, too."""
+    if isinstance(value, Mapping):
+        return {name: shortened(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [shortened(part) for part in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a scalar of numpy or torch
+        value = value.item()
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def _libraries(curve: Curve) -> dict[str, dict[str, str | None]]:

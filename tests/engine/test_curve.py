@@ -6,6 +6,7 @@ from dataclasses import replace
 from textwrap import dedent
 
 import fake_records
+import numpy as np
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from rdu_bench._hash import named_seed
 from rdu_bench.budget import Budget
 from rdu_bench.engine.curve import give_up, run_curve
 from rdu_bench.engine.kept import load_model
+from rdu_bench.engine.point import MEASURED_TABLES, shortened
 from rdu_bench.engine.spec import Curve
 from rdu_bench.records import laws
 from rdu_bench.records.flatten import load_results
@@ -178,6 +180,28 @@ def test_a_record_says_what_its_point_took_of_the_clock_and_of_the_cpu(planted, 
         sound["times"][f"{part}_cpu_s"] <= 1.1 * sound["times"][f"{part}_s"] + 0.1 for part in ("train", "measure")
     )
     assert sound["times"]["measure_cpu_s"] > 0
+
+
+def test_what_was_measured_has_seven_digits_and_what_was_asked_has_all(planted, tmp_path):
+    third = 1 / 3
+    run_curve(curve("sound", sigmas=(third,)), Store(tmp_path))
+    [record] = Store(tmp_path).records()
+    assert record["spec"]["sigma"] == record["control"]["sigma"] == third
+    numbers = [number for name in (*MEASURED_TABLES, "learning") for number in floats(record[name])]
+    assert len(numbers) > 100 and numbers == [float(f"{number:.7g}") for number in numbers]
+    assert any(number != float(f"{number:.6g}") for number in numbers)
+
+
+def floats(value):
+    if isinstance(value, dict | list):
+        return [number for part in (value.values() if isinstance(value, dict) else value) for number in floats(part)]
+    return [value] if isinstance(value, float) else []
+
+
+def test_numbers_are_shortened_whatever_type_they_are_of():
+    given = {"a": (np.float64(200 / 3), torch.tensor(2.0), np.float32(0.1)), "n": 12345678901, "t": "x", "f": True}
+    assert shortened(given) == {"a": [66.66667, 2.0, 0.1], "n": 12345678901, "t": "x", "f": True}
+    assert shortened(float("inf")) == float("inf") and shortened(1e-12 / 3) == 3.333333e-13
 
 
 def test_numbers_that_one_test_point_cannot_give_are_null_with_a_reason(planted, tmp_path):
