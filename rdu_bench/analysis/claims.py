@@ -24,7 +24,7 @@ from .intervals import Interval, alike, interval
 from .leaderboard import gaps_of, reference_row
 from .points import Results, points
 from .quantities import unit, values
-from .remarks import swept, target_text, unshared
+from .remarks import cut_off, swept, target_text, unshared
 from .tables import markdown_head, markdown_row, number, range_text
 
 HELD, FAILED, UNDECIDED, UNTESTED = "held", "not held", "undecided", "not tested"
@@ -50,8 +50,8 @@ def claims(results: Results, said: Mapping[str, Said], *, every: bool = False) -
     `held` where the whole interval is on the side that was claimed, `not held` where it is on the other, `undecided`
     where 0 is in it, with one seed, with too little in common, or where it is decided by targets or rates that one of
     the two alone has; `not tested` where the model or its reference is not in these results.  For "within m of", all of
-    the interval has to be inside ±m, or outside.  `why` says, too, which targets one of the two lacks.  `said` has the
-    claims by model.  Raises `ValueError` for a claim that cannot be read.
+    the interval has to be inside ±m, or outside.  `why` says, too, which targets one of the two lacks, and whose points
+    were cut off while they improved.  `said` has the claims by model.  Raises `ValueError` for one that cannot be read.
     """
     found = points(results, every=every)
     rows = dict(rows_of(found))
@@ -106,8 +106,15 @@ def _tested(
         "R_low": whole.low,
         "R_high": whole.high,
         "verdict": verdict,
-        "why": "; ".join(filter(None, (why, apart))),
+        "why": "; ".join(filter(None, (why, apart, _stopped(row, its)))),
     }
+
+
+def _stopped(row: pd.DataFrame, base: pd.DataFrame) -> str:
+    """Whose points, most of them, were still improving when their steps ran out, in words."""
+    parts = [row, base][: 1 if base is row else 2]
+    names = dict.fromkeys(part["name"].iloc[0] for part in parts if 2 * len(cut_off(part)) > len(part))
+    return f"most points of {' and of '.join(names)} were still improving when their steps ran out" if names else ""
 
 
 def _apart(row: pd.DataFrame, base: pd.DataFrame, reference: str, hulls: bool) -> str:

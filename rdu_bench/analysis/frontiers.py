@@ -24,7 +24,7 @@ class Axis(NamedTuple):
 
 OF_BOARD = [  # columns of the points that a board is made of; the others would be copied with every group
     *(*ROW, "name", "title", "section", "labels", "decoder", "autoregressive", "seed", "sigma", "params", "status"),
-    *("measured", "capped", "published", "R_own", "R_star", "R_star_se"),
+    *("measured", "capped", "last_gain", "published", "R_own", "R_star", "R_star_se"),
     *("D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V", "folds"),
 ]
 AXES = {"D": Axis("D", "D_se", "D_null"), "Dy": Axis("Dy", "Dy_se", "Hy_V")}

@@ -20,9 +20,8 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
     """Of one row beside the reference of its panel, in words."""
     if lost := skipped_seeds(row):
         yield lost
-    if (cut := int(row["capped"].fillna(False).sum())) > 0:
-        were, their = ("was", "its") if cut == 1 else ("were", "their")
-        yield f"{cut} of {len(row)} points {were} still improving when {their} steps ran out"
+    if cut := stopped(row):
+        yield cut
     if reference is None:
         return
     here, there = (set(part["sigma"].fillna(math.inf)) for part in (row, reference))  # without a target: the ELBO
@@ -32,6 +31,25 @@ def remarks(row: pd.DataFrame, reference: pd.DataFrame | None) -> Iterator[str]:
         yield f"{times:.2g} times the parameters of {reference['name'].iloc[0]}"
     if _whole(reference) and not _whole(row):
         yield "points without parts of the test split: intervals over seeds alone"
+
+
+def cut_off(row: pd.DataFrame) -> pd.DataFrame:
+    """The points of a row whose steps ran out while validation still gained."""
+    return row[row["capped"].fillna(False).astype(bool)]
+
+
+def stopped(rows: pd.DataFrame) -> str:
+    """How many points were cut off, and what they had still gained of late, in words; "" where none was."""
+    cut = cut_off(rows)
+    if cut.empty:
+        return ""
+    were, their = ("was", "its") if len(cut) == 1 else ("were", "their")
+    said = f"{len(cut)} of {len(rows)} points {were} still improving when {their} steps ran out"
+    bought = float(cut["last_gain"].median())
+    if math.isnan(bought):
+        return said
+    nats = f"{bought:.2g}" if bought < 99.5 else f"{bought:.0f}"
+    return f"{said}, the later half of which bought {nats} nats of {their} loss{' (median)' * (len(cut) > 1)}"
 
 
 def target_text(sigmas: Iterable[float]) -> str:

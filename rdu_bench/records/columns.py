@@ -41,7 +41,7 @@ _TEXT = {
     *(f"provenance.{name}" for name in ("version", "python", "torch", "numpy", "sklearn", "git", "platform", "device")),
 }
 _NUMBERS = {
-    *("schema", "sigma", "w", "beta_end", "R_train", "rate_err", "steps"),
+    *("schema", "sigma", "w", "beta_end", "R_train", "rate_err", "steps", "last_gain"),
     *("train_s", "train_cpu_s", "measure_s", "measure_cpu_s"),
     *("R_own", "R_own_se", "R_star", "R_star_se", "I_low", "log_N", "D", "D_se", "D_null", "D_null_se", "D_own"),
     *("D_star", "H_x", "gap_RD", "gap_RD_se", "Dy", "Dy_se", "Hy_V", "H_y", "IV", "IV_se", "Dy_sum", "U", "D_bits"),

@@ -14,6 +14,7 @@ from scipy.stats import kendalltau
 from ..analysis.folds import folded
 from ..analysis.intervals import paired
 from ..analysis.points import published
+from ..analysis.remarks import stopped
 from ..analysis.tables import cell, number, range_text
 from ..records.flatten import IGNORED
 from ..records.schema import STATUSES
@@ -151,7 +152,10 @@ def findings(context: Context, dataset: str) -> list[str]:
         out.append(f"{ahead}, {len(sure)} of them with both 95 % intervals above 0." if both else f"{ahead}.")
     else:
         out.append(f"{ahead}. With one seed there are no intervals: such differences may be those of seeds.")
-    return [*out, *_orders(others), *_alike(context.of(dataset))]
+    table = context.of(dataset)
+    if cut := stopped(table):
+        out[-1] += f" {cut[0].upper()}{cut[1:]}."
+    return [*out, *_orders(others), *_alike(table)]
 
 
 def _orders(others: list[Place]) -> list[str]:

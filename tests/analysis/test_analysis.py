@@ -342,7 +342,15 @@ def test_points_that_were_cut_off_while_they_improved_are_counted_on_the_board()
     records = [fake_records.record("vae", sigma=float(s)) for s in (1, 2, 4)]
     records += [fake_records.record("wae", sigma=float(s)) for s in (1, 2, 4)]
     for record, capped in zip(records, (True, False, True, None, False, False), strict=True):
-        record["control"] |= {"capped": capped, "kept_at": 900}
+        record["control"] |= {"capped": capped, "kept_at": 900, "last_gain": 0.25 * record["spec"]["sigma"]}
     notes = analysis.leaderboard(records).set_index("model")["note"]
-    assert "2 of 3 points were still improving when their steps ran out" in notes["vae"]
+    said = "2 of 3 points were still improving when their steps ran out, the later half of which bought 0.62 nats"
+    assert f"{said} of their loss (median)" in notes["vae"]
     assert "improving" not in notes["wae"]
+    records[2]["control"]["capped"], records[0]["control"]["last_gain"] = False, 1234.5
+    [cut] = analysis.leaderboard(records[:3])["note"]
+    said = "1 of 3 points was still improving when its steps ran out, the later half of which bought 1234 nats"
+    assert cut.endswith(f"{said} of its loss")
+    del records[0]["control"]["last_gain"]
+    [cut] = analysis.leaderboard(records[:3])["note"]
+    assert cut.endswith("when its steps ran out")

@@ -124,6 +124,18 @@ def test_one_seed_decides_nothing():
     assert (row["verdict"], row["why"]) == ("undecided", "one seed: no interval") and row["effect"] < 0
 
 
+@pytest.mark.parametrize(
+    ("cut", "who"),
+    [({"vae": 1, "mine": 1}, ""), ({"vae": 2, "mine": 0}, "VAE"), ({"vae": 3, "mine": 2}, "MINE and of VAE")],
+)
+def test_a_verdict_says_whose_points_were_cut_off_while_they_improved(cut, who):
+    points = two(lambda s: -1 + 0.1 * s)
+    rank = points.groupby(["model", "seed"]).cumcount()
+    row = judged(points.assign(capped=rank < points["model"].map(cut)), "D, lower than vae, on digits")
+    wanted = f"most points of {who} were still improving when their steps ran out" if who else ""
+    assert (row["verdict"], row["why"]) == ("held", wanted) and len(CURVE) == 3
+
+
 def test_other_quantities_are_compared_along_lines_over_the_rates_that_both_have():
     line = {"D_pred": (lambda s: 2.0 * s + 9, lambda s: 2.0 * s + 6)}
     row = judged(two(lambda s: 0.0, **line), "D_pred, lower than vae, on digits")

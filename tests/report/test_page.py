@@ -166,6 +166,17 @@ def test_findings_follow_from_the_records(tmp_path):
     assert "no model saves rate at equal distortion (nats); nearest is VQ-VAE (−" in behind
     assert "1 model of 1 is ahead on both" in ahead and "No model of 1 is ahead on both" in behind
     assert "no intervals" in behind and "no intervals" not in ahead
+    assert "still improving" not in ahead + behind
+
+
+def test_findings_say_how_many_points_were_cut_off_and_what_they_still_gained(tmp_path):
+    records = fake_records.suite(("vae", "beta_tcvae"), seeds=1)
+    for record in records[1:]:
+        record["control"] |= {"capped": True, "last_gain": 0.4}
+    text = render(records, tmp_path, formats=()).read_text("utf-8")
+    n = len(records)
+    said = f"{n - 1} of {n} points were still improving when their steps ran out, the later half of which bought 0.4"
+    assert f"{said} nats of their loss (median)." in text
 
 
 def test_every_data_set_has_its_findings_the_first_at_the_top(tmp_path):
