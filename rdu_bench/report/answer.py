@@ -159,15 +159,19 @@ def findings(context: Context, dataset: str) -> list[str]:
 
 
 def _orders(others: list[Place]) -> list[str]:
-    """Whether those who save rate are those whose codes are useful."""
-    both = [p for p in others if p.placed]
+    """Whether those who save rate are those whose codes are useful; labels buy both, so of those without if enough."""
+    placed = [p for p in others if p.placed]
+    free = [p for p in placed if p.labels == "none"]
+    both, of = (free, " without labels") if len(free) >= LEAST else (placed, "")
     if len(both) < LEAST:
         return []
     found = kendalltau([p.x for p in both], [p.y for p in both])
     if not np.isfinite(found.statistic):
         return []
     tells = "is not known to tell" if found.pvalue > 0.05 else "goes with" if found.statistic > 0 else "goes against"
-    said = f"Kendall's τ = {number(found.statistic, 2, True)} over {len(both)} models, p = {number(found.pvalue, 3)}"
+    said = (
+        f"Kendall's τ = {number(found.statistic, 2, True)} over {len(both)} models{of}, p = {number(found.pvalue, 3)}"
+    )
     return [f"How much rate a model saves {tells} how useful its code is: {said}."]
 
 
@@ -233,13 +237,19 @@ def _relative(values: np.ndarray) -> np.ndarray:
 
 
 def _ranking(known: list[Place], way: tuple[str, int], what: str, base: Place) -> str:
+    """Who is ahead on one axis, those who saw labels apart from those who did not, as on the board."""
     axis, digits = way
     order = sorted(known, key=lambda p: -getattr(p, axis))
-    first = [p for p in order if getattr(p, axis) > 0][:FIRST]
-    if not first:
+    free, taught = [p for p in order if p.labels == "none"], [p for p in order if p.labels != "none"]
+    ahead = [
+        [_said(p, axis, digits) for p in group if getattr(p, axis) > 0][:FIRST] for group in (free or taught, taught)
+    ]
+    if ahead[0]:
+        said = f"Against {base.name}, these {what}: {listed(ahead[0])}."
+    else:
         aim = what.replace("save the most", "saves").replace("gain the most", "gains")
-        return f"Against {base.name}, no model {aim}; nearest is {_said(order[0], axis, digits)}."
-    return f"Against {base.name}, these {what}: {listed(_said(p, axis, digits) for p in first)}."
+        said = f"Against {base.name}, no model {aim}; nearest is {_said((free or taught)[0], axis, digits)}."
+    return f"{said} Trained on labels: {listed(ahead[1])}." if free and ahead[1] else said
 
 
 def _said(place: Place, axis: str, digits: int) -> str:

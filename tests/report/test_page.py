@@ -169,6 +169,15 @@ def test_findings_follow_from_the_records(tmp_path):
     assert "still improving" not in ahead + behind
 
 
+def test_findings_tell_models_that_saw_labels_apart(tmp_path):
+    records = fake_records.suite(("vae", "beta_tcvae", "m2"), seeds=2)
+    text = render(records, tmp_path, formats=()).read_text("utf-8")
+    free = re.search(
+        r"these save the most rate at equal distortion \(nats\): (.*?)\. Trained on labels: (.*?)\.<", text
+    )
+    assert "β-TCVAE (+" in free[1] and "M2" not in free[1] and free[2].startswith("M2 † (+")
+
+
 def test_findings_say_how_many_points_were_cut_off_and_what_they_still_gained(tmp_path):
     records = fake_records.suite(("vae", "beta_tcvae"), seeds=1)
     for record in records[1:]:
@@ -219,9 +228,10 @@ def test_the_opening_says_what_agrees_in_rate_and_distortion_and_differs_in_usef
 
 
 def test_the_opening_says_whether_saving_rate_goes_with_usefulness(tmp_path):
-    models = ("vae", "beta_vae", "beta_tcvae", "vq_vae", "infovae")
-    text = render(fake_records.suite(models, seeds=1), tmp_path, formats=()).read_text("utf-8")
-    assert re.search(r"how useful its code is: Kendall's τ = [+−]?\d\.\d\d over 4 models, p = \d", html.unescape(text))
+    models = ("vae", "beta_vae", "beta_tcvae", "vq_vae", "infovae", "m2")  # m2 alone saw labels
+    for given, over in ((models, "4 models without labels"), (models[2:] + models[:1], "4 models")):
+        text = html.unescape(render(fake_records.suite(given, seeds=1), tmp_path, formats=()).read_text("utf-8"))
+        assert re.search(rf"how useful its code is: Kendall's τ = [+−]?\d\.\d\d over {over}, p = \d", text)
 
 
 def test_claims_are_a_section_of_the_page_and_a_table(tmp_path):
