@@ -106,9 +106,7 @@ def _columns(home: h5py.Group, key: str, stored: h5py.Dataset) -> dict[str, str]
 def no_class(stored: h5py.Dataset) -> str:
     """Why a vector tells no class, nor a real: it never changes, or numbers the rows; "" where it may."""
     check_size(stored, "a factor")
-    values = np.ravel(stored[()])
-    if is_text(stored):
-        values = values.astype(str)
+    values = np.ravel(stored[()])  # texts as bytes
     n = len(np.unique(values))
     if n < 2:
         return "has one value only"
@@ -167,7 +165,7 @@ def values_of(file: h5py.File, role: str, key: str) -> np.ndarray:
     where = f"{file.filename}: {plain}, which is to be {role},"
     if is_text(stored):
         try:
-            values = stored.asstr()[()].astype(str)
+            values = stored.asstr("utf-8")[()].astype(str)  # also where the file calls them ASCII
         except UnicodeDecodeError as error:
             raise DataError(f"{where} holds bytes that are no UTF-8 text; number its classes from 0.") from error
     elif is_numeric(stored) and stored.dtype.itemsize <= 8:

@@ -31,6 +31,8 @@ def a_file(kind: str, name: str) -> str:
     if there := _scan.here(kind, name):
         return f" {there}"
     file = _file(name) or (_file(f"{name}.py") if name.isidentifier() else None)
+    if file is None and kind == "datasets" and name not in _scan.scan(kind).files and _is_folder(name):
+        return f" {name} is a folder here: write its pictures into one HDF5 file, see 'Your own data' in CONTRIBUTING."
     return f" {_of_file(kind, file)}" if file else ""
 
 
@@ -68,6 +70,12 @@ def _file(text: str) -> Path | None:
         if text.strip() and Path(text).is_file():
             return Path(text)
     return None
+
+
+def _is_folder(text: str) -> bool:
+    with suppress(OSError, ValueError):
+        return bool(text.strip()) and Path(text).is_dir()
+    return False
 
 
 def _of_file(kind: str, file: Path) -> str:

@@ -71,6 +71,8 @@ LINES = [
     ("run --suite smoke --dataset hdf5=usps.h5", "Say hdf5:usps.h5."),
     ("run --suite smoke --dataset arrays.npz", "arrays.npz is no HDF5 file"),
     ("run --suite smoke --dataset hdf5:arrays.npz", "arrays.npz is an .npz or .zip file, not HDF5"),
+    ("run --suite smoke --dataset empty", "empty is a folder here: write its pictures into one HDF5 file"),
+    ("data verify empty", "empty is a folder here"),
     ("run --suite quick.toml", "Did you mean 'quick'"),
     ("run quick", "name a suite with --suite"),
     ("run --sigma 3,8", "give --sigma again for each"),

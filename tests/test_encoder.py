@@ -3,6 +3,7 @@
 import math
 import pickle
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from torch.utils.data import DataLoader, TensorDataset
 
 from rdu_bench import Encoder, registry
 from rdu_bench.api import Autoencoder, Row, gaussian, transmit
@@ -334,11 +336,45 @@ def test_an_argument_that_means_nothing_is_named(argument, words):
         (np.ma.masked_array(np.zeros((4, 3)), np.eye(4, 3)), "masked array"),
         (sparse.csr_matrix(np.eye(4)), "[Ss]parse"),
         ([["a", "b"]] * 4, "could not convert"),
+        (None, "X is None: give an array, a frame or a tensor"),
+        ("digits.csv", "X is 'digits.csv': give"),
+        (Path("digits.csv"), r"X is .*Path\('digits.csv'\): give"),
+        ({"x": np.eye(4)}, "X is a dict: give"),
+        (TensorDataset(torch.eye(4)), "X is a TensorDataset: give"),
+        (DataLoader(TensorDataset(torch.eye(4))), "X is a DataLoader: give"),
+        (iter(np.eye(4)), "X is a .*iterator: give"),
+        (torch.eye(4).to_sparse(), r"X is a sparse tensor: give X\.to_dense\(\)"),
+        (pd.DataFrame({"a": [0, 1], "b": ["u", "v"]}), "no numbers in column 'b', such as 'u'"),
+        (pd.DataFrame({"a": [0, 1], "b": [1, "v"]}), "no numbers in column 'b', such as 'v'"),
+        (pd.DataFrame({"a": pd.to_datetime(["2020", "2021"])}), "no numbers in column 'a', such as Timestamp"),
     ],
 )
 def test_x_that_means_nothing_is_named(X, words):
     with pytest.raises((ValueError, TypeError), match=words):
         Encoder(likelihood="bernoulli", **TINY).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("X", "words"),
+    [
+        (np.eye(6) + 1e9, r"from 1000000000 to 1000000001, .* float32 tells few numbers apart: take away"),
+        (np.eye(6) * 1e-40, "X reaches 1e-40, which float32 takes for 0: scale X"),
+    ],
+)
+def test_numbers_that_float32_loses_are_named_when_it_is_fitted(X, words):
+    with pytest.raises(ValueError, match=words):
+        Encoder(**TINY).fit(X)
+    assert Encoder(**TINY).fit(np.eye(6) / 2).transform(np.full((1, 6), 0.5) + X[:1] * 1e-12).shape == (1, 3)
+
+
+def test_tensors_of_any_kind_are_arrays():
+    X = torch.arange(24.0).view(6, 4) / 8
+    y = torch.arange(6) % 2
+    wanted = Encoder("m2", **TINY).fit(X.numpy(), y.numpy()).transform(X.numpy())
+    for given in (X.requires_grad_(), X.detach().bfloat16(), X.detach().double(), X.detach().t().contiguous().t()):
+        made = Encoder("m2", **TINY).fit(given, y)
+        np.testing.assert_array_equal(made.transform(given), wanted)
+    assert made.inverse_transform(torch.zeros(2, wanted.shape[1], requires_grad=True)).shape == (2, 4)
 
 
 def test_small_images_for_many_layers_are_named():
@@ -391,7 +427,14 @@ def test_labels_of_any_kind_are_told_apart(y, classes, numbers):
 
 @pytest.mark.parametrize(
     ("y", "words"),
-    [([0.5, 1], "0.5"), ([-5, 1], "-5"), ([0], "1 ?,"), (np.zeros((2, 2)), "shape"), ([{}, {}], "hashed")],
+    [
+        ([0.5, 1], "0.5"),
+        ([-5, 1], "-5"),
+        ([0], "1 ?,"),
+        (np.eye(2), r"shape .*y\.argmax\(1\)"),
+        ([{}, {}], "hashed"),
+        ("label", "y is 'label'"),
+    ],
 )
 def test_labels_that_mean_nothing_are_named(y, words):
     with pytest.raises(ValueError, match=words):

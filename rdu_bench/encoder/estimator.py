@@ -22,7 +22,18 @@ from ..model import Batch, Code, Model, flatten
 from ..training import Control, Training, train_at
 from ..training.keep import Recipe, keep, read, rebuilt
 from .decoding import code_of, from_marginal, mean_of_x
-from .inputs import Arrays, Labels, check_arguments, check_images, check_model, floats, labels, refuse, seed_of
+from .inputs import (
+    Arrays,
+    Labels,
+    array_of,
+    check_arguments,
+    check_images,
+    check_model,
+    check_range,
+    floats,
+    labels,
+    seed_of,
+)
 from .rows import CHUNK, RowCodes
 
 PROBED = 4  # rows that show whether rows of a chunk stay apart
@@ -104,7 +115,9 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         `ArithmeticError` when training diverges.  Warns `ConvergenceWarning` when the rate reached is not σ.
         """
         check_arguments(self.get_params(deep=False))
-        x, likelihood = floats(self._array(X, reset=True), self.likelihood)
+        given = self._array(X, reset=True)
+        x, likelihood = floats(given, self.likelihood)
+        check_range(given)
         check_images(tuple(x.shape[1:]), self.family, self.hidden)
         kind = check_model(self.model)
         known = labels(y, len(x)) if y is not None and kind.row.labels else None
@@ -165,7 +178,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def inverse_transform(self, Z: ArrayLike) -> NDArray[np.float32]:
         """(n, *shape) the mean of p(x|z) for codes Z (n, d); probabilities where x is binary.  Raises as above."""
         check_is_fitted(self)
-        z = np.asarray(Z, dtype=np.float32)
+        z = np.asarray(array_of(Z, "Z"), dtype=np.float32)
         if z.ndim != 2 or z.shape[1] != self._n_features_out or not np.isfinite(z).all():
             raise ValueError(f"Z has shape {z.shape}; it must be (n, {self._n_features_out}) of finite numbers")
         return self._decoded(torch.from_numpy(np.ascontiguousarray(z)))
@@ -225,7 +238,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         return made._frozen(rebuilt(kept, model).to(made.device), sample, known)
 
     def _array(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
-        refuse(X)
+        X = array_of(X)
         return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float32, np.float64], allow_nd=True))
 
     def _given(self, X: ArrayLike) -> torch.Tensor:

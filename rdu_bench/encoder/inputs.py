@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,7 +12,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.utils import check_random_state
+from torch.utils import data
 
 from ..data import Card, Dataset, Examples, Factor
 from ..model import Model
@@ -25,6 +27,8 @@ CHOICES = {
     "family": ("mlp", "conv"),
     "output": ("sample", "mean"),
 }
+NO_ARRAYS = (str, bytes, Path, Mapping, Iterator, Set, type(None), data.Dataset, data.DataLoader)
+STEPS = 256  # float32 numbers that there must be from the least of X to the greatest
 LEAST = {"latent": 1, "steps": 1, "batch": 2}  # whole numbers
 
 
@@ -87,10 +91,54 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-def refuse(X: Any) -> None:
-    """Raises `ValueError` for X that would lose something on its way into an array."""
-    if isinstance(X, np.ma.MaskedArray):
-        raise ValueError("X is a masked array, whose mask would be lost: fill what is masked, or drop those examples")
+def array_of(given: Any, name: str = "X") -> Any:
+    """What is given for X or y, a tensor as an array of numpy.
+
+    Raises `ValueError` for what is no array, and for what would lose something on its way into one.
+    """
+    if isinstance(given, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} is a masked array, whose mask would be lost: fill what is masked, or drop those examples"
+        )
+    if isinstance(given, NO_ARRAYS) and not issparse(given):  # one of which is a dict, and left to scikit-learn
+        what = repr(given) if isinstance(given, str | Path) or given is None else f"a {type(given).__name__}"
+        raise ValueError(f"{name} is {what}: give an array, a frame or a tensor whose first axis goes over examples")
+    if isinstance(given, torch.Tensor):
+        if given.layout != torch.strided:
+            raise ValueError(f"{name} is a sparse tensor: give {name}.to_dense()")
+        plain = given.detach().cpu()
+        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+    if hasattr(given, "columns") and hasattr(given, "iloc") and name == "X":
+        _check_columns(given)
+    return given
+
+
+def _check_columns(frame: Any) -> None:
+    """Raises `ValueError` for the first column of a frame of pandas that holds dates, or what is no number."""
+    for name, column in frame.items():
+        if column.dtype.kind in "biufc":
+            continue
+        known = column.dropna()
+        try:
+            if column.dtype.kind not in "mM":
+                known.to_numpy(float)
+                continue
+        except (TypeError, ValueError):
+            known = known[[not isinstance(value, Real) for value in known]]
+        raise ValueError(f"X has no numbers in column {name!r}, such as {known.iloc[0]!r}: encode it, or leave it out")
+
+
+def check_range(X: np.ndarray) -> None:
+    """Raises `ValueError` where float32 takes all of X, to be trained on, for 0, or tells few of its numbers apart."""
+    low, high = float(X.min()), float(X.max())
+    most = max(-low, high)
+    if 0 < most < float(np.finfo(np.float32).tiny):
+        raise ValueError(f"X reaches {most:g}, which float32 takes for 0: scale X")
+    if low < high and high - low < STEPS * np.spacing(np.float32(most)):
+        raise ValueError(
+            f"X goes from {low:.12g} to {high:.12g}, of which float32 tells few numbers apart: take away what they "
+            "have in common, such as their mean"
+        )
 
 
 def floats(X: np.ndarray, likelihood: str) -> tuple[torch.Tensor, Likelihood]:
@@ -139,11 +187,13 @@ def labels(given: ArrayLike, n: int) -> Labels:
 
     Raises `ValueError` for y of another length, for real numbers, and for integers below −1.
     """
+    given = array_of(given, "y")
     y = np.asarray(given) if not isinstance(given, list | tuple) else _objects(given)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.shape != (n,):
-        raise ValueError(f"y has shape {y.shape}, but X has {n} examples")
+        hint = "; give one label an example, which of a table with one 1 a row is y.argmax(1)" if y.ndim == 2 else ""
+        raise ValueError(f"y has shape {y.shape}, but X has {n} examples{hint}")
     found: list[Any] = [_label(value) for value in y.tolist()]
     try:
         classes = sorted({value for value in found if value is not None}, key=lambda v: (type(v).__name__, v))

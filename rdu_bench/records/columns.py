@@ -81,9 +81,9 @@ def read(path: Path) -> pd.DataFrame:
         if path.suffix.lower() == ".parquet":
             found = pd.read_parquet(path)
         else:
-            found = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-            if len(found.columns) == 1 and (mark := next((c for c in ";\t|" if c in found.columns[0]), "")):
+            if (mark := _separator(path)) != ",":
                 raise ValueError(f"its values are separated by {mark!r} and not by ','")  # as some sheets write it
+            found = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=["NA"], encoding="utf-8-sig")  # of R
     except UnicodeDecodeError as error:
         raise TableError(
             f"{path} is no table of records (it is not UTF-8, as sheets save it if told); {FIX}"
@@ -93,13 +93,25 @@ def read(path: Path) -> pd.DataFrame:
     return given(found, str(path))
 
 
+def _separator(path: Path) -> str:
+    """What stands between the names of the columns of a table; a comma where that cannot be told."""
+    with path.open(encoding="utf-8-sig") as file:
+        head = file.readline(2**20)
+    return next((mark for mark in ",;\t|" if "key" in [name.strip('"\n ') for name in head.split(mark)]), ",")
+
+
 def given(frame: pd.DataFrame, what: str = "this frame") -> pd.DataFrame:
     """The table in a frame that came from elsewhere, typed, without the column that pandas makes of an index.
 
-    What pandas takes for nothing, though it was a text, is put back where that can be told.  Raises `TableError` that
-    names `what`, the column and the value, for what is no table of records and for what does not fit its column.
+    Columns of ours that are its index are columns again, and what pandas takes for nothing, though it was a text, is
+    put back where that can be told.  Raises `TableError` that names `what`, the column and the value, for what is no
+    table of records and for what does not fit its column.
     """
+    import pandas as pd
+
     frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
+    if index := [name for name in frame.index.names if name in _KINDS and name not in frame.columns]:
+        frame = pd.concat([frame.index.to_frame()[index], frame], axis=1)
     wrong = next(_wrong(frame), "")
     if wrong:
         raise TableError(f"{what} is no table of records: {wrong}; {FIX}")
@@ -121,6 +133,8 @@ def _wrong(frame: pd.DataFrame) -> Iterator[str]:
         yield f"its column {twice!r} is there twice"
     if lost := [name for name in NEEDED if name not in names]:
         yield f"it has no column {lost[0]!r}"
+    if renamed := [name for name in names if name.startswith("Dy") and name.endswith(".")]:
+        yield f"its column {renamed[0]!r} had brackets, which R keeps by read.csv(file, check.names = FALSE)"
     for name in names:
         kind, column = _KINDS.get(name), frame[name]
         if str(column.dtype) == _DTYPES.get(kind or "", ""):

@@ -54,11 +54,21 @@ def codes(z: Any, name: str = "z") -> np.ndarray:
     return found
 
 
+def array(values: Any) -> np.ndarray:
+    """As numpy has it; a tensor of torch without its gradient, wherever it lies."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        values = values.double() if values.is_floating_point() else values
+    return np.asarray(values)
+
+
 def _whole(values: Any, name: str) -> np.ndarray:
-    """As an array; raises `ValueError` where some of it is masked, which an array would forget."""
+    """As an array; raises `ValueError` where it is sparse, or some of it masked, which an array would forget."""
     if masked := int(np.ma.count_masked(values)) if isinstance(values, np.ma.MaskedArray) else 0:
         raise ValueError(f"{name} has {masked} masked values; leave out examples that have any")
-    return np.asarray(values)
+    if hasattr(values, "toarray"):
+        raise ValueError(f"{name} is sparse; give {name}.toarray()")
+    return array(values)
 
 
 def _real(values: np.ndarray, name: str) -> np.ndarray:
@@ -141,14 +151,14 @@ def pair(z: Any, factors: Any, z_test: Any, factors_test: Any) -> tuple[Sample, 
         order = np.random.default_rng(0).permutation(len(whole.z))
         cut = (len(order) + 1) // 2
         return _split(whole, order[:cut]), _split(whole, order[cut:])
-    train, given = sample(z, factors), np.asarray(factors_test)
+    train, given = sample(z, factors), array(factors_test)
     z_checked = codes(z_test, "z_test")
     if given.shape != (len(z_checked), train.y.shape[1]) or z_checked.shape[1] != train.z.shape[1]:
         raise ValueError(
             f"z_test is {z_checked.shape} and factors_test {given.shape}; they must be (m, {train.z.shape[1]}) and "
             f"(m, {train.y.shape[1]}) as in training"
         )
-    fitted = np.asarray(factors)
+    fitted = array(factors)
     columns = []
     for k in range(given.shape[1]):
         values = np.unique(fitted[:, k])

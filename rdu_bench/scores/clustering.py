@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, nor
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
-from ._inputs import Undefined, codes
+from ._inputs import Undefined, array, codes
 
 Method = Literal["k-means", "mixture"]
 METHODS: tuple[Method, ...] = ("k-means", "mixture")
@@ -130,7 +130,7 @@ def fit_each(z: Any, k: int, methods: Sequence[Method] = METHODS, *, seed: int =
 
 
 def _labels(labels: Any, name: str) -> np.ndarray:
-    found = np.asarray(labels)
+    found = array(labels)
     if found.ndim != 1 or len(found) == 0 or found.dtype.kind not in "iub":
         raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}; it must be (n,) whole numbers")
     return found

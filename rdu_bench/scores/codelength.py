@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ._inputs import Undefined, codes
+from ._inputs import Undefined, array, codes
 from ._linear_head import Learner, fit, log_loss, with_bias
 from ._whitening import whitening
 
@@ -64,7 +64,7 @@ def n_label_curve(
     average, and doubled until all are used.  `most` keeps that many leading directions of z.  Raises `ValueError` for
     test codes of another shape and for fewer than two seeds.
     """
-    seen, scored = _paired(z, y, "z", "y"), np.asarray(z_test)
+    seen, scored = _paired(z, y, "z", "y"), array(z_test)
     y_seen, y_scored = _labels(y, "y"), _labels(y_test, "y_test")
     if scored.ndim not in (2, 3) or scored.shape[-1] != seen.shape[1] or scored.shape[-2] != len(y_scored):
         raise ValueError(
@@ -191,14 +191,14 @@ def _checked(sizes: Any, n: int | None) -> np.ndarray:
 
 
 def _paired(z: Any, y: Any, of_z: str, of_y: str) -> np.ndarray:
-    checked, n = codes(z, of_z), len(np.asarray(y))
+    checked, n = codes(z, of_z), len(array(y))
     if len(checked) != n:
         raise ValueError(f"{of_z} has {len(checked)} rows and {of_y} has {n}; they must be the same examples")
     return checked
 
 
 def _labels(y: Any, name: str) -> np.ndarray:
-    found = np.asarray(y)
+    found = array(y)
     if found.ndim != 1 or found.dtype.kind not in "iub":
         raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}; it must be (n,) whole numbers")
     if len(found) and found.min() < 0:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ._inputs import Protocol, Sample, Undefined, by_appearance, check_protocol, cut_points, pair
+from ._inputs import Protocol, Sample, Undefined, array, by_appearance, check_protocol, cut_points, pair
 from .information import discretise
 from .linear_svm import Feature, Machines
 
@@ -35,7 +35,7 @@ def sap(
     if continuous:
         if protocol == "robust":
             raise ValueError("continuous=True belongs to protocol='dlib'; the robust score takes factors of any kind")
-        found = _squared_correlation(train.z, np.asarray(factors, dtype=float))
+        found = _squared_correlation(train.z, array(factors).astype(float))
     else:
         found = _machines(train, test) if protocol == "dlib" else _lookup(train, test)
     ordered = np.sort(found, axis=0)

@@ -204,6 +204,18 @@ def test_classes_are_numbered_in_the_order_of_their_values_and_that_is_said(plac
     assert load("a.h5", factors={}).notes == ()
 
 
+def test_texts_of_any_language_are_classes_however_they_are_stored(place):
+    texts = np.array(["zebra", "äffchen", "猫"])[LABELS]
+    utf8 = np.char.encode(texts, "utf-8")
+    fixed = h5py.string_dtype("utf-8", utf8.dtype.itemsize)
+    for stored in (texts.astype(object), texts.tolist(), utf8, utf8.astype(fixed)):
+        put("a.h5", x=BITS, y=stored)
+        for told in ({}, {"factors": {"y": "y"}}):
+            data = load("a.h5", **told)
+            assert np.array_equal(data.splits["test"].factors["y"], LABELS[rows(data, "test")])
+            assert data.notes == ("the values of y are zebra, äffchen, 猫; they are numbered from 0 in that order",)
+
+
 def test_a_column_real_factors_and_roles(place):
     put("a.h5", x=BITS, table=np.stack([LABELS, 1 - LABELS % 2], 1), size=DRAW.random(N))
     told = {"factors": {"kind": "table:0", "s": "table:1", "size": "size"}, "task": ["kind", "size"], "sensitive": "s"}

@@ -132,9 +132,36 @@ def test_a_table_that_was_changed_is_refused_with_column_and_value(runs, tmp_pat
             analysis.leaderboard(source)
 
 
+def test_a_table_that_r_wrote_says_the_same(tmp_path):
+    """Nothing is NA there, also where it was a text, rows have numbers, and flags are capitals."""
+    records = [fake_records.record("vae", sigma=s, variant=v) for s in (None, 6.0) for v in ("", "NA")]
+    frame = table(records)
+    flags = {c: frame[c].map({True: "TRUE", False: "FALSE"}) for c in frame if str(frame[c].dtype) == "boolean"}
+    written = frame.assign(**flags).replace({"": None})
+    written.to_csv(tmp_path / "r.csv", na_rep="NA", index_label="")
+    same(frame, table(tmp_path / "r.csv"))
+    assert sorted(frame["variant"]) == ["", "", "NA", "NA"]
+    renamed = frame.rename(columns=lambda name: name.replace("[", ".").replace("]", "."))
+    renamed.to_csv(tmp_path / "renamed.csv", index=False)
+    with pytest.raises(TableError, match=r"its column 'Dy.*\.' had brackets, which R keeps by .*check\.names = FALSE"):
+        table(tmp_path / "renamed.csv")
+
+
+@pytest.mark.parametrize("columns", ["key", ["model", "sigma"], ["dataset", "seed", "key"]])
+def test_columns_that_became_an_index_are_columns_again(runs, tmp_path, columns):
+    frame = table(runs / "one")
+    indexed = frame.set_index(columns)
+    indexed.to_parquet(tmp_path / "indexed.parquet")
+    indexed.to_csv(tmp_path / "indexed.csv")
+    for door in (indexed, frame.set_index(columns, drop=False), tmp_path / "indexed.parquet", tmp_path / "indexed.csv"):
+        same(frame, table(door))
+
+
 @pytest.mark.parametrize("mark", [";", "\t", "|"])
 def test_a_table_with_another_separator_is_told_by_it(runs, tmp_path, mark):
-    table(runs / "one").to_csv(tmp_path / "sheet.csv", index=False, sep=mark)
+    frame = table(runs / "one").assign(reason="one, two")
+    frame.loc[1, "reason"] = "one, two, three"  # rows of other numbers of commas
+    frame.to_csv(tmp_path / "sheet.csv", index=False, sep=mark)
     with pytest.raises(
         TableError, match=r"sheet.csv is no table of records .its values are separated by .* not by ','"
     ):

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.svm import LinearSVC
 
 from rdu_bench import scores
@@ -342,6 +344,26 @@ def test_classes_may_be_texts_and_nullable_numbers():
     names = pd.DataFrame({"a": [f"v{v}" for v in y[:, 0]], "b": y[:, 1], "c": pd.array(y[:, 2], dtype="Int64")})
     assert scores.mig(z, names) == scores.mig(z, y)
     assert scores.mig(z, y.astype(str)) == scores.mig(z, y)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_codes_may_be_tensors_as_a_network_gives_them(name):
+    _, z, y = little(0)
+    z = torch.tensor(z).bfloat16()
+    wanted = EVERY[name](z.double().numpy(), y, "robust")
+    assert EVERY[name](z.requires_grad_(), torch.tensor(y), "robust") == wanted
+
+
+def test_other_tensors_are_taken_too_and_sparse_codes_are_named():
+    _, z, y = little(0)
+    given, labels = torch.tensor(z, requires_grad=True), torch.tensor(y[:, 0])
+    wanted = scores.prequential_codelength(z, y[:, 0], classes=5).nats
+    assert scores.prequential_codelength(given, labels, classes=5).nats == wanted
+    halves = {"z": z[::2], "factors": y[::2], "z_test": z[1::2], "factors_test": y[1::2]}
+    tensors = {name: torch.tensor(part.astype(float), requires_grad=True) for name, part in halves.items()}
+    assert scores.sap(**tensors) == scores.sap(**halves)
+    with pytest.raises(ValueError, match=r"z is sparse; give z\.toarray\(\)"):
+        scores.mig(sparse.csr_matrix(z), y)
 
 
 def test_a_class_that_was_never_seen_is_an_error():
