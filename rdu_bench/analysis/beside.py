@@ -13,7 +13,8 @@ from ..records.recipes import BASE, differences, parts, word
 from .points import Results, named
 
 SETS = BASE[:3]
-SHARED = ["protocol", "data", "data file", "budget", "network", "heads", "head files"]  # that points must agree in
+# What points must agree in.
+SHARED = ["protocol", "data", "data file", "budget", "network", "strategy", "heads", "head files"]
 NAMED = 3  # rows that a sentence calls by name
 
 
@@ -28,10 +29,10 @@ def beside(mine: Results, theirs: Results) -> Beside:
     """Put those points of `theirs` that compare with `mine` beside these, as rows that are marked `published`.
 
     A point compares where `mine` has current points of the same data set with the same protocol, content of the data,
-    budget, network, heads, and files of data set and heads, and a seed that is among theirs.  A row that `mine` has in
-    the same recipe is taken from `mine` alone; one of another recipe, or with the name of another model of `mine`, is
-    called `published` in its variant.  So no row holds points of both.  A sentence says of each kind of row that is not
-    there why it is not, and where targets or seeds differ.  Raises as `table` does.
+    budget, network, strategy, heads, and files of data set and heads, and a seed that is among theirs.  A row that
+    `mine` has in the same recipe is taken from `mine` alone; one of another recipe, or with the name of another model
+    of `mine`, is called `published` in its variant.  So no row holds points of both.  A sentence says of each kind of
+    row that is not there why it is not, and where targets or seeds differ.  Raises as `table` does.
     """
     own, found = table(mine), table(theirs)
     fit = found[found["current"] & ~found["repeated"]]

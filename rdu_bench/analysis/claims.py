@@ -18,6 +18,7 @@ from scipy.integrate import trapezoid
 from .._claims import Claim, Quantity, Said
 from .._claims import claims as parsed
 from .._text import cited
+from ..records.recipes import other_terms
 from .frontiers import AXES, null_levels, rows_of, seed_hulls
 from .hull import ENOUGH, Hull, first_folds
 from .intervals import Interval, alike, interval
@@ -48,10 +49,11 @@ def claims(results: Results, said: Mapping[str, Said], *, every: bool = False) -
     """A row a claim and variant of its model: `effect` with its 95 % t interval over paired seeds, and `verdict`.
 
     `held` where the whole interval is on the side that was claimed, `not held` where it is on the other, `undecided`
-    where 0 is in it, with one seed, with too little in common, or where it is decided by targets or rates that one of
-    the two alone has; `not tested` where the model or its reference is not in these results.  For "within m of", all of
-    the interval has to be inside ±m, or outside.  `why` says, too, which targets one of the two lacks, and whose points
-    were cut off while they improved.  `said` has the claims by model.  Raises `ValueError` for one that cannot be read.
+    where 0 is in it, with one seed, with too little in common, with other terms than those of the reference, or where
+    it is decided by targets or rates that one of the two alone has; `not tested` where the model or its reference is
+    not in these results.  For "within m of", all of the interval has to be inside ±m, or outside.  `why` says, too,
+    which targets one of the two lacks, and whose points were cut off while they improved.  `said` has the claims by
+    model.  Raises `ValueError` for a claim that cannot be read.
     """
     found = points(results, every=every)
     rows = dict(rows_of(found))
@@ -98,6 +100,8 @@ def _tested(
         again, said = _judged(claim, interval(list(part.effects.values())))
         if again != verdict:
             verdict, why = UNDECIDED, f"targets or rates of one of the two alone decide it (of both: {said or again})"
+    if verdict in (HELD, FAILED) and (unlike := other_terms(row, its)):
+        verdict, why = UNDECIDED, f"made on other terms than {claim.reference} ({unlike})"
     return {
         "effect": found.mean,
         "low": found.low,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from ..records.laws import FINGERPRINT, one_training
+from ..records.recipes import other_terms, terms
 from .points import published
 
 SIZE = "model.n_params"  # column of how many parameters a model has
@@ -79,15 +80,21 @@ def apart(rows: dict[Key, pd.DataFrame], base: Key | None) -> dict[Key, list[str
     """Rows that are compared with no others, and why.
 
     Some have points that the reference has none of, or most rows where there is no reference: a chord lies above the
-    curve between its points, so that a point more lowers a hull whatever the model.  Others have one seed for several.
+    curve between its points, so that a point more lowers a hull whatever the model.  Some were made with another
+    budget, network, strategy or other heads, and others have one seed for several.
     """
     asked = {key: _targets(row) for key, row in rows.items()}
     common = asked[base] if base else Counter(asked.values()).most_common(1)[0][0]
+    made = {key: tuple(v.iloc[0] for v in terms(row).values()) for key, row in rows.items()}
+    usual = made[base] if base else Counter(made.values()).most_common(1)[0][0]
+    like = next(rows[key] for key in rows if made[key] == usual)
     whose = "the reference's" if base else "those of most rows"
     found: dict[Key, list[str]] = {}
     for key, row in rows.items():
         if not asked[key] <= common:
             found[key] = [f"points at other rates than {whose}, which alone move a hull: no rank"]
+        if made[key] != usual:
+            found.setdefault(key, []).append(f"made on other terms than {whose} ({other_terms(row, like)}): no rank")
         if same := copied_seeds(row):
             found.setdefault(key, []).append(f"{same}: no rank")
     return found

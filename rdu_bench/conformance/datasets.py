@@ -160,11 +160,11 @@ def splits_apart(subject: DataSubject) -> Problems:
                 shared = len(np.intersect1d(a.rows, b.rows))
                 if shared:
                     yield f"{shared} rows are both in {name} and in {other}: make the splits a partition"
-                continue
+                    continue
             seen, asked = _keys(a), _keys(b)
             share = sum(key in seen for key in asked) / max(1, len(asked))
             if share > 0.5:
-                yield f"{share:.0%} of {other} are in {name} too: make the splits a partition"
+                yield f"{share:.0%} of {other} are in {name} too: make the splits a partition of what differs"
 
 
 def _keys(split: Examples) -> set[bytes]:

@@ -8,13 +8,13 @@ from ..measure.draws import Off, density, standard, worst
 from ..measure.receiver import entangled, followed, halved, remembered, replayed
 from ..model import Batch, Model
 from ..records.laws import LIMITS
-from ..training.posthoc import Whitened
+from ..training.posthoc import at_rate, comes_after
 from .model_subject import DRAWS, B, ModelSubject
 from .plugin import Problems
 
 SIZES = (B, 3, 1)  # of batches: what depends on how many examples there are is found, too
 UNITS = {"draws_z": "standard errors", "density_gap": "of its mass"}  # of limits that are no nats
-ASKED = 4.0  # nats of the channel of a model that has its channel put on afterwards
+ASKED = 4.0  # nats of a model that is given its rate afterwards, or has another size for each
 
 Trial = Callable[[Model, Batch, Batch], Off]
 
@@ -53,14 +53,16 @@ def decoder_remembers_nothing(subject: ModelSubject) -> Problems:
 
 
 def decoder_factorises(subject: ModelSubject) -> Problems:
-    """Given the code, pixels are independent, or the row says that the decoder is autoregressive."""
+    """Given the code, p(x|z) is a product of densities of pixels, or the row says that it is autoregressive."""
     if "A" in subject.row.decoder:
         return
 
     def trial(model: Model, batch: Batch, other: Batch) -> Off:
         return entangled(model, batch) if model.decodes else Off(0.0, "")
 
-    hint = 'say decoder = "A" in the row: it has boards of its own'
+    hint = (
+        'make decode a density of pixels, or say decoder = "A" in the row where they depend: it has boards of its own'
+    )
     wrong = [*_tried(subject, trial, "pairs_gap", hint)]
     yield from wrong
     colours = subject.spec(shape=(3, 3, 8, 8) if subject.sequence else (3, 8, 8))
@@ -73,10 +75,10 @@ def decoder_factorises(subject: ModelSubject) -> Problems:
 
 
 def judged(subject: ModelSubject) -> Model:
-    """The model that has a rate: behind a channel where that is put on afterwards."""
+    """The model that has a rate: what is made of it where that is given to it afterwards."""
     model = subject.used()
-    if model.channel.startswith("posthoc"):
-        return Whitened(model, subject.measured(subject.batch().x), ASKED)
+    if comes_after(model):
+        return at_rate(model, subject.measured(subject.batch().x), ASKED)
     return model
 
 

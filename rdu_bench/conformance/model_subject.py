@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,7 @@ class ModelSubject(Subject):
 
     folder = "models"
     base = Model
+    sigma: float | None = None  # nats that models are to be trained for
 
     @cached_property
     def row(self) -> Row:
@@ -43,7 +45,15 @@ class ModelSubject(Subject):
         """The same file imported again."""
         again = ModelSubject(self.source, self.params)
         again.load()
+        again.sigma = self.sigma
         return again
+
+    def sized(self, sigma: float) -> ModelSubject:
+        """The same file, of which models are those that a run trains for `sigma` nats."""
+        made = copy.copy(self)
+        vars(made).pop("row", None)
+        made.sigma = sigma
+        return made
 
     def spec(self, **changes: Any) -> Spec:
         """What a data set might ask for: 8×8 images, three of them where it needs a sequence, and small networks."""
@@ -54,7 +64,8 @@ class ModelSubject(Subject):
     def new(self, spec: Spec | None = None, seed: int = 0) -> Model:
         """A model with the weights of a seed."""
         torch.manual_seed(seed)
-        return self.kind(spec or self.spec(), **self.params)  # type: ignore[no-any-return]
+        model: Model = self.kind(spec or self.spec(), **self.params)
+        return model if self.sigma is None else model.for_rate(self.sigma)
 
     def used(self, spec: Spec | None = None, seed: int = 0) -> Model:
         """A model whose weights have left where they began, so that q and p are no longer nearly equal."""

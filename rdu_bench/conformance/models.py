@@ -22,7 +22,19 @@ from ..training.fitting import put_at
 from ..training.posthoc import comes_after
 from . import model_densities, model_hooks, model_rates, model_reach, model_receiver, model_terms
 from .model_subject import CHANNELS, ModelSubject, specs
-from .plugin import NEEDS, Law, Problems, blame, card_cells, file_name, imports, law_name, one_class, parameters_of
+from .plugin import (
+    NEEDS,
+    Law,
+    Problems,
+    blame,
+    card_cells,
+    file_name,
+    first_wrong,
+    imports,
+    law_name,
+    one_class,
+    parameters_of,
+)
 
 PAPER = re.compile(r"\d{4}\.\d{4,5}|[A-Za-z0-9_-]{8,12}|10\.\d{4,9}/\S+")  # arXiv id, OpenReview id, or DOI
 CITED = re.compile(r"(?:arXiv:|openreview |doi:)([\w./-]*\w)", re.IGNORECASE)
@@ -161,36 +173,50 @@ def _score(model: Model, data: Dataset) -> float:
     return float(terms.distortion.mean() + terms.rate.mean() + terms.regularizer + terms.priced)
 
 
+ON_A_BATCH: tuple[Law, ...] = (
+    model_terms.pure,
+    model_terms.settings_stay,
+    model_terms.seeds_differ,
+    model_terms.examples_apart,
+    model_terms.players_apart,
+    model_terms.no_branches,
+    model_terms.stack,
+    model_rates.rate_is_paid,
+    model_rates.rate_can_be_priced,
+    model_rates.terms_are_the_codes,
+    model_rates.decoder_is_normalised,
+    model_densities.channels_are_one_density,
+    model_densities.marginal_is_normalised,
+    model_rates.labels_are_declared,
+    model_rates.measured_without_labels,
+    model_rates.predictor_sees_the_past,
+    model_receiver.receiver_has_the_draw_alone,
+    model_receiver.draws_are_those_of_q,
+    model_receiver.density_is_that_of_the_draws,
+    model_receiver.decoder_remembers_nothing,
+    model_receiver.decoder_factorises,
+)
+
+
+def sizes_keep_the_laws(subject: ModelSubject) -> Problems:
+    """Of whatever size a rate makes it, it is this model and keeps the laws above."""
+    if subject.kind.for_rate is Model.for_rate:
+        return
+    sized = subject.sized(model_receiver.ASKED)
+    where = f"for {model_receiver.ASKED:g} nats"
+    if (made := type(sized.new())) is not subject.kind:
+        yield f"{where} for_rate makes a {made.__name__}: it makes another size of {subject.kind.__name__}"
+        return
+    yield from first_wrong((f"{where}, {law_name(law)}: {words}" for words in law(sized)) for law in ON_A_BATCH)
+
+
 STAGES: tuple[tuple[Law, ...], ...] = (
     (file_name, imports, row, docstring, model_reach.reaches_nothing_else),
     (one_class,),
     (model_hooks.names_are_known, model_hooks.takes_data),
     (parameters,),
     (model_terms.per_example,),
-    (
-        model_terms.pure,
-        model_terms.settings_stay,
-        model_terms.seeds_differ,
-        model_terms.examples_apart,
-        model_terms.players_apart,
-        model_terms.no_branches,
-        model_terms.stack,
-        model_rates.rate_is_paid,
-        model_rates.rate_can_be_priced,
-        model_rates.terms_are_the_codes,
-        model_rates.decoder_is_normalised,
-        model_densities.channels_are_one_density,
-        model_densities.marginal_is_normalised,
-        model_rates.labels_are_declared,
-        model_rates.measured_without_labels,
-        model_rates.predictor_sees_the_past,
-        model_receiver.receiver_has_the_draw_alone,
-        model_receiver.draws_are_those_of_q,
-        model_receiver.density_is_that_of_the_draws,
-        model_receiver.decoder_remembers_nothing,
-        model_receiver.decoder_factorises,
-        learns,
-    ),
+    (*ON_A_BATCH, sizes_keep_the_laws, learns),
 )
 LAWS = tuple(law_name(law) for stage in STAGES for law in stage)
 OF_A_CLASS = ((), *STAGES[3:])  # without what is asked of a file

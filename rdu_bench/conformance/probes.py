@@ -8,16 +8,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Distribution
+from torch.distributions import Categorical, Distribution, Normal
 
 from ..budget import Budget
 from ..data import Factor
 from ..probe import Head, Probe, ProbeCard, Target
+from .model_reach import reaches_nothing_else
 from .plugin import Law, Problems, Subject, card_cells, file_name, imports, law_name, one_class
 
 BUDGET = Budget.model_validate({"steps": 1, "head_steps": 300})
 FIT, VAL, TEST, D = 600, 200, 400, 3  # examples, and the size of their codes
 SAME = 1e-3  # nats by which losses of the same head may differ
+PLACES = 4096  # of a real factor, at which a density is looked at
 CLASSES = 4  # of which the last is never seen in fit
 
 
@@ -169,6 +171,22 @@ def shuffled_labels(subject: ProbeSubject) -> Problems:
             yield f"of shuffled labels it reads {float(gained.mean()):.3g} nats: it sees more than z and y of fit"
 
 
+def densities_have_a_mass_of_1(subject: ProbeSubject) -> Problems:
+    """What is predicted of a real factor is a density: no constant is missing, and none is added."""
+    codes = subject.codes()
+    head = subject.heads(codes, subject.targets(codes))[1]
+    generator = torch.Generator().manual_seed(7)
+    y = 1.5 * torch.randn(PLACES, 2, generator=generator, dtype=torch.float64)  # wider than the factor, which has 1
+    near = Normal(0.0, y.new_tensor(1.5)).log_prob(y).sum(-1)
+    for i in range(3):
+        z = codes["test"][:1, i : i + 1].expand(1, PLACES, D)
+        weights = (_log_prob(head.predict(z), y)[0].double() - near).exp()
+        mass, error = float(weights.mean()), float(weights.std()) / math.sqrt(PLACES)
+        if abs(mass - 1) > 0.1 + 5 * error:
+            yield f"p(y|z) of the real factor r has a mass of {mass:.3g}, not 1: give a density with all its factors"
+            return
+
+
 def columns_of_zeros(subject: ProbeSubject) -> Problems:
     """Columns of zeros change no head."""
     codes = subject.codes()
@@ -232,13 +250,14 @@ def the_same_every_time(subject: ProbeSubject) -> Problems:
 
 
 STAGES: tuple[tuple[Law, ...], ...] = (
-    (file_name, imports, card, docstring),
+    (file_name, imports, card, docstring, reaches_nothing_else),
     (one_class,),
     (a_head_a_factor,),
     (
         reads,
         draws_apart,
         shuffled_labels,
+        densities_have_a_mass_of_1,
         columns_of_zeros,
         alone_or_beside,
         unseen_classes,

@@ -16,7 +16,7 @@ from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
 from ..model import Batch, Code, Model, replay
 from .codes import log_density
-from .draws import Off, density, noise, standard, worst
+from .draws import NOTHING, Off, density, noise, standard, worst
 from .found import Found
 from .study import Study
 
@@ -24,6 +24,7 @@ NAMES = ("replay_gap", "draws_z", "density_gap", "memory_gap", "pairs_gap")
 MOST = 1e9  # what a record says of an infinite gap
 POINTS, DRAWS = 64, 64  # test points and draws of each that a frozen model is held to
 PAIRS = 12  # of pixels that are changed together
+WHOLE = 2  # examples of which every pixel is changed
 
 
 def receiver(study: Study) -> Found:
@@ -88,15 +89,51 @@ def remembered(model: Model, batch: Batch, other: Batch, fresh: Model | None = N
 
 
 def entangled(model: Model, batch: Batch) -> Off:
-    """The largest gap, in nats, by which changing two pixels is not changing the one and the other, given the code."""
+    """The largest gap, in nats, by which changing two pixels is not changing the one and the other, given the code.
+
+    Or by which what is decoded is no product of densities, one a pixel, of all that it is to be of.
+    """
     x = model.predicted(batch.x)
+    if not torch.equal(x, Model.predicted(model, batch.x)):
+        return Off(math.inf, "predicted changes what D is of")
     size, width = x[0].numel(), x.shape[-1]
     apart = []
     for one, two in _pairs(size, width):
         masks = torch.zeros(2, size, dtype=torch.bool, device=x.device)
         masks[0][one] = masks[1][two] = True
         apart.append((masks, f"pixels {one} and {two} depend on each other"))
-    return _together(model, batch, apart)
+    return worst([_together(model, batch, apart), _mass(model, batch.rows(slice(WHOLE)))])
+
+
+def _mass(model: Model, batch: Batch) -> Off:
+    """How far from 1, in nats, p(x|z) sums up over all binary pictures, if its pixels are independent given the code.
+
+    That is p(x|z) Π_i (1 + p(x with pixel i changed|z) / p(x|z)), the ratio being that of any two pictures that differ
+    there alone: each is of others, whose rounding is their own.  Of plain bits it is 1, and of reals it is not known.
+    """
+    with noise(1):
+        code = model.encode(batch)
+    x = model.predicted(batch.x)
+    with noise(6):
+        p = model.receive(code)
+    if _in_double(p) is not p or not bool(((x == 0) | (x == 1)).all()):
+        return NOTHING
+    size, generator = x[0].numel(), torch.Generator().manual_seed(0)
+
+    def nats(x: Tensor) -> Tensor:
+        with noise(6):
+            return p.log_prob(x).double()
+
+    none = nats(x)
+    log_mass = none.clone()
+    for pixel in range(size):
+        here = (torch.arange(size, device=x.device) == pixel).view(x.shape[1:])
+        other = torch.randint(2, x.shape, generator=generator).to(x)
+        odds = nats(torch.where(here, 1 - x, other)) - nats(torch.where(here, x, other))
+        log_mass += torch.nn.functional.softplus(odds)
+    rounding = 4 * torch.finfo(x.dtype).eps * none.abs() * math.sqrt(size)
+    off = (log_mass.abs() - rounding).clamp(min=0)
+    return Off(_largest(off, torch.zeros_like(off)), "over all pictures p(x|z) does not sum to 1")
 
 
 def halved(model: Model, batch: Batch) -> Off:

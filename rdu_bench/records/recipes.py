@@ -140,18 +140,13 @@ def _parts(table: pd.DataFrame, sweeps: pd.Series) -> pd.DataFrame:
     plugins = table["spec.plugins"].map(_json)
     model = "models/" + table["model"]
     files = [p.get(name, "") for p, name in zip(plugins, model, strict=True)]
-    heads = [canonical({k: v for k, v in p.items() if k.startswith("probes/")}) for p in plugins]
     data = [canonical({k: v for k, v in p.items() if k.startswith("datasets/")}) for p in plugins]
     fixed = _each_pair(table["params"], sweeps, lambda p, s: canonical({k: v for k, v in p.items() if k not in s}))
     return pd.DataFrame(
         {
             "file": files,
             "params": fixed,
-            "budget": table["spec.budget"],
-            "network": table["spec.network"],
-            "strategy": table["spec.strategy"],
-            "heads": table["spec.heads"],
-            "head files": heads,
+            **terms(table),
             "data file": data,
             "schema": table["schema"].map("{:g}".format),
             "protocol": table["spec.protocol"].map("{:g}".format),
@@ -159,6 +154,26 @@ def _parts(table: pd.DataFrame, sweeps: pd.Series) -> pd.DataFrame:
         },
         index=table.index,
     )
+
+
+def terms(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """What models that are compared have in common beside the data, by its name, as texts: a value a point."""
+    heads = table["spec.plugins"].map(_heads).astype(object)
+    known = {name: table[f"spec.{name}"] for name in ("budget", "network", "strategy", "heads")}
+    return {**known, "head files": heads}
+
+
+@cache
+def _heads(plugins: str) -> str:
+    return canonical({name: file for name, file in _json(plugins).items() if name.startswith("probes/")})
+
+
+def other_terms(points: pd.DataFrame, others: pd.DataFrame) -> str:
+    """How the points of one row were made on other terms than those of another, in words; "" where they were not."""
+    import pandas as pd
+
+    mine, theirs = (pd.Series({name: v.iloc[0] for name, v in terms(rows).items()}) for rows in (points, others))
+    return ", ".join(differences(mine, theirs, [*mine.index]))
 
 
 OF_DATA = ("protocol", "data")  # numbers that differ in these never stand side by side

@@ -179,6 +179,7 @@ class _Point(NamedTuple):
     """One point of one model, means over seeds, and D_y of each seed, (F,)."""
 
     name: str
+    autoregressive: bool
     R: float
     D: float
     Dy: float
@@ -192,12 +193,13 @@ def _point(part: pd.DataFrame) -> _Point:
     """Of the rows of one point, a row a seed."""
     R, D, Dy = (float(part[name].mean()) for name in ("R_star", "D", "Dy"))
     seeds = {int(str(seed)): folded(row, ("Dy",))[0][:, 0] for seed, row in part.groupby("seed")}
-    return _Point(str(part["name"].iloc[0]), R, D, Dy, seeds)
+    return _Point(str(part["name"].iloc[0]), bool(part["autoregressive"].iloc[0]), R, D, Dy, seeds)
 
 
 def _alike(table: pd.DataFrame) -> list[str]:
     """Of models that saw no labels, the two points that agree in R* and D and differ most in D_y, as far as is known.
 
+    D of both is by decoders of one class, as on a board: of one and the same code an autoregressive decoder has less.
     Its interval is for all such pairs together (Bonferroni): the largest of many differences is large by chance.
     """
     there = table[table["measured"] & table["Dy"].notna() & (table["labels"] == "none")]
@@ -210,7 +212,7 @@ def _alike(table: pd.DataFrame) -> list[str]:
     pairs = [
         sorted((points[i], points[j]), key=lambda p: p.Dy)
         for i, j in zip(*np.nonzero(near), strict=True)
-        if points[i].name != points[j].name
+        if points[i].name != points[j].name and points[i].autoregressive == points[j].autoregressive
     ]
     if not pairs:
         return ["No two models have a point with the same R* (2 %) and D (1 %)."]
@@ -218,11 +220,12 @@ def _alike(table: pd.DataFrame) -> list[str]:
     sure = [one for one in found if one[0].low > 0]
     apart, one, other = max(sure or found, key=lambda f: f[2].Dy - f[1].Dy)
     known = f", 95 % interval for all pairs {range_text(apart.low, apart.high, 3)}" if np.isfinite(apart.low) else ""
+    like = ", with decoders of one class" if len({p.autoregressive for p in points}) > 1 else ""
     over = " over test points" if known and apart.n == 1 else ""
     said = (
         f"{one} and {other} have D_y {number(one.Dy, 3)} and {number(other.Dy, 3)} nats, "
         f"{number(other.Dy - one.Dy, 3)} apart{known}{over}; "
-        f"{counted(len(pairs), 'pair')} without labels within 2 % in R* and 1 % in D."
+        f"{counted(len(pairs), 'pair')} without labels within 2 % in R* and 1 % in D{like}."
     )
     if sure:
         return [f"At the same rate and distortion usefulness still differs: {said}"]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from rdu_bench import analysis, load_results
+from rdu_bench._claims import Said
 from rdu_bench._hash import digest
 from rdu_bench.records.audit import audit
 from rdu_bench.records.flatten import table
@@ -139,3 +140,31 @@ def test_a_row_says_that_it_lacks_the_point_without_a_target():
     notes = analysis.leaderboard(records).set_index("model")["note"]
     assert notes["vq_vae"].endswith("no points at the ELBO, where the reference has some")
     assert "no points at" not in notes["vae"] + notes["ladder_vae"]
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"budget": {"steps": 20_000}}, "steps 20000"),
+        ({"network": {"family": "mlp", "hidden": [1024], "latent": 10}}, "hidden 1024"),
+        ({"strategy": "independent"}, "independent"),
+        ({"heads": ["linear", "mlp", "knn"]}, "heads linear mlp knn"),
+        ({"plugins": {"models/beta_tcvae": "0" * 16, "probes/mlp": "1" * 16}}, "head files"),
+    ],
+    ids=["budget", "network", "strategy", "heads", "head files"],
+)
+def test_a_row_made_on_other_terms_than_the_reference_has_no_rank_and_decides_no_claim(other, words):
+    made = fake_records.suite(("vae", "vq_vae", "beta_tcvae"))
+    for record in made:
+        if record["spec"]["model"] == "beta_tcvae":
+            record["spec"] |= other
+            record["key"] = digest(record["spec"])
+    board = analysis.leaderboard(made).set_index("model")
+    assert "made on other terms than the reference's" in board.loc["beta_tcvae", "note"]
+    assert words in board.loc["beta_tcvae", "note"]
+    assert pd.isna(board.loc["beta_tcvae", "rank"]) and pd.isna(board.loc["beta_tcvae", "rank_y"])
+    assert board.loc["vae", "note"] == board.loc["vq_vae", "note"] == "" and board.loc["vae", "rank"] == 1
+    said = {m: Said("D, lower than vae, on sprites", "1312.6114") for m in ("beta_tcvae", "vq_vae")}
+    found = analysis.claims(made, said).set_index("model")
+    assert found.loc["beta_tcvae", "verdict"] == "undecided" and words in found.loc["beta_tcvae", "why"]
+    assert found.loc["vq_vae", "verdict"] == "not held"

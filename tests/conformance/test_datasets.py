@@ -171,6 +171,16 @@ FAULTS = {
         "splits apart",
         "100 rows are both in train",
     ),
+    "pictures that are there many times": (
+        changed(
+            (
+                "self.shape = (1, 5, 8)",
+                "x, y = x[np.arange(examples) % 90], y[np.arange(examples) % 90]; self.shape = (1, 5, 8)",
+            )
+        ),
+        "splits apart",
+        "100% of test are in train too",
+    ),
     "test is a copy of train": (
         after("self.splits['test'] = Examples(self.splits['train'].stored(), self.splits['train'].factors)"),
         "splits apart",

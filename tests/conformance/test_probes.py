@@ -124,6 +124,29 @@ class Told(Categorical):
         "shuffled labels",
         "sees more than",
     ),
+    "labels of the data set": (
+        changed(("from rdu_bench.api import Budget", "from rdu_bench.api import dataset, Budget")),
+        "reaches nothing else",
+        "imports dataset",
+    ),
+    "data of a library": ("from sklearn import datasets\n" + SOUND, "reaches nothing else", "sklearn.datasets"),
+    "whoever calls": ("import inspect\n" + SOUND, "reaches nothing else", "those of test never"),
+    "half of a normaliser": (
+        changed(
+            (
+                "return Head(lambda z: MultivariateNormal(with_ones(z.double()) @ plane, spread), {})",
+                "return Head(lambda z: Sharp(with_ones(z.double()) @ plane, spread), {})",
+            )
+        )
+        + """
+
+class Sharp(MultivariateNormal):
+    def log_prob(self, y):
+        return super().log_prob(y) - 0.5 * self.covariance_matrix.logdet()
+""",
+        "densities have a mass of 1",
+        "give a density",
+    ),
     "a spread over all columns": (
         changed(("    mean = hot.T", "    z = z + 0.1 * z.shape[1]\n    mean = hot.T")),
         "columns of zeros",

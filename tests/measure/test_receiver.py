@@ -8,7 +8,7 @@ import torch
 from torch.distributions import Beta, Categorical, Dirichlet, Independent, LogNormal, MixtureSameFamily, Normal
 from worlds import Coins, Optimal, Plane, Symbols, Wires, study
 
-from rdu_bench.api import Batch, Model, Row, gaussian, one_hot, transmit
+from rdu_bench.api import Batch, Model, Row, bernoulli, gaussian, one_hot, transmit
 from rdu_bench.measure.draws import density, standard
 from rdu_bench.measure.receiver import entangled, receiver, remembered, replayed
 from rdu_bench.records.laws import LIMITS, check, missing
@@ -219,6 +219,37 @@ def test_rounding_of_a_large_density_is_no_dependence_and_dependence_is_no_round
     assert neighbours.by > 10 * LIMITS["pairs_gap"]
 
 
+class Bits(Wide):
+    """Decodes 64 × 64 bits to no plain density, with nats added."""
+
+    def __init__(self, more=0.0):
+        super().__init__()
+        self.more = more
+
+    def decode(self, code):
+        torch.manual_seed(3)
+        p = bernoulli(3 * torch.randn(len(code["z"].sample), 1, 64, 64))
+        honest = p.log_prob
+        p.log_prob = lambda x: honest(x) + self.more
+        return p
+
+
+def test_the_mass_of_a_large_picture_is_found_and_its_rounding_is_none():
+    torch.manual_seed(0)
+    pictures = Batch.unlabelled((torch.rand(3, 1, 64, 64) < 0.5).float())
+    assert entangled(Bits(), pictures).by < LIMITS["pairs_gap"]
+    for more in (1.0, -1.0):
+        assert entangled(Bits(more), pictures).by == pytest.approx(1.0, abs=0.3)
+
+
+def test_all_that_is_to_be_decoded_is():
+    class Blind(Bits):
+        def predicted(self, x):
+            return torch.zeros_like(x)
+
+    assert entangled(Blind(), Batch.unlabelled(torch.ones(3, 1, 64, 64))).by == math.inf
+
+
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_record_that_breaks_one_of_these_laws_says_so(name):
     record = {"values": {name: 2 * LIMITS[name]}, "factors": {}, "data": {}, "control": {}, "status": "ok"}
@@ -232,6 +263,16 @@ def test_a_record_of_this_protocol_says_what_the_receiver_got():
     for protocol, said in {2: False, 3: True}.items():
         words = " ".join(missing(record | {"spec": {"protocol": protocol}}))
         assert ("replay_gap" in words) == said
+
+
+def test_only_a_decoder_that_says_so_may_lack_the_gap_of_pairs():
+    got = {name: 0.0 for name in LIMITS if name != "pairs_gap"} | {"D": 1, "D_null": 1, "D_own": 1}
+    record = {"values": got, "factors": {}, "data": {"shape": [1]}, "status": "ok", "spec": {"protocol": 3}}
+    for decoder, said in {"A": False, "HA": False, "": True, "H": True}.items():
+        words = " ".join(missing(record | {"model": {"decoder": decoder}, "nulls": {"pairs_gap": "there is none"}}))
+        assert ("pairs_gap" in words) == said
+    lost = {"values": got | {"D_own": None}, "nulls": {"pairs_gap": "no decoder", "D_own": "no decoder"}}
+    assert "pairs_gap" not in " ".join(missing(record | {"model": {"decoder": ""}} | lost))
 
 
 def test_the_optimum_of_a_world_passes():

@@ -25,6 +25,7 @@ def codes(*points):
     for i, (name, R, D, each) in enumerate(points):
         for seed, Dy in enumerate(each):
             about = {"name": name, "model": name, "variant": "", "sigma": float(i), "params": "{}", "labels": "none"}
+            about["autoregressive"] = name.startswith("pixel")
             rows.append(about | {"seed": seed, "R_star": R, "D": D, "Dy": Dy, "folds": "", "measured": True})
     return pd.DataFrame(rows)
 
@@ -37,6 +38,19 @@ def test_two_codes_are_alike_within_2_percent_in_rate_and_1_percent_in_distortio
         assert ("0.550 apart" in said) is near and ("No two models" in said) is not near
     [said] = _alike(codes(("a", 10.0, 100.0, [1.0, 1.0]), ("a", 10.0, 100.0, [1.5, 1.6])))
     assert "No two models" in said  # of one model
+
+
+def test_codes_are_alike_by_decoders_of_one_class():
+    """An autoregressive decoder has less D of one and the same code."""
+    near = [(name, 10.0, 100.0, [Dy, Dy + 0.01]) for name, Dy in (("a", 1.0), ("b", 1.2), ("pixel a", 2.0))]
+    [said] = _alike(codes(*near))
+    assert "0.200 apart" in said and said.endswith(
+        "1 pair without labels within 2 % in R* and 1 % in D, with decoders of one class."
+    )
+    [said] = _alike(codes(near[0], near[2]))
+    assert "No two models" in said
+    [said] = _alike(codes(near[0], near[1]))
+    assert said.endswith("and 1 % in D.")
 
 
 def test_the_interval_of_the_pair_that_differs_most_is_for_all_pairs():
