@@ -136,6 +136,8 @@ def findings(context: Context, dataset: str) -> list[str]:
     others = [p for p in there if not p.reference and p.comparable]
     if base is None or not others:
         return ["No model can be compared with a reference here: the board below goes by dominated area."]
+    if several := [p for p in others if p.seeds > 1]:
+        alone, others = len(others) - len(several), several  # those of one seed have no rank
     out = []
     for axis, digits, what in (
         ("x", 2, "save the most rate at equal distortion (nats)"),
@@ -148,8 +150,9 @@ def findings(context: Context, dataset: str) -> list[str]:
     sure = [p for p in both if p.intervals and p.x_low > 0 and p.y_low > 0]
     many = counted(len(both), "model") if both else "No model"
     ahead = f"{many} of {len(others)} {'is' if len(both) < 2 else 'are'} ahead on both"
-    if any(p.seeds > 1 for p in there):
+    if several:
         out.append(f"{ahead}, {len(sure)} of them with both 95 % intervals above 0." if both else f"{ahead}.")
+        out[-1] += f" Not among these: {counted(alone, 'model')} of one seed." if alone else ""
     else:
         out.append(f"{ahead}. With one seed there are no intervals: such differences may be those of seeds.")
     table = context.of(dataset)

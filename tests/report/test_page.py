@@ -178,6 +178,16 @@ def test_findings_tell_models_that_saw_labels_apart(tmp_path):
     assert "β-TCVAE (+" in free[1] and "M2" not in free[1] and free[2].startswith("M2 † (+")
 
 
+def test_findings_pass_over_models_of_one_seed_where_others_have_several(tmp_path):
+    records = fake_records.suite(("vae", "infovae"), seeds=2) + fake_records.suite(("beta_tcvae",), seeds=1)
+    text = render(records, tmp_path, formats=()).read_text("utf-8")
+    told = text[text.index('<ul class="findings">') : text.index("</ul>", text.index('<ul class="findings">'))]
+    assert "Not among these: 1 model of one seed." in told and "β-TCVAE (+" not in told and "of 1 " in told
+    text = render([r for r in records if r["spec"]["model"] != "infovae"], tmp_path, formats=()).read_text("utf-8")
+    told = text[text.index('<ul class="findings">') : text.index("</ul>", text.index('<ul class="findings">'))]
+    assert "β-TCVAE (+" in told and "With one seed there are no intervals" in told
+
+
 def test_findings_say_how_many_points_were_cut_off_and_what_they_still_gained(tmp_path):
     records = fake_records.suite(("vae", "beta_tcvae"), seeds=1)
     for record in records[1:]:
