@@ -280,7 +280,9 @@ def _held(frame):
 def test_distortions_of_the_method_are_those_that_were_published(points):
     every = points["all"]
     at = every.query("dataset == 'sprites' and sigma == 4.5 and variant == ''").groupby("model")["D"].mean()
-    said = f"There the VAE has D = {at['vae']:.2f} at 4.5 nats and FactorVAE {at['factor_vae']:.2f} (means of three seeds)"
+    said = (
+        f"There the VAE has D = {at['vae']:.2f} at 4.5 nats and FactorVAE {at['factor_vae']:.2f} (means of three seeds)"
+    )
     assert said in " ".join(text("METHOD.md").split())
 
 

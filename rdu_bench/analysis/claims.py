@@ -56,6 +56,8 @@ def claims(results: Results, said: Mapping[str, Said], *, every: bool = False) -
     model.  Raises `ValueError` for a claim that cannot be read.
     """
     found = points(results, every=every)
+    named = '"' + found["dataset"] + '"'  # as JSON; a panel may have the name of another data set
+    found = found[found["spec.dataset"] == named]
     rows = dict(rows_of(found))
     levels = {name: null_levels(found, AXES[name]) for name in AXES}
     lines: list[dict[str, Any]] = []

@@ -11,6 +11,7 @@ import pytest
 from rdu_bench import analysis, registry
 from rdu_bench._cards import card
 from rdu_bench._claims import FORMS, Quantity, Said, claims
+from rdu_bench._hash import digest
 from rdu_bench.analysis import quantities
 from rdu_bench.analysis.claims import COLUMNS
 from rdu_bench.engine.suite import read
@@ -158,6 +159,16 @@ def test_what_is_not_there_is_said():
     points["TC"] = np.nan
     unmeasured = judged(points, "total correlation, lower than vae, on digits")
     assert unmeasured["verdict"] == "undecided" and "was not measured of the model" in unmeasured["why"]
+
+
+def test_a_panel_with_the_name_of_another_data_set_is_not_that():
+    records = [*of("vae", 0, CURVE), *of("mine", 0, CURVE)]
+    assert judged(table(records), "D, lower than vae, on digits")["verdict"] == "undecided"
+    for record in records:
+        record["spec"]["dataset"] = "sprites"
+        record["key"] = digest(record["spec"])
+    found = judged(table(records), "D, lower than vae, on digits")
+    assert (found["verdict"], found["why"]) == ("not tested", "no points of mine on digits")
 
 
 def test_curves_without_rates_in_common_are_not_compared():
