@@ -163,7 +163,8 @@ def findings(context: Context, dataset: str) -> list[str]:
 
 def _orders(others: list[Place]) -> list[str]:
     """Whether those who save rate are those whose codes are useful; labels buy both, so of those without if enough."""
-    placed = [p for p in others if p.placed]
+    once = {p.model: p for p in sorted(others, key=lambda p: p.variant, reverse=True) if p.placed}  # variants are alike
+    placed = [*once.values()]
     free = [p for p in placed if p.labels == "none"]
     both, of = (free, " without labels") if len(free) >= LEAST else (placed, "")
     if len(both) < LEAST:

@@ -242,6 +242,10 @@ def test_the_opening_says_whether_saving_rate_goes_with_usefulness(tmp_path):
     for given, over in ((models, "4 models without labels"), (models[2:] + models[:1], "4 models")):
         text = html.unescape(render(fake_records.suite(given, seeds=1), tmp_path, formats=()).read_text("utf-8"))
         assert re.search(rf"how useful its code is: Kendall's τ = [+−]?\d\.\d\d over {over}, p = \d", text)
+    records = fake_records.suite(models, seeds=1)
+    more = [fake_records.record("vq_vae", sigma=float(s), variant="ema", scale=1.2) for s in fake_records.SIGMAS]
+    text = html.unescape(render([*records, *more], tmp_path, formats=()).read_text("utf-8"))
+    assert " over 4 models without labels" in text  # a variant is no other model
 
 
 def test_claims_are_a_section_of_the_page_and_a_table(tmp_path):
