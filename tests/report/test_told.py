@@ -78,10 +78,12 @@ def test_the_map_has_rate_saved_and_usefulness_gained_with_their_own_ends():
 
 def test_whether_saving_rate_goes_with_usefulness_is_kendalls_tau():
     def said(*ys):
-        return "".join(_orders([place(float(-i), y) for i, y in enumerate(ys)]))
+        return "".join(_orders([place(float(-i), y, model=f"m{i}") for i, y in enumerate(ys)]))
 
     assert said(1, 2, 3) == ""  # too few
     assert "goes with" in said(1, 2, 3, 4, 5) and "τ = +1.00 over 5 models" in said(1, 2, 3, 4, 5)
+    same = [place(-9.0, -9.0, model="m0", variant="other") for _ in range(5)]  # as m0, and no model of its own
+    assert "τ = +1.00 over 4 models" in _orders([*same, *(place(float(-i), i, model=f"m{i}") for i in range(4))])[0]
     assert "goes against" in said(5, 4, 3, 2, 1) and "is not known to tell" in said(1, 2, 3, 5, 4)  # τ = .8, p = .08
 
 
