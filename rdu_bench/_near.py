@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def near(kind: str, name: str) -> str:
         return there
     if kind == "datasets":
         for sign in ":=":  # h5:usps.h5, hdf5=usps.h5
-            if (rest := name.partition(sign)[2]) and (file := _file(rest)):
+            if (rest := name.partition(sign)[2]) and (file := _there(rest)):
                 shown = " `rdu-bench data verify` shows what is in it." if name.startswith("hdf5:") else ""
                 return f"{shown or f' Say hdf5:{file}.'}"
     close = closest(kind, name)
@@ -30,8 +30,8 @@ def a_file(kind: str, name: str) -> str:
     """How to use the file of the working folder that a name is of, a sentence behind a space; "" for none."""
     if there := _scan.here(kind, name):
         return f" {there}"
-    file = _file(name) or (_file(f"{name}.py") if name.isidentifier() else None)
-    if file is None and kind == "datasets" and name not in _scan.scan(kind).files and _is_folder(name):
+    file = _there(name) or (_there(f"{name}.py") if name.isidentifier() else None)
+    if file is None and kind == "datasets" and name not in _scan.scan(kind).files and _there(name, Path.is_dir):
         return f" {name} is a folder here: write its pictures into one HDF5 file, see 'Your own data' in CONTRIBUTING."
     return f" {_of_file(kind, file)}" if file else ""
 
@@ -64,18 +64,12 @@ def several(option: str, text: str, names: Sequence[str]) -> str:
     return f" Give the option again for each: {' '.join(f'{option} {part}' for part in parts)}."
 
 
-def _file(text: str) -> Path | None:
-    """The regular file of a name, if there is one."""
+def _there(text: str, kind: Callable[[Path], bool] = Path.is_file) -> Path | None:
+    """The regular file of a name, or what is there of another kind; None where nothing is."""
     with suppress(OSError, ValueError):
-        if text.strip() and Path(text).is_file():
+        if text.strip() and kind(Path(text)):
             return Path(text)
     return None
-
-
-def _is_folder(text: str) -> bool:
-    with suppress(OSError, ValueError):
-        return bool(text.strip()) and Path(text).is_dir()
-    return False
 
 
 def _of_file(kind: str, file: Path) -> str:

@@ -9,12 +9,11 @@ import pandas as pd
 
 from .._hash import canonical
 from ..records.flatten import table
-from ..records.recipes import BASE, differences, parts, word
+from ..records.recipes import BASE, TERMS, differences, parts, word
 from .points import Results, named
 
 SETS = BASE[:3]
-# What points must agree in.
-SHARED = ["protocol", "data", "data file", "budget", "network", "strategy", "heads", "head files"]
+SHARED = ["protocol", "data", "data file", *TERMS]  # that points must agree in
 NAMED = 3  # rows that a sentence calls by name
 
 

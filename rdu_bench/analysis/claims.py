@@ -118,8 +118,7 @@ def _tested(
 
 def _stopped(row: pd.DataFrame, base: pd.DataFrame) -> str:
     """Whose points, most of them, were still improving when their steps ran out, in words."""
-    parts = [row, base][: 1 if base is row else 2]
-    names = dict.fromkeys(part["name"].iloc[0] for part in parts if 2 * len(cut_off(part)) > len(part))
+    names = dict.fromkeys(part["name"].iloc[0] for part in (row, base) if 2 * len(cut_off(part)) > len(part))
     return f"most points of {' and of '.join(names)} were still improving when their steps ran out" if names else ""
 
 

@@ -26,7 +26,7 @@ OF_BOARD = [  # columns of the points that a board is made of; the others would 
     *(*ROW, "name", "title", "section", "labels", "decoder", "autoregressive", "seed", "sigma", "params", "status"),
     *("measured", "capped", "last_gain", "published", "R_own", "R_star", "R_star_se"),
     *("D", "D_se", "D_null", "Dy", "Dy_se", "Hy_V", "folds"),
-    *("spec.budget", "spec.network", "spec.strategy", "spec.heads", "spec.plugins"),
+    *("spec.budget", "spec.network", "spec.strategy", "spec.heads", "spec.plugins"),  # of which `recipes.terms` are
 ]
 AXES = {"D": Axis("D", "D_se", "D_null"), "Dy": Axis("Dy", "Dy_se", "Hy_V")}
 

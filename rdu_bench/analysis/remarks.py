@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from ..records.laws import FINGERPRINT, one_training
-from ..records.recipes import other_terms, terms
+from ..records.recipes import made_on, other_terms
 from .points import published
 
 SIZE = "model.n_params"  # column of how many parameters a model has
@@ -85,19 +85,24 @@ def apart(rows: dict[Key, pd.DataFrame], base: Key | None) -> dict[Key, list[str
     """
     asked = {key: _targets(row) for key, row in rows.items()}
     common = asked[base] if base else Counter(asked.values()).most_common(1)[0][0]
-    made = {key: tuple(v.iloc[0] for v in terms(row).values()) for key, row in rows.items()}
-    usual = made[base] if base else Counter(made.values()).most_common(1)[0][0]
-    like = next(rows[key] for key in rows if made[key] == usual)
+    usual = rows[base or _of_most(rows)]
     whose = "the reference's" if base else "those of most rows"
     found: dict[Key, list[str]] = {}
     for key, row in rows.items():
         if not asked[key] <= common:
             found[key] = [f"points at other rates than {whose}, which alone move a hull: no rank"]
-        if made[key] != usual:
-            found.setdefault(key, []).append(f"made on other terms than {whose} ({other_terms(row, like)}): no rank")
+        if unlike := other_terms(row, usual):
+            found.setdefault(key, []).append(f"made on other terms than {whose} ({unlike}): no rank")
         if same := copied_seeds(row):
             found.setdefault(key, []).append(f"{same}: no rank")
     return found
+
+
+def _of_most(rows: dict[Key, pd.DataFrame]) -> Key:
+    """The first row that was made on the terms of most."""
+    made = {key: tuple(made_on(row).values()) for key, row in rows.items()}
+    most = Counter(made.values()).most_common(1)[0][0]
+    return next(key for key in rows if made[key] == most)
 
 
 def copied_seeds(row: pd.DataFrame) -> str:

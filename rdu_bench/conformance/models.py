@@ -20,7 +20,7 @@ from ..nn.networks import Spec
 from ..training import Control, Trained, Training, fit, train_at
 from ..training.fitting import put_at
 from ..training.posthoc import comes_after
-from . import model_densities, model_hooks, model_rates, model_reach, model_receiver, model_terms
+from . import model_densities, model_hooks, model_rates, model_receiver, model_terms, reach
 from .model_subject import CHANNELS, ModelSubject, specs
 from .plugin import (
     NEEDS,
@@ -211,7 +211,7 @@ def sizes_keep_the_laws(subject: ModelSubject) -> Problems:
 
 
 STAGES: tuple[tuple[Law, ...], ...] = (
-    (file_name, imports, row, docstring, model_reach.reaches_nothing_else),
+    (file_name, imports, row, docstring, reach.reaches_nothing_else),
     (one_class,),
     (model_hooks.names_are_known, model_hooks.takes_data),
     (parameters,),

@@ -13,8 +13,8 @@ from torch.distributions import Categorical, Distribution, Normal
 from ..budget import Budget
 from ..data import Factor
 from ..probe import Head, Probe, ProbeCard, Target
-from .model_reach import reaches_nothing_else
 from .plugin import Law, Problems, Subject, card_cells, file_name, imports, law_name, one_class
+from .reach import reaches_nothing_else
 
 BUDGET = Budget.model_validate({"steps": 1, "head_steps": 300})
 FIT, VAL, TEST, D = 600, 200, 400, 3  # examples, and the size of their codes

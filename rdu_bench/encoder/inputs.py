@@ -16,6 +16,7 @@ from scipy.sparse import issparse
 from sklearn.utils import check_random_state
 from torch.utils import data
 
+from .._arrays import of_tensor
 from ..data import Card, Dataset, Examples, Factor
 from ..model import Model
 from ..registry import PluginError
@@ -106,8 +107,7 @@ def array_of(given: Any, name: str = "X") -> Any:
     if isinstance(given, torch.Tensor):
         if given.layout != torch.strided:
             raise ValueError(f"{name} is a sparse tensor: give {name}.to_dense()")
-        plain = given.detach().cpu()
-        return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+        return of_tensor(given)
     if hasattr(given, "columns") and hasattr(given, "iloc") and name == "X":
         _check_columns(given)
     return given

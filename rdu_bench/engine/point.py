@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from .. import registry
+from .._arrays import scalar
 from ..data import Dataset
 from ..model import Model
 from ..records.laws import judged
@@ -63,8 +64,7 @@ def shortened(value: Any) -> Any:
         return {name: shortened(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [shortened(part) for part in value]
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a scalar of numpy or torch
-        value = value.item()
+    value = scalar(value)
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 

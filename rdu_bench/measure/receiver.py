@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -111,19 +112,11 @@ def _mass(model: Model, batch: Batch) -> Off:
     That is p(x|z) Π_i (1 + p(x with pixel i changed|z) / p(x|z)), the ratio being that of any two pictures that differ
     there alone: each is of others, whose rounding is their own.  Of plain bits it is 1, and of reals it is not known.
     """
-    with noise(1):
-        code = model.encode(batch)
-    x = model.predicted(batch.x)
-    with noise(6):
-        p = model.receive(code)
+    x, p = _received(model, batch)
     if _in_double(p) is not p or not bool(((x == 0) | (x == 1)).all()):
         return NOTHING
     size, generator = x[0].numel(), torch.Generator().manual_seed(0)
-
-    def nats(x: Tensor) -> Tensor:
-        with noise(6):
-            return p.log_prob(x).double()
-
+    nats = partial(_nats, p)
     none = nats(x)
     log_mass = none.clone()
     for pixel in range(size):
@@ -162,24 +155,31 @@ def followed(model: Model, batch: Batch) -> Off:
 
 def _together(model: Model, batch: Batch, apart: list[tuple[Tensor, str]]) -> Off:
     """The largest gap of changing two sets of pixels, masks (2, size), from changing the one and the other."""
-    with noise(1):
-        code = model.encode(batch)
-    x = model.predicted(batch.x)
+    x, p = _received(model, batch)
     binary = bool(((x == 0) | (x == 1)).all())
     changed = 1 - x if binary else x + 0.25 * x.std().clamp(min=1e-3)
-    with noise(6):
-        p = _in_double(model.receive(code))
-
-    def nats(x: Tensor) -> Tensor:
-        with noise(6):
-            return p.log_prob(x).double()  # x stays in single, as every decoder's own density gets it
-
+    nats = partial(_nats, _in_double(p))
     off, none = [], nats(x)
     for masks, words in apart:
         three = (*masks, masks[0] | masks[1])
         first, second, both = (nats(torch.where(mask.view(x.shape[1:]), changed, x)) for mask in three)
         off.append(Off(_largest(none + both, first + second), words))
     return worst(off)
+
+
+def _received(model: Model, batch: Batch) -> tuple[Tensor, Distribution]:
+    """What D is of, and p(x|z) of it given a code of the batch, with the same noise every time."""
+    with noise(1):
+        code = model.encode(batch)
+    x = model.predicted(batch.x)
+    with noise(6):
+        return x, model.receive(code)
+
+
+def _nats(p: Distribution, x: Tensor) -> Tensor:
+    """log p(x|z) in double; x stays in single, as every decoder's own density gets it."""
+    with noise(6):
+        return p.log_prob(x).double()
 
 
 def _in_double(p: Distribution) -> Distribution:

@@ -16,6 +16,8 @@ from .._hash import canonical, digest
 if TYPE_CHECKING:
     import pandas as pd
 
+    Parts = pd.Series | Mapping[str, Any]  # what a recipe is made of, by its name
+
 FIELDS = ("params", "budget", "network", "strategy", "heads", "plugins", "protocol", "dataset_params")
 BASE = [
     "spec.dataset_label",
@@ -156,11 +158,18 @@ def _parts(table: pd.DataFrame, sweeps: pd.Series) -> pd.DataFrame:
     )
 
 
+TERMS = ("budget", "network", "strategy", "heads", "head files")  # what models that are compared have in common
+
+
 def terms(table: pd.DataFrame) -> dict[str, pd.Series]:
-    """What models that are compared have in common beside the data, by its name, as texts: a value a point."""
+    """Each of `TERMS` as texts, a value a point."""
     heads = table["spec.plugins"].map(_heads).astype(object)
-    known = {name: table[f"spec.{name}"] for name in ("budget", "network", "strategy", "heads")}
-    return {**known, "head files": heads}
+    return {name: table[f"spec.{name}"] for name in TERMS[:-1]} | {TERMS[-1]: heads}
+
+
+def made_on(row: pd.DataFrame) -> dict[str, str]:
+    """The terms of all points of a row, by their names."""
+    return {name: str(each.iloc[0]) for name, each in terms(row[:1]).items()}
 
 
 @cache
@@ -170,10 +179,7 @@ def _heads(plugins: str) -> str:
 
 def other_terms(points: pd.DataFrame, others: pd.DataFrame) -> str:
     """How the points of one row were made on other terms than those of another, in words; "" where they were not."""
-    import pandas as pd
-
-    mine, theirs = (pd.Series({name: v.iloc[0] for name, v in terms(rows).items()}) for rows in (points, others))
-    return ", ".join(differences(mine, theirs, [*mine.index]))
+    return ", ".join(differences(made_on(points), made_on(others), TERMS))
 
 
 OF_DATA = ("protocol", "data")  # numbers that differ in these never stand side by side
@@ -207,7 +213,7 @@ def _in_words(table: pd.DataFrame, made_of: pd.DataFrame, best: pd.DataFrame) ->
     return table.assign(differs=[w for w, _ in found], data_differs=[w for _, w in found])
 
 
-def differences(mine: pd.Series, other: pd.Series, columns: Sequence[str]) -> list[str]:
+def differences(mine: Parts, other: Parts, columns: Sequence[str]) -> list[str]:
     """How the parts of one recipe differ from those of another, in words; of the columns given."""
     return [word(c, mine[c], other[c]) for c in columns if mine[c] != other[c]]
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .._arrays import scalar
 from .schema import misfits, short
 
 
@@ -50,8 +51,7 @@ def _said(value: Any, place: tuple[str, ...], notes: dict[str, str]) -> Any:
         return {(n := _said(str(k), place, notes)): _said(v, (*place, n), notes) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_said(v, place, notes) for v in value]
-    if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:  # a scalar of numpy or torch
-        value = value.item()
+    value = scalar(value)
     if isinstance(value, float):
         if math.isfinite(value):
             return float(value)

@@ -157,7 +157,7 @@ def findings(context: Context, dataset: str) -> list[str]:
         out.append(f"{ahead}. With one seed there are no intervals: such differences may be those of seeds.")
     table = context.of(dataset)
     if cut := stopped(table):
-        out[-1] += f" {cut[0].upper()}{cut[1:]}."
+        out[-1] += f" {cut}."
     return [*out, *_orders(others), *_alike(table)]
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from .._arrays import of_tensor
+
 Protocol = Literal["dlib", "robust"]
 PROTOCOLS = ("dlib", "robust")
 BINS_OF_A_REAL_FACTOR = 20
@@ -56,10 +58,7 @@ def codes(z: Any, name: str = "z") -> np.ndarray:
 
 def array(values: Any) -> np.ndarray:
     """As numpy has it; a tensor of torch without its gradient, wherever it lies."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        values = values.double() if values.is_floating_point() else values
-    return np.asarray(values)
+    return np.asarray(of_tensor(values))
 
 
 def _whole(values: Any, name: str) -> np.ndarray:

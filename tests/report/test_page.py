@@ -156,10 +156,15 @@ def test_structure_names_each_number_and_its_direction(whole):
         assert head in text
 
 
+def findings(records, out):
+    """The first list of findings of the page of these records."""
+    text = render(records, out, formats=()).read_text("utf-8")
+    return text[text.index('<ul class="findings">') : text.index("</ul>", text.index('<ul class="findings">'))]
+
+
 def test_findings_follow_from_the_records(tmp_path):
     def said(*models, seeds=2):
-        text = render(fake_records.suite(models, seeds=seeds), tmp_path, formats=()).read_text("utf-8")
-        return text[text.index('<ul class="findings">') : text.index("</ul>", text.index('<ul class="findings">'))]
+        return findings(fake_records.suite(models, seeds=seeds), tmp_path)
 
     ahead, behind = said("vae", "beta_tcvae"), said("vae", "vq_vae", seeds=1)
     assert "these save the most rate at equal distortion (nats): β-TCVAE (+" in ahead and "95 % interval" in ahead
@@ -180,11 +185,9 @@ def test_findings_tell_models_that_saw_labels_apart(tmp_path):
 
 def test_findings_pass_over_models_of_one_seed_where_others_have_several(tmp_path):
     records = fake_records.suite(("vae", "infovae"), seeds=2) + fake_records.suite(("beta_tcvae",), seeds=1)
-    text = render(records, tmp_path, formats=()).read_text("utf-8")
-    told = text[text.index('<ul class="findings">') : text.index("</ul>", text.index('<ul class="findings">'))]
+    told = findings(records, tmp_path)
     assert "Not among these: 1 model of one seed." in told and "β-TCVAE (+" not in told and "of 1 " in told
-    text = render([r for r in records if r["spec"]["model"] != "infovae"], tmp_path, formats=()).read_text("utf-8")
-    told = text[text.index('<ul class="findings">') : text.index("</ul>", text.index('<ul class="findings">'))]
+    told = findings([r for r in records if r["spec"]["model"] != "infovae"], tmp_path)
     assert "β-TCVAE (+" in told and "With one seed there are no intervals" in told
 
 

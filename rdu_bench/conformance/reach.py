@@ -36,8 +36,6 @@ NUMPY = ("load", "fromfile", "loadtxt", "genfromtxt", "memmap")  # functions of 
 LOADING = {"torch.load", "torch.save", "torch.hub", "torch.from_file", "torch.set_rng_state", "torch.set_default_dtype"}
 LOADING |= {*SHIPPED, *(f"{name}.{function}" for name in ("numpy", "np") for function in NUMPY)}
 UNSEEDED = {"numpy.random", "np.random"}  # which a head is handed a seed for
-
-
 KNOWS = {
     "models": "a model knows its batch, its code and its weights",
     "probes": "a head knows the codes and the values that it is given, and those of test never",
@@ -82,4 +80,4 @@ def _modules(node: ast.Import | ast.ImportFrom) -> list[str]:
     if node.level:
         return []
     within = [f"{node.module}.{alias.name}" for alias in node.names]
-    return [node.module or "", *(name for name in within if name in {*SHIPPED, *LOADING, *UNSEEDED})]
+    return [node.module or "", *(name for name in within if name in LOADING | UNSEEDED)]
