@@ -1,5 +1,7 @@
 """The architecture is true: imports point down, plug-ins know one module, and what is light stays light."""
 
+import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -104,6 +106,37 @@ def test_the_command_line_imports_nothing_heavy_until_it_must():
 def test_records_are_read_and_drawn_without_torch():
     found = loaded("import rdu_bench.analysis, rdu_bench.report, rdu_bench.records.store, rdu_bench.records.audit")
     assert "torch" not in found
+
+
+WITHOUT_TORCH = """
+import sys, pytest
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NoTorch())
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def test_the_tests_that_run_without_torch_need_none_of_it():
+    """Those that `.ci/run` runs on a Python that has no torch yet, whether such a Python is at hand or not."""
+    [files] = re.findall(r"^without_torch=\((.*?)\)$", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.M | re.S)
+    asked = [
+        sys.executable,
+        "-c",
+        WITHOUT_TORCH,
+        "--collect-only",
+        "-qq",
+        "-p",
+        "no:cacheprovider",
+        *shlex.split(files),
+    ]
+    collected = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True)
+    assert collected.returncode == 0, collected.stdout
+    assert "tests/scores/test_scores.py: " in collected.stdout
 
 
 @pytest.mark.parametrize("library", ADAPTED)

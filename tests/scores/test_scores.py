@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -348,6 +347,7 @@ def test_classes_may_be_texts_and_nullable_numbers():
 
 @pytest.mark.parametrize("name", EVERY)
 def test_codes_may_be_tensors_as_a_network_gives_them(name):
+    torch = pytest.importorskip("torch")
     _, z, y = little(0)
     z = torch.tensor(z).bfloat16()
     wanted = EVERY[name](z.double().numpy(), y, "robust")
@@ -355,6 +355,7 @@ def test_codes_may_be_tensors_as_a_network_gives_them(name):
 
 
 def test_other_tensors_are_taken_too_and_sparse_codes_are_named():
+    torch = pytest.importorskip("torch")
     _, z, y = little(0)
     given, labels = torch.tensor(z, requires_grad=True), torch.tensor(y[:, 0])
     wanted = scores.prequential_codelength(z, y[:, 0], classes=5).nats
