@@ -18,7 +18,7 @@ from .pictures import Point, album
 from .text import short
 
 LATENTS = 24  # shown of a matrix, those that know most
-LOOKS = 3000  # looks of all learning curves of a data set that a page draws
+LOOKS = 12_000  # looks of all learning curves of a data set that a page draws
 READ = 400  # whole records that a page reads of one data set
 
 
@@ -125,7 +125,7 @@ CURVES = ("D", "R", "beta")
 def learning(held: Sequence[tuple[Any, Any]], lineup: Lineup, note: str) -> dict[str, Any] | None:
     """D, R (nats) and β as training went, for each point that has them; None where none has."""
     points, fewer = [], 0
-    most = max(8, LOOKS // max(len(held), 1))
+    most = max(12, LOOKS // max(len(held), 1))
     for row, record in held:
         curve = record.get("learning")
         steps = curve.get("step") if isinstance(curve, Mapping) else None

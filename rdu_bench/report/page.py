@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -84,8 +86,14 @@ def _page(context: Context, sets: list[dict[str, Any]], formats: tuple[str, ...]
         css=(home / "assets" / "report.css").read_text("utf-8"),
         js="\n".join((home / "assets" / name).read_text("utf-8") for name in SCRIPTS),
         plotly=(home / "vendor" / "plotly-basic.min.js").read_text("utf-8"),
-        payload=json.dumps(payload, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"),
+        payload=_packed(payload),
     )
+
+
+def _packed(payload: Mapping[str, Any]) -> str:
+    """JSON deflated, in base64: a third of its size, and nothing in it ends a script."""
+    text = json.dumps(payload, allow_nan=False, separators=(",", ":"))
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
 
 
 def _scripted(part: Any) -> Any:

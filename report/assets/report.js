@@ -1,6 +1,13 @@
-// What all parts share: units, models that are sought or chosen, plots, frontiers.  The page wraps all scripts in one function.
-const payload = JSON.parse(document.getElementById("payload").textContent);
+// What all parts share: what is drawn, units, models that are sought or chosen, plots, frontiers.  The page wraps all scripts in one function.
+const payload = await unpacked(document.getElementById("payload").textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
+
+// JSON that was deflated and written in base64
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).json();
+}
+
 const safe = (text) => String(text).replace(/[&<>]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;" })[c]);
 const nats = (value, se) => (value === null || value === undefined ? "–" : value.toFixed(3).replace("-", "−") + (se ? " ± " + se.toFixed(3) : ""));
 

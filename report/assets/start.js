@@ -64,3 +64,4 @@ addEventListener("hashchange", unfold);
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 unfold();
 redraw();
+document.documentElement.dataset.drawn = "all";

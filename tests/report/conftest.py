@@ -1,7 +1,9 @@
 """Pages that the tests of the report look at, drawn once, and a browser without a network."""
 
+import base64
 import json
 import shutil
+import zlib
 
 import fake_records
 import pytest
@@ -18,7 +20,8 @@ def told():
     def payload(page):
         text = page.read_text(encoding="utf-8")
         start = text.index('id="payload">') + len('id="payload">')
-        return json.loads(text[start : text.index("</script>", start)], parse_constant=lambda name: 1 / 0)
+        packed = base64.b64decode(text[start : text.index("</script>", start)])
+        return json.loads(zlib.decompress(packed), parse_constant=lambda name: 1 / 0)
 
     return payload
 
@@ -61,17 +64,26 @@ def driver():
     driver.quit()
 
 
-def opened(driver, page):
-    if driver.current_url.partition("#")[0] != page.as_uri():
-        driver.get(page.as_uri())
-    return driver
+@pytest.fixture(scope="session")
+def opened(driver):
+    """Opens a page that is not open yet, and waits until all of it is drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def open_page(page):
+        if driver.current_url.partition("#")[0] != page.as_uri():
+            driver.get(page.as_uri())
+        drawn = "return document.documentElement.dataset.drawn"
+        WebDriverWait(driver, 60).until(lambda it: it.execute_script(drawn) == "all")
+        return driver
+
+    return open_page
 
 
 @pytest.fixture
-def browser(driver, page):
-    return opened(driver, page)
+def browser(opened, page):
+    return opened(page)
 
 
 @pytest.fixture
-def rich(driver, whole):
-    return opened(driver, whole)
+def rich(opened, whole):
+    return opened(whole)

@@ -1,7 +1,5 @@
 """The page as its reader meets it: in a browser, without a network."""
 
-import json
-
 import fake_records
 
 from rdu_bench.report import render
@@ -32,9 +30,22 @@ def test_it_opens_offline_without_a_word_on_the_console(browser):
     assert browser.title == "RDU-Bench: A <i>test</i>"
 
 
-def test_every_model_is_drawn(browser):
-    told = json.loads(browser.execute_script("return document.getElementById('payload').textContent"))
-    for name, plot in told["plots"].items():
+def test_a_browser_that_cannot_unpack_what_is_drawn_says_so_and_shows_the_tables(driver, page):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    old = driver.execute_cdp_cmd(
+        "Page.addScriptToEvaluateOnNewDocument", {"source": "delete window.DecompressionStream"}
+    )
+    driver.get(page.as_uri() + "?old")
+    WebDriverWait(driver, 20).until(lambda b: b.find_elements("css selector", "main > .lost"))
+    said = driver.find_element("css selector", "main > .lost").text
+    assert "Plots could not be drawn (DecompressionStream is not defined)" in said
+    assert "VAE" in driver.find_element("css selector", ".board tbody").text
+    driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", old)
+
+
+def test_every_model_is_drawn(browser, page, told):
+    for name, plot in told(page)["plots"].items():
         of = f"document.querySelector('[data-plot=\"{name}\"]')"
         assert browser.execute_script(f"return {of}.data.length") >= 2 * len(plot["models"])
         markers = browser.execute_script(f"return {of}.querySelectorAll('.scatterlayer .points path').length")
@@ -53,11 +64,11 @@ def test_the_page_opens_with_what_was_compared_the_frontier_and_the_map(browser)
     assert "VAE" in names and "M2 †" in names
 
 
-def test_a_point_far_beyond_all_targets_is_named_and_does_not_squeeze_the_others(driver, tmp_path):
+def test_a_point_far_beyond_all_targets_is_named_and_does_not_squeeze_the_others(driver, opened, tmp_path):
     records = fake_records.suite(("vae", "beta_vae", "m2"), seeds=1, sigmas=(2.0, 6.0))
     records += [fake_records.costly("m2", R=R, seed=seed) for seed, R in enumerate((100.0, 90.0))]
     ends = sorted(round(r["values"]["R_star"]) for r in records[-2:])
-    driver.get(render(records, tmp_path, formats=()).as_uri())
+    opened(render(records, tmp_path, formats=()))
     of = "document.querySelector('[data-plot=\"sprites-D\"]').layout"
     right = driver.execute_script(f"return {of}.xaxis.range[1]")
     [said] = driver.execute_script(f"return {of}.annotations.map(a => a.text)")
@@ -184,7 +195,7 @@ def test_captions_of_pictures_are_whole_on_narrow_screens(rich):
     rich.refresh()
 
 
-def test_legends_of_many_models_are_whole_on_narrow_screens(driver, tmp_path):
+def test_legends_of_many_models_are_whole_on_narrow_screens(driver, opened, tmp_path):
     from selenium.webdriver.support.ui import WebDriverWait
 
     names = [f"model_with_a_name_{i}" for i in range(30)]
@@ -192,7 +203,7 @@ def test_legends_of_many_models_are_whole_on_narrow_screens(driver, tmp_path):
     records += [fake_records.record("vae", sigma=s) for s in (4.0, 12.0)]
     override = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", override)
-    driver.get(render(records, tmp_path, formats=()).as_uri())
+    opened(render(records, tmp_path, formats=()))
     bottoms = "return [...document.querySelectorAll('.map .legendtext')].map(e => e.getBoundingClientRect().bottom)"
     end = "return document.querySelector('.map').getBoundingClientRect().bottom"
     WebDriverWait(driver, 10).until(lambda b: len(b.execute_script(bottoms)) == 31)
@@ -200,9 +211,9 @@ def test_legends_of_many_models_are_whole_on_narrow_screens(driver, tmp_path):
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
-def test_a_legend_shows_how_a_point_as_asked_is_drawn(driver, tmp_path):
+def test_a_legend_shows_how_a_point_as_asked_is_drawn(driver, opened, tmp_path):
     records = [fake_records.record("vae", sigma=s, status=t) for s, t in ((2.0, "rate_missed"), (9.0, "ok"))]
-    driver.get(render(records, tmp_path, formats=()).as_uri())
+    opened(render(records, tmp_path, formats=()))
     script = "return document.querySelector('[data-plot]').data.find(t => t.mode === 'markers' && t.name === 'VAE')"
     marker = driver.execute_script(script)["marker"]
     assert [s.endswith("-open") for s in marker["symbol"]] == [False, True] and marker["opacity"] == [1, 0.55]
