@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import nn
+
 from .. import _cards, _libraries, _near, _paths, _sources
 from .._modules import import_file, own_classes
 from .._settings import LEAVE, Untouched
@@ -182,11 +184,19 @@ def _apply(law: Law, subject: Subject) -> list[Finding]:
 
 
 def blame(error: BaseException, subject: Subject) -> str:
-    """What was raised, and the lines of the file that led there."""
+    """What was raised, the lines of the file that led there, and the part of the model that it was raised in."""
     where = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == subject.path]
     at = "".join(f"\n  line {f.lineno}: {f.line}" for f in where[-3:])
     said = str(error).strip().splitlines() or [""]
-    return f"raised {type(error).__name__}: {said[0][:300]}{at}"
+    return f"raised {type(error).__name__}: {said[0][:300]}{at}{_part(error)}"
+
+
+def _part(error: BaseException) -> str:
+    """The innermost module that raised, by its name in the model: of a layer that is not called by the file itself."""
+    callers = [frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    modules = [module for module in callers if isinstance(module, nn.Module)]
+    names = [name for module in modules[:1] for name, part in module.named_modules() if part is modules[-1]]
+    return f"\n  in self.{names[0]}: {str(modules[-1]).splitlines()[0]}" if names and names[0] else ""
 
 
 # ---- laws of every kind --------------------------------------------------------------------------------------------

@@ -219,6 +219,11 @@ BUGS = {
         "per example",
         "my fault",
     ),
+    "a layer of another width": (
+        built("self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(100, 8))"),
+        "per example",
+        "in self.encoder.1: Linear(in_features=100, out_features=8",
+    ),
     "a method misspelt": (
         changed(("def regularizer", "def regulariser")),
         "names are known",
