@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -41,7 +41,7 @@ def compared(context: Context) -> list[tuple[str, str]]:
     if each.nunique() > 1:
         seeds_said += f"; a model has {each.min()} to {each.max()} of them"
     counts = table["status"].value_counts()
-    told = [f"{counts[s]} {s}" for s in STATUSES if counts.get(s)]
+    told = [f"{counts[s]:,} {s}" for s in STATUSES if counts.get(s)]
     targets = sorted({f"{s:g}" for s in table["sigma"].dropna()}, key=float)
     out = [
         ("Suite", listed(_versions(table))),
@@ -93,18 +93,20 @@ def _budget(table: pd.DataFrame) -> str:
         if len(budgets) == 1 and {"steps", "batch"} <= budgets[0].keys():
             b = budgets[0]
             rate = f", learning rate {b['lr']:g}" if isinstance(b.get("lr"), int | float) else ""
-            return f"{_steps(b)} of {b['batch']} examples a point{rate}"
-        budgets.sort(key=lambda b: int(b["steps"]))
-        each = dict.fromkeys(map(_steps, budgets))
-        return f"{counted(len(budgets), 'budget')}: {listed(each)}" if budgets else ""
+            return f"{_steps(budgets)} of {b['batch']} examples a point{rate}"
+        return f"{counted(len(budgets), 'budget')}: {_steps(budgets)}" if budgets else ""
     except (ValueError, LookupError, TypeError):
         return counted(len(texts), "budget") if texts else ""
 
 
-def _steps(budget: Mapping[str, Any]) -> str:
-    """Of training: all of a budget, or the most where validation ends it."""
-    steps = f"{int(budget['steps']):,} training steps"
-    return f"until validation gains no more, at most {steps}" if budget.get("patience") else steps
+def _steps(budgets: Sequence[Mapping[str, Any]]) -> str:
+    """Of training: all of each budget, or the most where validation ends it."""
+    said = []
+    for watched, words in ((False, ""), (True, "until validation gains no more, at most ")):
+        steps = sorted({int(b["steps"]) for b in budgets if bool(b.get("patience")) == watched})
+        if steps:
+            said.append(f"{words}{listed(f'{n:,}' for n in steps)} training steps")
+    return "; or ".join(said)
 
 
 def left_out(context: Context) -> list[str]:

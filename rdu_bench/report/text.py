@@ -78,8 +78,8 @@ def short(value: Any, digits: int = 5) -> float | None:
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:
-    """`1 point`, `2 points`."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}".replace(",", " ")
+    """`1 point`, `2 points`, `1,448 points`."""
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def listed(words: Iterable[str], most: int = 12) -> str:

@@ -14,6 +14,7 @@ from rdu_bench._claims import Said
 from rdu_bench._hash import digest
 from rdu_bench.analysis.hull import CAP, ENOUGH
 from rdu_bench.report import render
+from rdu_bench.report.text import counted
 
 
 def test_tables_are_written_beside_the_page(page):
@@ -74,6 +75,20 @@ def test_a_cap_is_not_shown_as_what_was_trained(more, said, tmp_path):
     for record in records:
         record["spec"] = {**record["spec"], "budget": {"steps": 6400, "batch": 128, "lr": 0.002, **more}}
     assert said in render(records, tmp_path, formats=()).read_text("utf-8")
+
+
+def test_several_budgets_are_told_in_one_breath_and_large_counts_with_commas(tmp_path):
+    steps = {"sprites": (9600, 0.4), "digits": (4800, 0.4), "coloured": (800, 0.0)}
+    records = [fake_records.record("vae", sigma=4.0, dataset=name) for name in steps]
+    for record, (most, patience) in zip(records, steps.values(), strict=True):
+        budget = {"steps": most, "batch": 128, "patience": patience}
+        record["spec"] = {**record["spec"], "budget": budget}
+    text = render(records, tmp_path, formats=()).read_text("utf-8")
+    assert (
+        "<dd>3 budgets: 800 training steps; or until validation gains no more, at most 4,800 and 9,600 training steps<"
+        in text
+    )
+    assert counted(1448, "point") == "1,448 points" and counted(1, "budget") == "1 budget"
 
 
 PARTS = ("useful", "scores", "codes", "learning", "structure")
