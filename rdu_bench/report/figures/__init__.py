@@ -25,6 +25,7 @@ from .sheet import STYLE
 __all__ = ["FORMATS", "draw"]
 
 FORMATS = ("png", "svg", "pdf")
+DPI = 150  # of a PNG, for screens; the other two have no pixels
 
 
 def draw(context: Context, folder: Path, formats: Sequence[str]) -> dict[tuple[str, str], str]:
@@ -69,7 +70,7 @@ def _drawn(make: Make, formats: Sequence[str]) -> dict[str, bytes] | None:
         for kind in formats:
             file = io.BytesIO()
             stamp = {"CreationDate": None} if kind == "pdf" else {"Date": None} if kind == "svg" else {}
-            figure.savefig(file, format=kind, dpi=200, metadata=stamp)
+            figure.savefig(file, format=kind, dpi=DPI, metadata=stamp)
             out[kind] = of_few_colours(file) if kind == "png" else file.getvalue()
         return out
 
