@@ -45,7 +45,10 @@ class DRNET(Model):
         R2="−½ log C (1 − C)",
         rate="noise channel",
         needs=("sequence",),
-        claim="I_V of shape from content, higher than its I_V of shape from pose, on moving_sprites",
+        claim=(
+            "I_V of shape from content, higher than its I_V of shape from pose, on moving_sprites; "
+            "I_V of colour from content, higher than its I_V of colour from pose, on moving_sprites"
+        ),
     )
     channel = "posthoc-learned"
 

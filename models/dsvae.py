@@ -40,7 +40,10 @@ class DSVAE(Model):
         decoder="T",
         prior="N+L",
         needs=("sequence",),
-        claim="I_V of shape from static, higher than its I_V of shape from dynamic, on moving_sprites",
+        claim=(
+            "I_V of shape from static, higher than its I_V of shape from dynamic, on moving_sprites; "
+            "I_V of colour from static, higher than its I_V of colour from dynamic, on moving_sprites"
+        ),
     )
 
     def __init__(self, data: Spec, *, static: int | None = None, dynamic: int = 3, width: int = 32, told: bool = False):

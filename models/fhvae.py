@@ -45,7 +45,10 @@ class FHVAE(Model):
         R2="−log p(i|z2)",
         encoder="H",
         needs=("sequence",),
-        claim="I_V of shape from z2, higher than its I_V of shape from z1, on moving_sprites",
+        claim=(
+            "I_V of shape from z2, higher than its I_V of shape from z1, on moving_sprites; "
+            "I_V of colour from z2, higher than its I_V of colour from z1, on moving_sprites"
+        ),
     )
 
     def __init__(self, data: Spec, *, dim: int = 3, alpha: float = 10.0, s: float = 0.5):

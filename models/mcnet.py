@@ -47,7 +47,8 @@ class MCNet(Model):
         needs=("sequence",),
         claim=(
             "D_pred, lower than its D_pred of a constant, on moving_sprites; "
-            "I_V of shape from content, higher than its I_V of shape from motion, on moving_sprites"
+            "I_V of shape from content, higher than its I_V of shape from motion, on moving_sprites; "
+            "I_V of colour from content, higher than its I_V of colour from motion, on moving_sprites"
         ),
     )
     channel = "posthoc-learned"
