@@ -269,6 +269,11 @@ def test_every_claim_that_does_not_hold_was_looked_into(points):
         assert (off["I_low"].abs() < 0.3).all() and (off[["D", "Dy"]] > 0).all(axis=None)
     films = points["all"].query("dataset == 'moving_digits'").groupby(["model", "sigma"], dropna=False)["D"].mean()
     assert (round(films["vae"].min()), round(films["ddpae"].min())) == (482, 371)
+    balls = points["all"].query("dataset == 'bouncing_ball'")
+    fixed = balls[balls["sigma"] == 4].groupby("model")["D"].mean().round()
+    assert fixed[["kvae", "dsvae", "vae"]].tolist() == [430, 396, 282]
+    free = balls[balls["sigma"].isna()].groupby("model")["D"].mean().round()
+    assert free[["kvae", "vae"]].tolist() == [14, 49]
     known = points["all"].query("dataset == 'digits' and variant == '' and sigma > 0")
     known = known.assign(ari=[held.get("clusters", {}).get("ari") for held, _ in _held(known)])
     ari = known.groupby(["model", "sigma"])["ari"].mean().unstack("sigma")
