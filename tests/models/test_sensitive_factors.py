@@ -135,6 +135,12 @@ def test_the_step_of_the_adversary_is_ones_own(name):
     assert new(name, lr=0.25).adversary.lr == 0.25 and new(name).adversary.lr == 3e-3
 
 
+@pytest.mark.parametrize("name", ["fader", "hadad"])
+def test_the_adversary_is_as_wide_as_critics_of_numbers(name):
+    layers = [w.shape for w in new(name).adversary.parameters() if w.dim() == 2]
+    assert layers == [(256, 4), (256, 256), (256, 256), (3, 256)]
+
+
 # ---- VFAE -----------------------------------------------------------------------------------------------------------
 
 
@@ -154,6 +160,15 @@ def test_codes_that_are_equal_in_all_groups_are_fair(layers):
     assert abs(fair) < 4 * error < 0.1 * unfair
     z = code[model.z].sample
     torch.testing.assert_close(model.regularizer(given, code), 7 * mmd_between(z, given.s, 3, gaussian_kernel(2.0)))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_examples_of_unknown_s_are_in_no_group(layers):
+    model, given = new("vfae", layers=layers, strength=7.0, alpha=0.0), batch()
+    code, known = model.encode(given), torch.arange(60) < 30
+    z = code[model.z].sample[known]
+    found = model.regularizer(given._replace(s=torch.where(known, given.s, -1)), code)
+    close(found, 7 * mmd_between(z, given.s[known], 3, gaussian_kernel(2.0)))
 
 
 def test_without_strength_it_is_a_vae_that_is_told_s():
