@@ -118,6 +118,13 @@ def test_a_codebook_starts_as_wide_as_is_said(name):
         assert (10 * model.log_T).exp().item() == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("name", ["vq_vae", "gumbel_vq"])
+def test_a_string_has_as_many_symbols_as_the_suite_has_dimensions(name):
+    for latent in (2, 5):
+        block = new(name, SPEC._replace(latent=latent)).encode(seen())["z"]
+        assert block.drawn.shape == (64, latent, 32) and block.sample.shape == (64, latent * 4)
+
+
 @pytest.mark.effect
 @pytest.mark.parametrize("codebook", ["gradient", "ema"])
 def test_vq_meets_rates_and_uses_its_codebook(codebook):

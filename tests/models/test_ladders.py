@@ -169,6 +169,15 @@ def test_an_unshared_ladder_merges_the_evidence_with_its_own_guess_and_pays_agai
     close(code["z1"].p.mean, model.down[0](above).mean)
 
 
+def test_every_level_of_an_unshared_ladder_has_a_guess_of_its_own():
+    model = silence(silence(new("ladder_vae", dims=(2, 2, 2), share=False), 1), 2)
+    code = model.encode(seen())
+    for level in (1, 2):
+        above, block = code[f"z{level + 1}"].sample, code[f"z{level}"]
+        close(block.q.mean, model.own[level - 1](above).mean, atol=1e-4)
+        close(block.p.mean, model.down[level - 1](above).mean)
+
+
 def test_only_in_a_shared_ladder_does_distortion_train_the_prior():
     for share in (True, False):
         model = new("ladder_vae", share=share)
