@@ -45,6 +45,12 @@ def test_levels_share_the_latent_of_the_suite(name, levels, latent):
     assert len(code) == min(levels, latent) and all(block.sample.shape[1] for block in code.values())
 
 
+@pytest.mark.parametrize("name", ["ladder_vae", "vlae_ladder"])
+def test_a_latent_of_one_dimension_is_one_level(name):
+    code = new(name, SPEC._replace(latent=1)).encode(seen())
+    assert {level: block.sample.shape for level, block in code.items()} == {"z1": (64, 1)}
+
+
 SYMBOLS = ("c", "k", "s", "specified", "y")  # blocks as wide as a label or a symbol has values
 CODEBOOKS = ("gumbel_vq", "vq_vae")  # codes of symbols alone
 SEQUENTIAL = {n for n in registry.files("models") if "sequence" in registry.card("models", n).get("needs", ())}

@@ -280,6 +280,12 @@ def test_labels_teach_the_class_that_is_read_off_z1():
     assert new("vfae").row.needs == ("groups",) and set(model.row.needs) == {"groups", "labels"}
 
 
+@pytest.mark.parametrize(("latent", "top"), [(1, 1), (5, 2)])
+def test_the_upper_layer_has_half_of_the_dimensions_and_one_at_least(latent, top):
+    code = new("vfae", latent=latent, layers=2).encode(batch())
+    assert (code["z1"].sample.shape, code["z2"].sample.shape) == ((60, latent), (60, top))
+
+
 def test_layers_there_are_not_are_refused():
     with pytest.raises(ValueError, match="1 or 2"):
         new("vfae", layers=3)
