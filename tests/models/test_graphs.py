@@ -265,6 +265,16 @@ def test_a_label_of_s_weighs_as_one_example_and_one_of_y_as_many():
     close(same_noise(model, both).regularizer, -10 * (log_y + of_s).gather(1, both.y[:, None]).mean())
 
 
+def test_labels_of_y_that_are_not_used_weigh_nothing():
+    """Neither those that are hidden from the model, nor those of data whose y is no node."""
+    for nodes in (["y", "s", "z", "x | y, s, z"], ["s", "z", "x | s, z"]):
+        model = new("structured_dgm", nodes=nodes, observed=["s"], alpha=1.0, labelled=4)
+        told = labelled(48, s=(1, 0))
+        some = told._replace(y=torch.arange(48) % 4 - 1)
+        assert torch.equal(same_noise(model, told).regularizer, same_noise(model, some).regularizer)
+        assert same_noise(model, told).regularizer != 0
+
+
 @pytest.mark.parametrize(
     "wrong", [["y", "x | z"], ["z | y", "y", "x | z"], ["y", "z | x"], ["y", "z"], ["y", "x | y, x"]], ids=str
 )
