@@ -403,6 +403,18 @@ def test_a_symbols_capacity_grows_to_its_share_of_the_rate_and_no_further_than_l
         assert model.regularizer(given, code) == 0  # γ is in units of β
 
 
+@pytest.mark.parametrize("capacity", [None, 4.0])
+def test_capacities_that_have_nothing_to_grow_over_are_whole_from_the_start(capacity):
+    found = []
+    for warmup, progress in ((0.0, 0.0), (0.0, 1.0), (0.5, 1.0)):
+        model = new("joint_vae", symbols=3, capacity=capacity, warmup=warmup)
+        batch = Batch.unlabelled(images())._replace(progress=torch.tensor(progress))
+        torch.manual_seed(7)
+        code = model.encode(batch)
+        found.append((model.priced(batch, code) + model.regularizer(batch, code)).item())
+    assert found[0] == found[1] == found[2] != 0
+
+
 def test_the_capacity_term_moves_the_symbol_and_nothing_else():
     """A rate target sets R; this term must not pull at the continuous part of it, nor at the decoder."""
     model, batch = new("joint_vae"), Batch.unlabelled(images())
