@@ -98,6 +98,7 @@ def test_the_receiver_is_told_s_pays_for_it_and_uses_it(name, params):
     code = model.encode(given)
     assert code["s"].side and torch.equal(code["s"].sample.argmax(1), given.s)
     torch.testing.assert_close(code["s"].rate, torch.full((60,), math.log(3)))
+    torch.testing.assert_close(model.encode(unknown(given, "s"))["s"].rate, code["s"].rate)  # no way to pay less
     told, lied = lied_to(model, given)
     assert bool(((told - lied).abs().amax((1, 2, 3)) > 1e-4).all())  # every example's
 
@@ -169,6 +170,8 @@ def test_examples_of_unknown_s_are_in_no_group(layers):
     z = code[model.z].sample[known]
     found = model.regularizer(given._replace(s=torch.where(known, given.s, -1)), code)
     close(found, 7 * mmd_between(z, given.s[known], 3, gaussian_kernel(2.0)))
+    alone = torch.where((given.s > 0) | (torch.arange(60) == 0), given.s, -1)  # one of the first group is no group
+    assert model.regularizer(given._replace(s=alone), code) == 0
 
 
 def test_without_strength_it_is_a_vae_that_is_told_s():
