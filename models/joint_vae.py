@@ -97,5 +97,5 @@ class JointVAE(Model):
 
     def off(self, batch: Batch, block: Block, capacity: Tensor | float) -> Tensor:
         """|KL − C(t)|, nats."""
-        grown = (batch.progress / self.warmup).clamp(max=1)
+        grown = (batch.progress / self.warmup).clamp(max=1) if self.warmup else 1.0
         return (block.rate.mean() - grown * capacity).abs()

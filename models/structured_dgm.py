@@ -89,7 +89,8 @@ class StructuredDGM(Model):
         needs = tuple(need for name, need in (("y", "labels"), ("s", "groups")) if name in order)
         self.row = self.row._replace(needs=needs, labels="required" if self.observed else "")
         self.labelled, self.particles, self.alpha = labelled, particles, alpha
-        self.scarce = max(data.examples / labelled, 1)  # times α, for every example whose y is known
+        # times α, for every example whose y is known, if that is used
+        self.scarce = max(data.examples / labelled, 1) if "y" in self.observed else 1.0
 
         smooth, latent = [name for name in order if name not in self.classes], latent or data.latent
         if latent < len(smooth):

@@ -261,6 +261,16 @@ def test_labels_teach_the_symbol_where_they_are_known_and_nowhere_else():
     assert without.regularizer.item() == pytest.approx(cluster.regularizer.item(), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "block"),
+    [("aae", {"variant": "clustering"}, "y"), ("pixelgan_ae", {"prior": "categorical"}, "z")],
+)
+@pytest.mark.parametrize(("classes", "asked", "symbols"), [(4, None, 4), (4, 6, 6), (0, None, 10)])
+def test_there_are_as_many_symbols_as_classes_or_ten_unless_asked(name, params, block, classes, asked, symbols):
+    code = new(name, SPEC._replace(classes=classes), clusters=asked, **params).encode(labelled(8))
+    assert code[block].sample.shape == (8, symbols)
+
+
 def test_rows_say_what_a_variant_uses():
     rows = {v: new("aae", variant=v).row for v in ("gaussian", "clustering", "semi-supervised")}
     assert [(r.labels, r.needs, r.prior) for r in rows.values()] == [

@@ -73,6 +73,15 @@ def test_objects_are_followed_frame_by_frame_and_one_after_the_other():
         close(scale[:, :, k], softplus(told[..., 3:]) + 1e-4)
 
 
+def test_a_third_object_is_followed_knowing_what_the_second_was_at():
+    model = new("ddpae", objects=3, spread=0.3)
+    mean, seen = model.where(given.x).mean.unflatten(2, (3, 3)), model.seen(given.x)
+    state = torch.zeros_like(seen)
+    for k in range(3):
+        state = model.follow(torch.cat([seen, state], -1), now=True)
+        close(mean[:, 1:, k], model.later(state[:, 1:])[..., :3])
+
+
 def test_a_glimpse_is_the_part_of_a_frame_where_the_object_would_be_drawn():
     model, x = new("ddpae", spread=0.3), given.x
     for place, rows, columns in (((0, 0), (2, 6), (2, 6)), ((2, -1), (1, 5), (4, 8)), ((-2, 1), (3, 7), (0, 4))):

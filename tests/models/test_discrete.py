@@ -118,6 +118,13 @@ def test_a_codebook_starts_as_wide_as_is_said(name):
         assert (10 * model.log_T).exp().item() == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("name", ["vq_vae", "gumbel_vq"])
+def test_a_string_has_as_many_symbols_as_the_suite_has_dimensions(name):
+    for latent in (2, 5):
+        block = new(name, SPEC._replace(latent=latent)).encode(seen())["z"]
+        assert block.drawn.shape == (64, latent, 32) and block.sample.shape == (64, latent * 4)
+
+
 @pytest.mark.effect
 @pytest.mark.parametrize("codebook", ["gradient", "ema"])
 def test_vq_meets_rates_and_uses_its_codebook(codebook):
@@ -394,6 +401,18 @@ def test_a_symbols_capacity_grows_to_its_share_of_the_rate_and_no_further_than_l
         given = batch._replace(progress=torch.tensor(progress))
         assert model.priced(given, code).item() == pytest.approx(2.0 * abs(c - capacity), rel=1e-4)
         assert model.regularizer(given, code) == 0  # γ is in units of β
+
+
+@pytest.mark.parametrize("capacity", [None, 4.0])
+def test_capacities_that_have_nothing_to_grow_over_are_whole_from_the_start(capacity):
+    found = []
+    for warmup, progress in ((0.0, 0.0), (0.0, 1.0), (0.5, 1.0)):
+        model = new("joint_vae", symbols=3, capacity=capacity, warmup=warmup)
+        batch = Batch.unlabelled(images())._replace(progress=torch.tensor(progress))
+        torch.manual_seed(7)
+        code = model.encode(batch)
+        found.append((model.priced(batch, code) + model.regularizer(batch, code)).item())
+    assert found[0] == found[1] == found[2] != 0
 
 
 def test_the_capacity_term_moves_the_symbol_and_nothing_else():

@@ -154,6 +154,47 @@ def test_what_was_drawn_before_a_label_is_paid_at_the_draw():
     close(R, (w * (paid.view(6, S) + (log_q.exp() * (log_q - log_p)).sum(-1))).sum(-1))
 
 
+def test_what_was_drawn_between_labels_is_paid_at_the_draw():
+    """z between y and s: R = KL(q(y|x) ‖ 1/3) + Σ_i w_i [log q(z_i|x, y) / p(z_i) + KL(q(s|x, y, z_i) ‖ p(s|z_i))]."""
+    S = 5
+    model = new("structured_dgm", nodes=["y", "z", "s | z", "x | y, z"], particles=S, spread=1.0)
+    batch, at = labelled(6, y=(2, 0, 1), s=(1, 0)), torch.arange(6)
+    R = same_noise(model, batch).rate
+    torch.manual_seed(7)
+    x, y = batch.x.repeat_interleave(3 * S, 0), torch.eye(3).repeat(6 * S, 1)
+    q = model.law("z", model.q["z"](x, y))
+    z = q.rsample()
+    paid = (q.log_prob(z) + 0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)).view(6, S, 3)[at, :, batch.y]
+    log_q = model.q["s"](x, y, z).log_softmax(-1).view(6, S, 3, 2)[at, :, batch.y]
+    log_p = model.p["s"](z).log_softmax(-1).view(6, S, 3, 2)[at, :, batch.y]
+    w = log_q[at, :, batch.s].softmax(-1)
+    log_y = model.q["y"](batch.x).log_softmax(-1)
+    told = (log_y.exp() * log_y).sum(-1) + math.log(3)
+    close(R, told + (w * (paid + (log_q.exp() * (log_q - log_p)).sum(-1))).sum(-1), rtol=1e-3)
+
+
+class Line(nn.Module):
+    """Parameters of N(slope · the last number given, spread²)."""
+
+    def __init__(self, slope, spread):
+        super().__init__()
+        self.slope, self.raw = slope, math.log(math.expm1(spread - 1e-4))
+
+    def forward(self, *given):
+        mean = self.slope * given[-1].flatten(1)[:, -1:]
+        return torch.cat([mean, torch.full_like(mean, self.raw)], 1)
+
+
+def test_a_node_that_is_expected_from_a_later_one_is_paid_at_the_draw():
+    """z ~ N(0, 1), w near z, and z is expected near w: q(z, w|x) = p(z, w) costs nothing, E KL(q(z|x) ‖ p(z|w)) 1.3."""
+    model = new("structured_dgm", nodes=["w", "z | w", "x | z"], guide=["z", "w | z"], latent=2)
+    model.q["z"], model.q["w"], model.p["z"] = Line(0.0, 1.0), Line(0.8, 0.6), Line(0.8, 0.6)
+    batch = labelled(2000)
+    with torch.no_grad():
+        for rate in (model(batch).rate, total_rate(model.encode(batch))):
+            equal_on_average(rate, torch.zeros(2000))
+
+
 def test_particles_weigh_the_same_where_the_label_comes_first():
     nodes = ["y", "z | y", "x | y, z"]
     one, many = (new("structured_dgm", nodes=nodes, particles=n) for n in (1, 400))
@@ -222,6 +263,16 @@ def test_a_label_of_s_weighs_as_one_example_and_one_of_y_as_many():
     close(same_noise(model, told).regularizer, -(log_y + of_s).logsumexp(-1).mean())
     both = told._replace(y=torch.arange(48) % 3)
     close(same_noise(model, both).regularizer, -10 * (log_y + of_s).gather(1, both.y[:, None]).mean())
+
+
+def test_labels_of_y_that_are_not_used_weigh_nothing():
+    """Neither those that are hidden from the model, nor those of data whose y is no node."""
+    for nodes in (["y", "s", "z", "x | y, s, z"], ["s", "z", "x | s, z"]):
+        model = new("structured_dgm", nodes=nodes, observed=["s"], alpha=1.0, labelled=4)
+        told = labelled(48, s=(1, 0))
+        some = told._replace(y=torch.arange(48) % 4 - 1)
+        assert torch.equal(same_noise(model, told).regularizer, same_noise(model, some).regularizer)
+        assert same_noise(model, told).regularizer != 0
 
 
 @pytest.mark.parametrize(

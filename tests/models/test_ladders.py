@@ -45,6 +45,12 @@ def test_levels_share_the_latent_of_the_suite(name, levels, latent):
     assert len(code) == min(levels, latent) and all(block.sample.shape[1] for block in code.values())
 
 
+@pytest.mark.parametrize("name", ["ladder_vae", "vlae_ladder"])
+def test_a_latent_of_one_dimension_is_one_level(name):
+    code = new(name, SPEC._replace(latent=1)).encode(seen())
+    assert {level: block.sample.shape for level, block in code.items()} == {"z1": (64, 1)}
+
+
 SYMBOLS = ("c", "k", "s", "specified", "y")  # blocks as wide as a label or a symbol has values
 CODEBOOKS = ("gumbel_vq", "vq_vae")  # codes of symbols alone
 SEQUENTIAL = {n for n in registry.files("models") if "sequence" in registry.card("models", n).get("needs", ())}
@@ -167,6 +173,15 @@ def test_an_unshared_ladder_merges_the_evidence_with_its_own_guess_and_pays_agai
     excess = code["z1"].q.log_prob(z) - evidence.log_prob(z) - guess.log_prob(z)  # (50, 5)
     assert excess.std(0).max() < 1e-4
     close(code["z1"].p.mean, model.down[0](above).mean)
+
+
+def test_every_level_of_an_unshared_ladder_has_a_guess_of_its_own():
+    model = silence(silence(new("ladder_vae", dims=(2, 2, 2), share=False), 1), 2)
+    code = model.encode(seen())
+    for level in (1, 2):
+        above, block = code[f"z{level + 1}"].sample, code[f"z{level}"]
+        close(block.q.mean, model.own[level - 1](above).mean, atol=1e-4)
+        close(block.p.mean, model.down[level - 1](above).mean)
 
 
 def test_only_in_a_shared_ladder_does_distortion_train_the_prior():

@@ -66,6 +66,12 @@ def test_half_of_the_frames_are_predicted_one_unlike_the_other():
     assert all(not torch.allclose(mean[:, t], mean[:, u]) for t, u in ((0, 1), (1, 2)))
 
 
+@pytest.mark.parametrize(("frames", "seen"), [(3, 2), (5, 2), (8, 4), (9, 4)])
+def test_half_of_the_frames_are_seen_and_two_at_least(frames, seen):
+    model = new("mcnet", SPEC._replace(shape=(frames, *SHAPE[1:])))
+    assert (model.seen, model.predicts) == (seen, frames - seen)
+
+
 @pytest.mark.parametrize("name", ["motion", "content"])
 def test_what_comes_follows_from_motion_and_content(name):
     model = new("mcnet", spread=0.3)

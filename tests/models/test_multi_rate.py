@@ -17,6 +17,7 @@ from rdu_bench.training.posthoc import at_rate
 
 MLP = Spec((1, 8, 8), examples=500, hidden=(16, 12), latent=3)
 CONV = MLP._replace(family="conv", hidden=(4, 6, 12))
+REAL = MLP._replace(likelihood="gaussian", noise=0.5, centre=0.4, scale=2.0)
 LINE = Spec((len(SPECTRUM),), likelihood="gaussian", noise=SPECTRUM[-1], hidden=(), latent=len(SPECTRUM))
 
 
@@ -89,7 +90,7 @@ def fold(gated, into, t):
 
 
 @pytest.mark.parametrize("beta", [0.02, 1.0, 7.0])
-@pytest.mark.parametrize("spec", [MLP, CONV], ids=["mlp", "conv"])
+@pytest.mark.parametrize("spec", [MLP, CONV, REAL], ids=["mlp", "conv", "real"])
 def test_at_one_beta_it_is_a_vae_of_the_suites_networks(spec, beta):
     model, given = put(new(spec, 0.3), beta), batch()
     t = model.told(model.log_beta[None])
@@ -293,6 +294,12 @@ def test_every_rate_in_reach_is_met_and_nothing_else_changes(plane):
     assert betas == sorted(betas, reverse=True)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert any(p.requires_grad for p in model.parameters())
+
+
+def test_the_rate_at_a_beta_is_the_mean_over_all_examples():
+    """However many fit into memory at once."""
+    model, given = put(new(spread=0.3), 0.3), batch(1500)
+    assert model.rate(given, math.log(0.3)) == pytest.approx(model(given).rate.mean().item(), rel=1e-5)
 
 
 def test_no_target_is_beta_one(plane):

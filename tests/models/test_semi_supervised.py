@@ -48,6 +48,10 @@ def test_m2_without_labels_is_the_brute_force_sum():
     close(terms.distortion, (q * D).sum(-1))
     close(terms.rate, (q * R).sum(-1) - torch.special.entr(q).sum(-1) + math.log(SPEC.classes))
     assert terms.regularizer == 0
+    ours = list(model.classifier.parameters())
+    for term, expected in ((terms.distortion, q * D), (terms.rate, q * (q.log() + R))):
+        pulls = zip(gradient(term.mean(), ours), gradient(expected.sum(-1).mean(), ours), strict=True)
+        assert all(torch.allclose(a, b, atol=1e-5) and b.any() for a, b in pulls)  # which class explains x
 
 
 def test_m2_with_labels_takes_the_class_it_is_told():

@@ -98,6 +98,7 @@ def test_the_receiver_is_told_s_pays_for_it_and_uses_it(name, params):
     code = model.encode(given)
     assert code["s"].side and torch.equal(code["s"].sample.argmax(1), given.s)
     torch.testing.assert_close(code["s"].rate, torch.full((60,), math.log(3)))
+    torch.testing.assert_close(model.encode(unknown(given, "s"))["s"].rate, code["s"].rate)  # no way to pay less
     told, lied = lied_to(model, given)
     assert bool(((told - lied).abs().amax((1, 2, 3)) > 1e-4).all())  # every example's
 
@@ -135,6 +136,12 @@ def test_the_step_of_the_adversary_is_ones_own(name):
     assert new(name, lr=0.25).adversary.lr == 0.25 and new(name).adversary.lr == 3e-3
 
 
+@pytest.mark.parametrize("name", ["fader", "hadad"])
+def test_the_adversary_is_as_wide_as_critics_of_numbers(name):
+    layers = [w.shape for w in new(name).adversary.parameters() if w.dim() == 2]
+    assert layers == [(256, 4), (256, 256), (256, 256), (3, 256)]
+
+
 # ---- VFAE -----------------------------------------------------------------------------------------------------------
 
 
@@ -154,6 +161,17 @@ def test_codes_that_are_equal_in_all_groups_are_fair(layers):
     assert abs(fair) < 4 * error < 0.1 * unfair
     z = code[model.z].sample
     torch.testing.assert_close(model.regularizer(given, code), 7 * mmd_between(z, given.s, 3, gaussian_kernel(2.0)))
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_examples_of_unknown_s_are_in_no_group(layers):
+    model, given = new("vfae", layers=layers, strength=7.0, alpha=0.0), batch()
+    code, known = model.encode(given), torch.arange(60) < 30
+    z = code[model.z].sample[known]
+    found = model.regularizer(given._replace(s=torch.where(known, given.s, -1)), code)
+    close(found, 7 * mmd_between(z, given.s[known], 3, gaussian_kernel(2.0)))
+    alone = torch.where((given.s > 0) | (torch.arange(60) == 0), given.s, -1)  # one of the first group is no group
+    assert model.regularizer(given._replace(s=alone), code) == 0
 
 
 def test_without_strength_it_is_a_vae_that_is_told_s():
@@ -263,6 +281,12 @@ def test_labels_teach_the_class_that_is_read_off_z1():
     assert reached(model.regularizer(known, code), model) == {"classifier", "encoder"}
     assert model.regularizer(unknown(given, "y"), code) == 0
     assert new("vfae").row.needs == ("groups",) and set(model.row.needs) == {"groups", "labels"}
+
+
+@pytest.mark.parametrize(("latent", "top"), [(1, 1), (5, 2)])
+def test_the_upper_layer_has_half_of_the_dimensions_and_one_at_least(latent, top):
+    code = new("vfae", latent=latent, layers=2).encode(batch())
+    assert (code["z1"].sample.shape, code["z2"].sample.shape) == ((60, latent), (60, top))
 
 
 def test_layers_there_are_not_are_refused():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from effects import trained
-from small import close, equal_on_average, gradient, labelled, maker, reaches, same_noise
+from small import close, equal_on_average, gaussian_kl, gradient, labelled, maker, reaches, same_noise
 from torch import nn
 from torch.distributions import LogNormal, Normal
 from torch.nn.functional import cross_entropy
@@ -153,6 +153,8 @@ def test_dropout_takes_hidden_layers_for_its_noise():
         model = dropout("information_dropout", layers=layers)
         assert [m.in_features for m in model.nets.modules() if isinstance(m, nn.Linear)] == [16, 16, 16]
         assert len(model.nets) == layers
+    deeper = dropout("information_dropout", layers=4)  # than the suite's
+    assert [m.in_features for m in deeper.nets.modules() if isinstance(m, nn.Linear)] == [16, 16, 16, 16]
     conv = SPEC._replace(shape=(1, 8, 8), family="conv", hidden=(4, 8, 32))
     assert [net.in_features for net in registry.model("information_dropout", conv, layers=3).nets[1:]] == [32, 32]
 
@@ -264,6 +266,11 @@ def test_the_head_of_a_bottleneck_is_given_what_was_drawn_and_teaches_the_encode
         cross_entropy(model.head(plain.sample), given.y, reduction="none"),
     )
     assert reaches(model.distortion(given, {"z": plain}).sum(), model.encoder)
+
+
+def test_a_bottleneck_pays_for_all_dimensions_of_its_gaussian():
+    model, given = new("vib"), labelled(y=range(4))
+    close(model(given).rate, gaussian_kl(model.encoder(given.x)))
 
 
 def test_what_the_code_tells_of_the_label_is_at_most_its_rate(corners):
