@@ -188,3 +188,8 @@ def test_what_is_seen_of_a_model_is_always_the_same(name):
 def test_every_parameter_has_a_say(name, param):
     beside = BESIDE.get((name, param), {})
     assert seen_of(name, **beside, **{param: other(name, param)}) != seen_of(name, **beside)
+
+
+@pytest.mark.parametrize("name", [name for name, params in DEFAULTS.items() if "labelled" in params])
+def test_as_many_labels_are_shown_as_are_asked_for(name):
+    assert registry.model(name, IMAGE, labelled=37, **BESIDE.get((name, "labelled"), {})).labelled == 37
