@@ -17,23 +17,15 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._alone import alone
+from .._arrays import check_rows
 from .._hash import named_seed
 from ..model import Batch, Code, Model, flatten
 from ..training import Control, Training, train_at
 from ..training.keep import Recipe, keep, read, rebuilt
+from .arrays import array_of, check_finite
 from .decoding import code_of, from_marginal, mean_of_x
-from .inputs import (
-    Arrays,
-    Labels,
-    array_of,
-    check_arguments,
-    check_images,
-    check_model,
-    check_range,
-    floats,
-    labels,
-    seed_of,
-)
+from .inputs import Arrays, check_arguments, check_images, check_model, check_range, floats, seed_of
+from .labels import Labels, labels
 from .rows import CHUNK, RowCodes
 
 PROBED = 4  # rows that show whether rows of a chunk stay apart
@@ -50,6 +42,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     latent, family, hidden : the networks; `family` is `mlp` (`hidden` are widths) or `conv`, for images X (n, c, h, w)
         (`hidden` are the channels of layers that halve an image, then one width).
     likelihood : `bernoulli` for x in {0, 1}, `gaussian` for real x; `auto` is the first where X holds 0 and 1 only.
+        X is taken as it is: bytes of 0 and 255 are real, and have none of the noise that data set `hdf5` adds.
     output : `sample` draws z ~ q(z|x), the representation whose rate is `rate_`; `mean` gives the posterior mean,
         which is a function of x and has no finite rate.
     steps, batch, lr : of training.
@@ -120,7 +113,10 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_range(given)
         check_images(tuple(x.shape[1:]), self.family, self.hidden)
         kind = check_model(self.model)
-        known = labels(y, len(x)) if y is not None and kind.row.labels else None
+        known = None
+        if y is not None and kind.row.labels:
+            check_rows(X, y, ("X", "y"))
+            known = labels(y, len(x))
         data = Arrays(x, known, likelihood)
         self.seed_ = seed_of(self.random_state)
         hidden = tuple(map(int, self.hidden))
@@ -239,7 +235,10 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
     def _array(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         X = array_of(X)
-        return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float32, np.float64], allow_nd=True))
+        kinds = [np.float32, np.float64]
+        found = validate_data(self, X, reset=reset, dtype=kinds, allow_nd=True, ensure_all_finite=False)
+        check_finite(found)
+        return np.asarray(found)
 
     def _given(self, X: ArrayLike) -> torch.Tensor:
         """X of the shape that it was fitted on, float32."""
