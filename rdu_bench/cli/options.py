@@ -171,7 +171,7 @@ def _written(run: Path) -> float:
 
 def _holds_points(place: Path) -> bool:
     """Whether a place is a file of points."""
-    from ..records.columns import is_table
+    from ..records.table_files import is_table
 
     return is_table(place) and place.is_file()
 
