@@ -60,6 +60,11 @@ def guessed(home: h5py.Group, x: h5py.Dataset, splits: tuple[str, ...]) -> Guess
             check_size(stored, "a table of factors")
             if one_hot(stored) is not None:
                 found[name] = key
+            elif lost := _rows_of_nothing(stored):
+                raise DataError(
+                    f"{x.file.filename}: {key} has a 1 in one column of a row, but none in {lost} of {shape[0]} rows; "
+                    f"leave these out, or name its columns, as in factors = {{ a = {f'{key}:0'!r} }}."
+                )
             elif shape[1] > COLUMNS:
                 why = f"has {shape[1]} columns, and {COLUMNS} are the most"
             else:
@@ -92,6 +97,20 @@ def one_hot(stored: h5py.Dataset) -> np.ndarray | None:
             return None
         found.append(piece.argmax(1))
     return np.concatenate(found)
+
+
+def _rows_of_nothing(stored: h5py.Dataset) -> int:
+    """The rows of zeros in a table that has one 1 in all others, and is no mere column; 0 for any other table."""
+    if not 2 <= stored.shape[1] <= CLASSES:
+        return 0
+    lost = 0
+    for rows in in_order(stored):
+        piece = stored[rows]
+        ones = np.count_nonzero(piece, 1)
+        if not ((piece == 0) | (piece == 1)).all() or ones.max() > 1:
+            return 0
+        lost += int((ones == 0).sum())
+    return lost if lost < stored.shape[0] else 0
 
 
 def _columns(home: h5py.Group, key: str, stored: h5py.Dataset) -> dict[str, str]:

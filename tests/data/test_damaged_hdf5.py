@@ -292,6 +292,11 @@ CASES = {
         ", sensitive = 's'",
         "factor 's' is -1 in 20 rows",
     ),
+    "labels one-hot, of which some are unknown": (
+        whole(y=np.eye(4, 3, -1, dtype=np.uint8)[LABELS]),
+        "",
+        r"y has a 1 in one column of a row, but none in 20 of 60 rows; leave these out, or name its columns, .*'y:0'",
+    ),
     "a missing value as a whole number": (
         whole(y=LABELS, pose=np.where(LABELS, LABELS, np.iinfo(np.int64).min)),
         "",
