@@ -275,6 +275,18 @@ def test_verbs_of_points_print_the_same_of_a_folder_and_of_its_table(runs, capsy
         assert printed(capsys, verb, "--csv", runs / name) == wanted
 
 
+def test_a_verb_of_points_says_which_files_it_reads(tmp_path):
+    (tmp_path / "a.tsv").write_text("key")
+    for verb, files in (
+        ("leaderboard", r"its archive, or a \.csv or \.parquet of points$"),
+        ("verify", "or its archive$"),
+    ):
+        with pytest.raises(
+            FileNotFoundError, match=rf"a\.tsv is not a folder of records; give the folder of a run, {files}"
+        ):
+            app([verb, str(tmp_path / "a.tsv")], standalone_mode=False)
+
+
 def test_of_two_records_of_one_point_every_door_shows_the_one_made_last(tmp_path, capsys):
     old, new = fake_records.record("vae", sigma=2.0), fake_records.record("vae", sigma=2.0)
     old["values"]["R_star"] += 0.25
