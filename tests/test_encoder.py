@@ -262,6 +262,21 @@ def test_a_file_may_import_what_lies_beside_it(digits, tmp_path):
     assert made.fit(digits[0][:60]).model_.width == 6
 
 
+@pytest.mark.parametrize("y", [[1, "a"], [("a", 1), ("b", 2)], [True, False], [2**63, 2**63 + 1], [b"u", b"v"]])
+def test_classes_of_any_kind_come_back_as_they_were(y, tmp_path):
+    made = Encoder("m2", **TINY).fit(np.eye(6), y * 3)
+    back = Encoder.load(made.save(tmp_path / "made.safetensors"))
+    assert back.classes_.tolist() == made.classes_.tolist() and back.classes_.dtype == made.classes_.dtype
+
+
+def test_a_class_that_cannot_be_saved_is_named(tmp_path):
+    made = Encoder("m2", **TINY).fit(np.eye(6), DATES * 3)
+    with pytest.raises(
+        ValueError, match=r"classes_ holds datetime\.datetime\(2020, 1, 1, 0, 0\), which no file without"
+    ):
+        made.save(tmp_path / "made.safetensors")
+
+
 def test_a_class_that_lies_elsewhere_can_be_given_when_loading(digits, tmp_path):
     class Local(Autoencoder):
         row = Row(paper="0000.00000")

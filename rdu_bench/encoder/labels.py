@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -49,6 +50,27 @@ def labels(given: ArrayLike, n: int) -> Labels:
     at = {value: i for i, value in enumerate(classes)}
     numbers = [-1 if lost else at[value] for value, lost in zip(plain, unknown, strict=True)]
     return Labels(_objects(classes, plain=True), np.array(numbers, dtype=np.int64))
+
+
+def kept(classes: np.ndarray) -> list[Any]:
+    """Classes as JSON can say them.  Raises `ValueError` for one that it cannot."""
+    found = classes.tolist()
+    try:
+        if restored(json.loads(json.dumps(found))).tolist() == found:
+            return found
+    except TypeError:
+        pass
+    shown = next((value for value in found if not isinstance(value, str | int)), found[0])
+    raise ValueError(f"classes_ holds {shown!r:.60}, which no file without pickle can: give texts or integers for y")
+
+
+def restored(found: list[Any]) -> np.ndarray:
+    """The classes that `kept` gave."""
+    return _objects([_tuples(value) for value in found], plain=True)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def _sorted(values: set[Any]) -> list[Any]:
