@@ -7,7 +7,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from rdu_bench.api import DataError, Factor, in_order
+from rdu_bench.api import DataError, Factor, doubtful_names, in_order
 
 from ._hdf5_file import check_size, dataset, is_numeric, is_text, listed, size_of
 
@@ -24,6 +24,7 @@ class Column(NamedTuple):
     factor: Factor
     values: np.ndarray  # of all rows, groups one after the other
     note: str  # what was done to the values, a sentence; "" for nothing
+    unknown: int = 0  # rows whose value is −1 where all others are from 0 on: of a label, no class
 
 
 class Guess(NamedTuple):
@@ -59,6 +60,11 @@ def guessed(home: h5py.Group, x: h5py.Dataset, splits: tuple[str, ...]) -> Guess
             check_size(stored, "a table of factors")
             if one_hot(stored) is not None:
                 found[name] = key
+            elif lost := _rows_of_nothing(stored):
+                raise DataError(
+                    f"{x.file.filename}: {key} has a 1 in one column of a row, but none in {lost} of {shape[0]} rows; "
+                    f"leave these out, or name its columns, as in factors = {{ a = {f'{key}:0'!r} }}."
+                )
             elif shape[1] > COLUMNS:
                 why = f"has {shape[1]} columns, and {COLUMNS} are the most"
             else:
@@ -91,6 +97,20 @@ def one_hot(stored: h5py.Dataset) -> np.ndarray | None:
             return None
         found.append(piece.argmax(1))
     return np.concatenate(found)
+
+
+def _rows_of_nothing(stored: h5py.Dataset) -> int:
+    """The rows of zeros in a table that has one 1 in all others, and is no mere column; 0 for any other table."""
+    if not 2 <= stored.shape[1] <= CLASSES:
+        return 0
+    lost = 0
+    for rows in in_order(stored):
+        piece = stored[rows]
+        ones = np.count_nonzero(piece, 1)
+        if not ((piece == 0) | (piece == 1)).all() or ones.max() > 1:
+            return 0
+        lost += int((ones == 0).sum())
+    return lost if lost < stored.shape[0] else 0
 
 
 def _columns(home: h5py.Group, key: str, stored: h5py.Dataset) -> dict[str, str]:
@@ -134,19 +154,25 @@ def column(file: h5py.File, name: str, keys: list[str]) -> Column:
         return Column(Factor(name, values.shape[1], "real"), values, said)
     hot = _is_table(file, keys[0]) and values.ndim == 1
     known, ranks = np.unique(values, return_inverse=True)
-    if values.dtype.kind == "U" and all(map(WHOLE.fullmatch, known)):  # 2 before 10, as if they were numbers
-        order = np.argsort([int(text) for text in known])
-        known, ranks = known[order], np.argsort(order)[ranks]
     if len(known) < 2:
         raise DataError(f"{where} has the same value everywhere, {known.tolist()[0]!r}; leave it out.")
     if len(known) > CLASSES:
         raise DataError(f"{where} has {len(known):,} values; a class may have {CLASSES:,}. Store reals as floats.")
+    whole = values.dtype.kind != "U" or all(map(WHOLE.fullmatch, known))
+    if values.dtype.kind == "U":
+        if wrong := doubtful_names(known.tolist()):
+            raise DataError(f"{where} {wrong}.")
+        order = np.argsort([int(text) for text in known] if whole else known)  # 2 before 10, as if they were numbers
+        known, ranks = known[order], np.argsort(order)[ranks]
+    elif values.dtype.kind == "i" and values.dtype.itemsize > 2 and known[0] == np.iinfo(values.dtype).min:
+        raise DataError(f"{where} holds {known[0]}, which a missing value becomes as {values.dtype}; leave it out.")
     said = f"{name} has a 1 in one column of each row, and is the number of that column, from 0" if hot else ""
     if values.dtype.kind == "U" or known[0] != 0 or known[-1] != len(known) - 1:
         shown = ", ".join(map(str, known if len(known) < 6 else [*known[:4], "…", known[-1]]))
         said += "; " if said else ""
         said += f"the values of {name} are {shown}; they are numbered from 0 in that order"
-    return Column(Factor(name, len(known)), ranks.reshape(-1).astype(np.int64), said)
+    unknown = int((ranks == 0).sum()) if whole and str(known[0]) == "-1" else 0
+    return Column(Factor(name, len(known)), ranks.reshape(-1).astype(np.int64), said, unknown)
 
 
 def _is_table(file: h5py.File, key: str) -> bool:

@@ -39,8 +39,9 @@ class HDF5(Dataset):
     once; else it is Gaussian.  x is multiplied by `scale`.  A large file whose chunks hold many examples is copied once
     into the user's cache, in small chunks; the notes say so.
 
-    Classes are numbered from 0 in the order of their values, texts too; a table with one 1 a row is the class of its
-    columns; floats are real factors.  A column of a table is `latents/classes:1`.  `splits` may be a table of groups
+    Classes are numbered from 0 in the order of their values, texts too; a label that is −1 is unknown, and D_y is of
+    rows that have one, so such a file is refused; a table with one 1 a row is the class of its columns; floats are real
+    factors.  A column of a table is `latents/classes:1`.  `splits` may be a table of groups
     that hold x and the factors, or of row numbers.  Where val is not told, it is a tenth of train by `seed`.  `limit`
     keeps that many examples at most of each split, drawn by `seed`.  `content` is the SHA-256 (16 digits) that the file
     must have; a run adds it, so that it is part of every record.
@@ -229,11 +230,17 @@ def task_of(path: Path, seen: Seen, params: Mapping[str, Any]) -> list[str]:
 
 
 def check_roles(path: Path, seen: Seen, found: Mapping[str, Any]) -> None:
-    """Raises `DataError` unless task and sensitive name factors that can be these."""
+    """Raises `DataError` unless task and sensitive name factors that can be these, and are known of every row."""
     kinds = {column.factor.name: column.factor.kind for column in seen.columns}
+    unknown = {column.factor.name: column.unknown for column in seen.columns}
     task, sensitive = found["task"], found.get("sensitive")
     for name in [*task, *([sensitive] if sensitive is not None else [])]:
         if name not in kinds:
             raise DataError(f"{path}: there is no factor {name!r}; there are {', '.join(kinds) or 'none'}.")
+        if unknown[name]:
+            raise DataError(
+                f"{path}: factor {name!r} is -1 in {unknown[name]} rows, which stands for unknown; leave them out, "
+                "or number the classes from 0 if -1 is one of them."
+            )
     if sensitive is not None and (sensitive in task or kinds[sensitive] != "class"):
         raise DataError(f"{path}: sensitive is {sensitive!r}; it must be a class that is not in task.")

@@ -1,5 +1,6 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
+from ._classes import doubtful_names
 from ._files import replacing
 from ._files import write as write_file
 from ._hash import digest, file_digest, named_seed
@@ -99,11 +100,11 @@ __all__ = [
     "StateSpace", "SymbolCritic", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder",
     "World",
     "assign_splits", "bernoulli", "binarise", "cache_of", "check_counts", "class_weights", "concatenate",
-    "covariance", "data_file", "data_folder", "dataset", "deterministic_block", "digest", "dsprites_npz",
-    "enumerate_classes", "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic", "images_among",
-    "in_order", "label_block", "labelled_cross_entropy", "log_aggregates", "lost_file", "made", "made_folders",
-    "made_sequences", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed", "one_hot",
-    "permute_dims", "pieces_of",
+    "covariance", "data_file", "data_folder", "dataset", "deterministic_block", "digest", "doubtful_names",
+    "dsprites_npz", "enumerate_classes", "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
+    "images_among", "in_order", "label_block", "labelled_cross_entropy", "log_aggregates", "lost_file", "made",
+    "made_folders", "made_sequences", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed",
+    "one_hot", "permute_dims", "pieces_of",
     "population_entropy", "product", "read_idx", "rechunked", "regular", "replacing", "select_component",
     "shapes3d_file", "sphere", "standard_normal", "total_correlation", "total_rate", "transmit", "uniforms",
     "write_file",

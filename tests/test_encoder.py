@@ -3,6 +3,7 @@
 import math
 import pickle
 import re
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from rdu_bench import Encoder, registry
 from rdu_bench.api import Autoencoder, Row, gaussian, transmit
 from rdu_bench.encoder.decoding import from_marginal
-from rdu_bench.encoder.inputs import labels
+from rdu_bench.encoder.labels import labels
 from rdu_bench.encoder.rows import RowNoise, UnknownDraw
 from rdu_bench.model import Batch
 
@@ -261,6 +262,21 @@ def test_a_file_may_import_what_lies_beside_it(digits, tmp_path):
     assert made.fit(digits[0][:60]).model_.width == 6
 
 
+@pytest.mark.parametrize("y", [[1, "a"], [("a", 1), ("b", 2)], [True, False], [2**63, 2**63 + 1], [b"u", b"v"]])
+def test_classes_of_any_kind_come_back_as_they_were(y, tmp_path):
+    made = Encoder("m2", **TINY).fit(np.eye(6), y * 3)
+    back = Encoder.load(made.save(tmp_path / "made.safetensors"))
+    assert back.classes_.tolist() == made.classes_.tolist() and back.classes_.dtype == made.classes_.dtype
+
+
+def test_a_class_that_cannot_be_saved_is_named(tmp_path):
+    made = Encoder("m2", **TINY).fit(np.eye(6), DATES * 3)
+    with pytest.raises(
+        ValueError, match=r"classes_ holds datetime\.datetime\(2020, 1, 1, 0, 0\), which no file without"
+    ):
+        made.save(tmp_path / "made.safetensors")
+
+
 def test_a_class_that_lies_elsewhere_can_be_given_when_loading(digits, tmp_path):
     class Local(Autoencoder):
         row = Row(paper="0000.00000")
@@ -328,14 +344,21 @@ def test_an_argument_that_means_nothing_is_named(argument, words):
     ("X", "words"),
     [
         (np.full((4, 3), 0.5), "likelihood='gaussian'"),
-        (np.full((4, 3), np.nan), "NaN"),
+        (np.full((4, 3), np.nan), r"X\[0, 0\] is NaN: leave out such examples"),
+        (pd.DataFrame([[0, 1], [1, None]], dtype="Int64"), r"X\[1, 1\] is NaN"),
+        (np.full((4, 3), -np.inf), r"X\[0, 0\] is -inf"),
         (np.full((4, 3), 1e300), "as float32"),
         (np.zeros((0, 3)), "0 sample"),
         (np.zeros(4), "1D array"),
         (np.zeros((4, 3)) + 1j, "Complex"),
         (np.ma.masked_array(np.zeros((4, 3)), np.eye(4, 3)), "masked array"),
         (sparse.csr_matrix(np.eye(4)), "[Ss]parse"),
-        ([["a", "b"]] * 4, "could not convert"),
+        ([["0", "b"]] * 4, r"X\[0, 1\] is 'b', which is no number: encode it"),
+        (np.array([["0,5"], ["1"]]), r"X\[0, 0\] is '0,5', which is no number"),
+        ([[1.0], [1.0, 2.0]], "X is no array, its examples have several shapes"),
+        (np.array([["2020-01-01"]] * 4, dtype="datetime64[D]"), r"X holds dates or durations \(datetime64\[D\]\)"),
+        (np.zeros(4, dtype=[("a", float), ("b", float)]), "X has the fields a, b"),
+        (pd.DataFrame(np.eye(4), columns=["a", "b", "b", "c"]), "X has two columns 'b'"),
         (None, "X is None: give an array, a frame or a tensor"),
         ("digits.csv", "X is 'digits.csv': give"),
         (Path("digits.csv"), r"X is .*Path\('digits.csv'\): give"),
@@ -377,6 +400,32 @@ def test_tensors_of_any_kind_are_arrays():
     assert made.inverse_transform(torch.zeros(2, wanted.shape[1], requires_grad=True)).shape == (2, 4)
 
 
+def test_the_same_numbers_have_the_same_code_however_they_are_stored():
+    X = np.random.default_rng(0).integers(0, 256, (12, 3, 4)).astype(np.uint8)
+    wanted = Encoder(**TINY).fit_transform(X)
+    ways = [X.astype(kind) for kind in (">u2", "i8", ">f4", "f8", "O", "U3")]
+    for given in (*ways, X.tolist(), np.asfortranarray(X), np.repeat(X, 2, 0)[::2], X[::-1].copy()[::-1]):
+        np.testing.assert_array_equal(Encoder(**TINY).fit_transform(given), wanted)
+    frame = pd.DataFrame(X[:, 0])
+    flat = Encoder(**TINY).fit_transform(X[:, 0])
+    for given in (frame, frame.astype("Int64"), frame.astype(str), frame.set_index(np.arange(12)[::-1])):
+        np.testing.assert_array_equal(Encoder(**TINY).fit_transform(given), flat)
+
+
+def test_labels_in_another_order_than_x_are_named():
+    X = pd.DataFrame(np.eye(6))
+    y = pd.Series([0, 1, 0, 1, 0, 1])
+    with pytest.raises(ValueError, match=r"X and y have the same index in another order, .* give y\.loc\[X\.index\]"):
+        Encoder("m2", **TINY).fit(X, y[::-1])
+    Encoder("m2", **TINY).fit(X[::-1], y[::-1])
+    Encoder("m2", **TINY).fit(X, y.set_axis(y.index + 6))
+
+
+def test_images_with_channels_last_are_named():
+    with pytest.raises(ValueError, match=r"8 channels of 8 × 3: give channels first, numpy\.moveaxis\(X, -1, 1\)"):
+        Encoder(family="conv", **{**TINY, "hidden": (4, 8)}).fit(np.zeros((9, 8, 8, 3)))
+
+
 def test_small_images_for_many_layers_are_named():
     with pytest.raises(ValueError, match=re.escape("halves images 3 times")):
         Encoder(family="conv", **{**TINY, "hidden": (4, 4, 4, 8)}).fit(np.zeros((9, 1, 5, 5)))
@@ -402,6 +451,7 @@ def test_a_missed_rate_is_said(digits):
         Encoder(sigma=30, hidden=(8,), steps=5).fit(digits[0])
 
 
+DATES = [datetime(2020, 1, 1), datetime(2021, 1, 1)]
 UNKNOWN = [None, math.nan, -1, np.float32("nan"), pd.NA]
 
 
@@ -417,6 +467,13 @@ UNKNOWN = [None, math.nan, -1, np.float32("nan"), pd.NA]
         (UNKNOWN, [], [-1] * 5),
         (pd.Series(["u", "v"], dtype="category"), ["u", "v"], [0, 1]),
         (np.array([[2], [5]]), [2, 5], [0, 1]),
+        (np.array([b"b", b"a"]), ["a", "b"], [1, 0]),
+        ([b"b", "b", "a"], ["a", "b"], [1, 1, 0]),
+        (["10", "9", "10"], ["9", "10"], [1, 0, 1]),
+        (["-1", "none"], ["-1", "none"], [0, 1]),
+        (pd.Series([1, 0, 2], dtype="Int64").mask([False, True, False]), [1, 2], [0, -1, 1]),
+        (pd.Categorical(["v", "u", None], categories=["w", "v", "u"], ordered=True), ["u", "v"], [1, 0, -1]),
+        *((np.array(["2021", "2020", "NaT"], dtype=f"M8[{unit}]"), DATES, [1, 0, -1]) for unit in ("D", "s", "ns")),
     ],
 )
 def test_labels_of_any_kind_are_told_apart(y, classes, numbers):
@@ -433,6 +490,13 @@ def test_labels_of_any_kind_are_told_apart(y, classes, numbers):
         ([0], "1 ?,"),
         (np.eye(2), r"shape .*y\.argmax\(1\)"),
         ([{}, {}], "hashed"),
+        ([1, -1], "-1, which stands for unknown and seems to be a class here: number the classes from 0"),
+        (["1", "-1"], "-1, which stands for unknown and seems to be a class here"),
+        (["", "a"], "y holds '', as a missing value is written"),
+        (["nan", "a"], "y holds 'nan', as a missing value is written"),
+        (["a ", "a"], "y holds 'a' and 'a ', which differ in blanks alone"),
+        ([b"\xff", "a"], "no UTF-8"),
+        ([1j, 2j], "cannot be sorted"),
         ("label", "y is 'label'"),
     ],
 )

@@ -152,7 +152,7 @@ def folders(given: Sequence[Path] | None, *, tables: bool = False) -> list[Path]
         if is_archive(place):
             check_archive(place)
         elif not place.is_dir() and not (tables and _holds_points(meant(place))):
-            raise FileNotFoundError(f"{place} is not a folder of records{_why_not(place)}")
+            raise FileNotFoundError(f"{place} is not a folder of records{_why_not(place, tables)}")
     if places:
         return [*map(meant, places)] if tables else places
     runs = {place: written for place in Path("results/runs").glob("*") if (written := _written(place))}
@@ -171,18 +171,22 @@ def _written(run: Path) -> float:
 
 def _holds_points(place: Path) -> bool:
     """Whether a place is a file of points."""
-    from ..records.columns import is_table
+    from ..records.table_files import is_table
 
     return is_table(place) and place.is_file()
 
 
-def _why_not(place: Path) -> str:
-    """What a place is that is no folder, and what to do."""
+def _why_not(place: Path, tables: bool) -> str:
+    """What a place is that is no folder, nor a file of points where `tables` are read, and what to do."""
     from ..records.columns import meant
 
     if _holds_points(meant(place)):
         return ", but a table of points, which `leaderboard`, `claims`, `sensitivity` and `report` read"
-    return "; give the folder of a run, or its archive" if place.exists() else ": it does not exist"
+    if not place.exists():
+        return ": it does not exist"
+    return (
+        f"; give the folder of a run, {'its archive, or a .csv or .parquet of points' if tables else 'or its archive'}"
+    )
 
 
 def overview(app: typer.Typer) -> None:

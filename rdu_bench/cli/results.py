@@ -99,7 +99,7 @@ def report(
 ) -> None:
     """Draw the page of a run, or one page of several runs.  By default beside the records of the first."""
     from .. import _files
-    from ..records.columns import is_table
+    from ..records.table_files import is_table
 
     chosen = tuple(part.strip() for part in formats.split(","))
     if not set(chosen) <= {"png", "svg", "pdf"}:

@@ -17,23 +17,15 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._alone import alone
+from .._arrays import check_rows
 from .._hash import named_seed
 from ..model import Batch, Code, Model, flatten
 from ..training import Control, Training, train_at
 from ..training.keep import Recipe, keep, read, rebuilt
+from .arrays import array_of, check_finite
 from .decoding import code_of, from_marginal, mean_of_x
-from .inputs import (
-    Arrays,
-    Labels,
-    array_of,
-    check_arguments,
-    check_images,
-    check_model,
-    check_range,
-    floats,
-    labels,
-    seed_of,
-)
+from .inputs import Arrays, check_arguments, check_images, check_model, check_range, floats, seed_of
+from .labels import Labels, kept, labels, restored
 from .rows import CHUNK, RowCodes
 
 PROBED = 4  # rows that show whether rows of a chunk stay apart
@@ -50,6 +42,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     latent, family, hidden : the networks; `family` is `mlp` (`hidden` are widths) or `conv`, for images X (n, c, h, w)
         (`hidden` are the channels of layers that halve an image, then one width).
     likelihood : `bernoulli` for x in {0, 1}, `gaussian` for real x; `auto` is the first where X holds 0 and 1 only.
+        X is taken as it is: bytes of 0 and 255 are real, and have none of the noise that data set `hdf5` adds.
     output : `sample` draws z ~ q(z|x), the representation whose rate is `rate_`; `mean` gives the posterior mean,
         which is a function of x and has no finite rate.
     steps, batch, lr : of training.
@@ -120,7 +113,10 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         check_range(given)
         check_images(tuple(x.shape[1:]), self.family, self.hidden)
         kind = check_model(self.model)
-        known = labels(y, len(x)) if y is not None and kind.row.labels else None
+        known = None
+        if y is not None and kind.row.labels:
+            check_rows(X, y, ("X", "y"))
+            known = labels(y, len(x))
         data = Arrays(x, known, likelihood)
         self.seed_ = seed_of(self.random_state)
         hidden = tuple(map(int, self.hidden))
@@ -201,7 +197,7 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     def save(self, path: str | Path) -> Path:
         """Write the fitted encoder as one safetensors file, without pickle; returns its path.
 
-        Raises `ValueError` where JSON cannot say a parameter.
+        Raises `ValueError` where JSON cannot say a parameter or a class.
         """
         check_is_fitted(self)
         given = self.get_params(deep=False) | {"model": self._recipe.model, "random_state": self.seed_}
@@ -209,8 +205,8 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
         fitted = {name: getattr(self, name) for name in KEPT}
         about = {"encoder": given, "fitted": fitted, "control": asdict(self.control_), "learning": self.learning_}
         about["sample"] = self._sample.flatten(1).tolist()
-        for name in ("classes_", "feature_names_in_"):
-            about[name] = getattr(self, name).tolist() if hasattr(self, name) else None
+        about["classes_"] = kept(self.classes_) if hasattr(self, "classes_") else None
+        about["feature_names_in_"] = self.feature_names_in_.tolist() if hasattr(self, "feature_names_in_") else None
         keep(Path(path), self.model_, self._recipe, about)
         return Path(path)
 
@@ -220,26 +216,29 @@ class Encoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
 
         Raises `FileNotFoundError`, and `ValueError` for a file that `save` did not write or that fits no longer.
         """
-        kept = read(Path(path))
-        about = kept.about
+        stored = read(Path(path))
+        about = stored.about
         if "encoder" not in about:
             raise ValueError(f"{path} holds a model of a run, not an encoder; rdu_bench.load_model reads it")
         made = cls(**{**about["encoder"], "hidden": tuple(about["encoder"]["hidden"])})
-        made._recipe = kept.recipe
+        made._recipe = stored.recipe
         for name, value in about["fitted"].items():
             setattr(made, name, tuple(value) if name == "shape_" else value)
         made.control_, made.learning_ = Control(**about["control"]), about["learning"]
         if about["feature_names_in_"]:
             made.feature_names_in_ = np.array(about["feature_names_in_"], dtype=object)
-        known = None if about["classes_"] is None else Labels(np.array(about["classes_"]), np.empty(0, np.int64))
+        known = None if about["classes_"] is None else Labels(restored(about["classes_"]), np.empty(0, np.int64))
         sample = torch.tensor(about["sample"], dtype=torch.float32).view(-1, *made.shape_)
         if model is not None:
             made.model = model
-        return made._frozen(rebuilt(kept, model).to(made.device), sample, known)
+        return made._frozen(rebuilt(stored, model).to(made.device), sample, known)
 
     def _array(self, X: ArrayLike, *, reset: bool) -> np.ndarray:
         X = array_of(X)
-        return np.asarray(validate_data(self, X, reset=reset, dtype=[np.float32, np.float64], allow_nd=True))
+        kinds = [np.float32, np.float64]
+        found = validate_data(self, X, reset=reset, dtype=kinds, allow_nd=True, ensure_all_finite=False)
+        check_finite(found)
+        return np.asarray(found)
 
     def _given(self, X: ArrayLike) -> torch.Tensor:
         """X of the shape that it was fitted on, float32."""

@@ -1,26 +1,23 @@
-"""What an encoder is given: its arguments, X and y, each checked, with one sentence for what is wrong."""
+"""What an encoder is given: its arguments and X, each checked, with one sentence for what is wrong."""
 
 from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
-from scipy.sparse import issparse
 from sklearn.utils import check_random_state
-from torch.utils import data
 
-from .._arrays import of_tensor
 from ..data import Card, Dataset, Examples, Factor
 from ..model import Model
 from ..registry import PluginError
 from ..training.keep import kind_of
+from .labels import Labels
 
 Likelihood = Literal["bernoulli", "gaussian"]
 CHOICES = {
@@ -28,8 +25,8 @@ CHOICES = {
     "family": ("mlp", "conv"),
     "output": ("sample", "mean"),
 }
-NO_ARRAYS = (str, bytes, Path, Mapping, Iterator, Set, type(None), data.Dataset, data.DataLoader)
 STEPS = 256  # float32 numbers that there must be from the least of X to the greatest
+COLOURS = (1, 3, 4)  # numbers of channels by which images are known to have them last
 LEAST = {"latent": 1, "steps": 1, "batch": 2}  # whole numbers
 
 
@@ -92,42 +89,6 @@ def seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-def array_of(given: Any, name: str = "X") -> Any:
-    """What is given for X or y, a tensor as an array of numpy.
-
-    Raises `ValueError` for what is no array, and for what would lose something on its way into one.
-    """
-    if isinstance(given, np.ma.MaskedArray):
-        raise ValueError(
-            f"{name} is a masked array, whose mask would be lost: fill what is masked, or drop those examples"
-        )
-    if isinstance(given, NO_ARRAYS) and not issparse(given):  # one of which is a dict, and left to scikit-learn
-        what = repr(given) if isinstance(given, str | Path) or given is None else f"a {type(given).__name__}"
-        raise ValueError(f"{name} is {what}: give an array, a frame or a tensor whose first axis goes over examples")
-    if isinstance(given, torch.Tensor):
-        if given.layout != torch.strided:
-            raise ValueError(f"{name} is a sparse tensor: give {name}.to_dense()")
-        return of_tensor(given)
-    if hasattr(given, "columns") and hasattr(given, "iloc") and name == "X":
-        _check_columns(given)
-    return given
-
-
-def _check_columns(frame: Any) -> None:
-    """Raises `ValueError` for the first column of a frame of pandas that holds dates, or what is no number."""
-    for name, column in frame.items():
-        if column.dtype.kind in "biufc":
-            continue
-        known = column.dropna()
-        try:
-            if column.dtype.kind not in "mM":
-                known.to_numpy(float)
-                continue
-        except (TypeError, ValueError):
-            known = known[[not isinstance(value, Real) for value in known]]
-        raise ValueError(f"X has no numbers in column {name!r}, such as {known.iloc[0]!r}: encode it, or leave it out")
-
-
 def check_range(X: np.ndarray) -> None:
     """Raises `ValueError` where float32 takes all of X, to be trained on, for 0, or tells few of its numbers apart."""
     low, high = float(X.min()), float(X.max())
@@ -167,69 +128,17 @@ def check_images(shape: tuple[int, ...], family: str, hidden: Sequence[int]) -> 
         return
     if len(shape) != 3:
         raise ValueError(f"family='conv' needs images X (n, channels, height, width), and X is (n, {str(shape)[1:]}")
+    if shape[0] not in COLOURS and shape[2] in COLOURS:
+        raise ValueError(
+            f"X is (n, {str(shape)[1:]}, which for family='conv' are {shape[0]} channels of {shape[1]} × {shape[2]}: "
+            "give channels first, numpy.moveaxis(X, -1, 1)"
+        )
     layers = len(hidden) - 1
     if min(shape[1:]) < 2**layers:
         raise ValueError(
             f"hidden = {tuple(hidden)!r} halves images {layers} times, which those of {shape[1]} × {shape[2]} are too "
             f"small for: give at most {int(math.log2(max(2, min(shape[1:]))))} numbers of channels"
         )
-
-
-class Labels(NamedTuple):
-    """y as numbers."""
-
-    classes: np.ndarray  # (K,) what was given, sorted
-    y: np.ndarray  # (n,) int64 index into classes, −1 where unknown
-
-
-def labels(given: ArrayLike, n: int) -> Labels:
-    """Class labels of any kind that can be told apart; −1, None and NaN are unknown.
-
-    Raises `ValueError` for y of another length, for real numbers, and for integers below −1.
-    """
-    given = array_of(given, "y")
-    y = np.asarray(given) if not isinstance(given, list | tuple) else _objects(given)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.shape != (n,):
-        hint = "; give one label an example, which of a table with one 1 a row is y.argmax(1)" if y.ndim == 2 else ""
-        raise ValueError(f"y has shape {y.shape}, but X has {n} examples{hint}")
-    found: list[Any] = [_label(value) for value in y.tolist()]
-    try:
-        classes = sorted({value for value in found if value is not None}, key=lambda v: (type(v).__name__, v))
-    except TypeError as error:
-        raise ValueError(f"y holds labels that cannot be sorted or hashed: {error}") from error
-    at = {value: i for i, value in enumerate(classes)}
-    return Labels(_objects(classes, plain=True), np.array([-1 if v is None else at[v] for v in found], dtype=np.int64))
-
-
-def _objects(values: Sequence[Any], plain: bool = False) -> np.ndarray:
-    """As a vector, whatever the values are."""
-    made = np.empty(len(values), dtype=object)
-    made[:] = list(values) if not any(isinstance(v, tuple | list) for v in values) else made
-    for i, value in enumerate(values):
-        made[i] = value
-    kinds = {type(value) for value in values}
-    return np.array(values) if plain and len(kinds) == 1 and kinds <= {int, str, bool} else made
-
-
-def _label(value: Any) -> Any:
-    """None where unknown."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return None
-    if isinstance(value, float):
-        if math.isnan(value):
-            return None
-        if not value.is_integer():
-            raise ValueError(f"y holds {value:g}: labels are classes; give integers, texts, or None where unknown")
-        value = int(value)
-    if _whole(value) and value < 0:
-        if value < -1:
-            raise ValueError(f"y holds {value}: class labels count from 0, and -1 stands for unknown")
-        return None
-    return value
 
 
 class Arrays(Dataset):

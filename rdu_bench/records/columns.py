@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic_core import from_json
 
 from .. import _paths
+from .._arrays import scalar
 from .schema import HEX, STATUSES, short
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 WORD = "published"  # names the points that come with the package
 POINTS = "points.parquet"  # of a published folder
 P = TypeVar("P", str, Path)
-TABLES = (".csv", ".parquet")  # how files of points end, in small letters or capitals
 FIX = "make one with `load_results`, and write it with `to_csv(file, index=False)` or `to_parquet(file)`"
 
 
@@ -65,41 +65,6 @@ def meant(place: P) -> P | Path:
     return shipped() if str(place) == WORD and not Path(place).exists() and shipped().is_file() else place
 
 
-def is_table(place: Any) -> bool:
-    """Whether a source is a file of points by its name."""
-    return isinstance(place, str | Path) and Path(place).suffix.lower() in TABLES
-
-
-def read(path: Path) -> pd.DataFrame:
-    """A table from its file, every text as it was written.  Raises `FileNotFoundError` or `TableError`."""
-    import pandas as pd
-
-    if not path.is_file():
-        there = "is a folder, and its name ends as that of a file of points does" if path.is_dir() else "does not exist"
-        raise FileNotFoundError(f"{path} {there}")
-    try:
-        if path.suffix.lower() == ".parquet":
-            found = pd.read_parquet(path)
-        else:
-            if (mark := _separator(path)) != ",":
-                raise ValueError(f"its values are separated by {mark!r} and not by ','")  # as some sheets write it
-            found = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=["NA"], encoding="utf-8-sig")  # of R
-    except UnicodeDecodeError as error:
-        raise TableError(
-            f"{path} is no table of records (it is not UTF-8, as sheets save it if told); {FIX}"
-        ) from error
-    except (ValueError, OSError) as error:
-        raise TableError(f"{path} is no table of records ({str(error).splitlines()[0]}); {FIX}") from error
-    return given(found, str(path))
-
-
-def _separator(path: Path) -> str:
-    """What stands between the names of the columns of a table; a comma where that cannot be told."""
-    with path.open(encoding="utf-8-sig") as file:
-        head = file.readline(2**20)
-    return next((mark for mark in ",;\t|" if "key" in [name.strip('"\n ') for name in head.split(mark)]), ",")
-
-
 def given(frame: pd.DataFrame, what: str = "this frame") -> pd.DataFrame:
     """The table in a frame that came from elsewhere, typed, without the column that pandas makes of an index.
 
@@ -110,7 +75,7 @@ def given(frame: pd.DataFrame, what: str = "this frame") -> pd.DataFrame:
     import pandas as pd
 
     frame = frame.set_axis(list(map(str, frame.columns)), axis=1)
-    if index := [name for name in frame.index.names if name in _KINDS and name not in frame.columns]:
+    if index := [name for name in frame.index.names if name in COLUMNS and name not in frame.columns]:
         frame = pd.concat([frame.index.to_frame()[index], frame], axis=1)
     wrong = next(_wrong(frame), "")
     if wrong:
@@ -136,7 +101,7 @@ def _wrong(frame: pd.DataFrame) -> Iterator[str]:
     if renamed := [name for name in names if name.startswith("Dy") and name.endswith(".")]:
         yield f"its column {renamed[0]!r} had brackets, which R keeps by read.csv(file, check.names = FALSE)"
     for name in names:
-        kind, column = _KINDS.get(name), frame[name]
+        kind, column = COLUMNS.get(name), frame[name]
         if str(column.dtype) == _DTYPES.get(kind or "", ""):
             if kind == "number" and column.abs().max() == math.inf:
                 yield f"its column {name!r} holds an infinite number"
@@ -180,9 +145,9 @@ def typed(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     columns: dict[str, Any] = {}
-    for name in [*map(str, frame.columns), *(name for name in _KINDS if name not in frame.columns)]:
+    for name in [*map(str, frame.columns), *(name for name in COLUMNS if name not in frame.columns)]:
         column = frame[name] if name in frame.columns else None
-        kind = _KINDS.get(name) or ("text" if name.startswith("Dy_head[") else None)
+        kind = COLUMNS.get(name) or ("text" if name.startswith("Dy_head[") else None)
         if column is None:
             columns[name] = _column([None] * len(frame), kind, name)
         elif str(column.dtype) == _DTYPES.get(kind or "number", ""):
@@ -228,15 +193,15 @@ def _numeric(value: Any) -> bool:
         return False
 
 
-_KINDS = {**dict.fromkeys(sorted(_TEXT), "text"), **dict.fromkeys(sorted(_NUMBERS), "number")}
-_KINDS |= {**dict.fromkeys(sorted(_FLAGS), "flag"), "seed": "count"}
+COLUMNS = {**dict.fromkeys(sorted(_TEXT), "text"), **dict.fromkeys(sorted(_NUMBERS), "number")}
+COLUMNS |= {**dict.fromkeys(sorted(_FLAGS), "flag"), "seed": "count"}
 _DTYPES = {"number": "float64", "count": "int64", "flag": "boolean"}
 _FLAG: dict[Any, bool] = {True: True, False: False}  # and as Python, sheets and R write them
 _FLAG |= dict.fromkeys(("True", "TRUE", "true"), True) | dict.fromkeys(("False", "FALSE", "false"), False)
 
 
 def _is_flag(value: Any) -> bool:
-    return value in _FLAG if isinstance(value, str) else value is True or value is False
+    return value in _FLAG if isinstance(value, str) else isinstance(scalar(value), bool)
 
 
 def _is_json(value: Any) -> bool:

@@ -12,11 +12,12 @@ from pydantic_core import to_json
 
 from .._hash import canonical
 from .._text import cited
-from .columns import TableError, given, is_table, meant, read, typed
+from .columns import TableError, given, meant, typed
 from .laws import judged
 from .parts import held_to_parts
 from .schema import Damaged, misfits
 from .store import Store, lacking, load_record, read_record
+from .table_files import is_table, read
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,8 +39,8 @@ def table(source: Source) -> pd.DataFrame:
     """All points of `source`, a row a point: the scalars of its records, and which row of a board each belongs to.
 
     `source` is the folder of a run or what was published of one, an archive of records, a Store, a record, a `.csv` or
-    `.parquet` file of such a table, a frame that already is one, or several of these; `published`, where there is no
-    folder of that name, is what comes with the package.
+    `.parquet` file of such a table, a frame that already is one, a row of it, or several of these; `published`, where
+    there is no folder of that name, is what comes with the package.
 
     Columns are the scalars of values, control, scores and times by their names, `Dy[digit]` for what belongs to a
     factor, `data.`, `model.`, `spec.` and `provenance.` in front of what these say (`spec.` as JSON), `folds`,
@@ -130,6 +131,8 @@ def _leaves(source: Source) -> Iterator[Any]:
         yield source
     elif isinstance(source, str):
         yield meant(source)
+    elif isinstance(source, pd.Series) and "key" in source.index:
+        yield source.to_frame().T  # a row of a table
     elif isinstance(source, Iterable) and not isinstance(source, bytes | bytearray):
         for part in source:
             yield from _leaves(part)

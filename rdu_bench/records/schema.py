@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
+from .._arrays import scalar
+
 SCHEMA = 2  # of the records written; raised when a field changes its name or its meaning
 READABLE = (1, 2)  # 1 lacks `spec.sweep` and is otherwise the same
 PROTOCOL = 3  # raised whenever a number would come out differently; records of two protocols do not compare
@@ -255,6 +257,7 @@ def _misfit(place: tuple[str, ...], value: Any, kind: Kind) -> Misfit:
 
 def short(value: Any) -> str:
     """A value in at most 40 letters that any terminal can show."""
+    value = scalar(value)
     if isinstance(value, dict | list):
         return "a table" if isinstance(value, dict) else "a list"
     if value is None or isinstance(value, bool):

@@ -1,8 +1,9 @@
 """Scores of codes: plain functions of arrays, usable without the rest of the suite.
 
 Each is called as `score(z, factors, protocol="robust")` with z (n, d), one latent a column, and factors (n, K), one
-column of classes a factor.  `protocol="dlib"` gives what disentanglement_lib gives, with its bins, its classifiers and
-their defaults; `protocol="robust"` mends what is known to go wrong there: outliers, factors of many values, chance.
+column of classes a factor, whose values may be any, −1 too; labels y (n,) count from 0.  `protocol="dlib"` gives what
+disentanglement_lib gives, with its bins, its classifiers and their defaults; `protocol="robust"` mends what is known to
+go wrong there: outliers, factors of many values, chance.
 Malformed input raises `ValueError`; input for which a score means nothing raises `Undefined`, a `ValueError` too.
 """
 

@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from .._arrays import of_tensor
+from .._arrays import check_columns, check_rows
+from ._given import array, columns, real
 
 Protocol = Literal["dlib", "robust"]
 PROTOCOLS = ("dlib", "robust")
@@ -40,7 +41,7 @@ def check_protocol(protocol: str) -> None:
 
 def codes(z: Any, name: str = "z") -> np.ndarray:
     """(n, d) float64; raises `ValueError` for another shape, emptiness, and what is no finite real of a usual size."""
-    found = _real(_whole(z, name), name)
+    found = real(array(z, name), name)
     if found.ndim != 2:
         raise ValueError(f"{name} has shape {found.shape}; it must be (n, d): examples in rows, latents in columns")
     if 0 in found.shape:
@@ -56,44 +57,6 @@ def codes(z: Any, name: str = "z") -> np.ndarray:
     return found
 
 
-def array(values: Any) -> np.ndarray:
-    """As numpy has it; a tensor of torch without its gradient, wherever it lies."""
-    return np.asarray(of_tensor(values))
-
-
-def _whole(values: Any, name: str) -> np.ndarray:
-    """As an array; raises `ValueError` where it is sparse, or some of it masked, which an array would forget."""
-    if masked := int(np.ma.count_masked(values)) if isinstance(values, np.ma.MaskedArray) else 0:
-        raise ValueError(f"{name} has {masked} masked values; leave out examples that have any")
-    if hasattr(values, "toarray"):
-        raise ValueError(f"{name} is sparse; give {name}.toarray()")
-    return array(values)
-
-
-def _real(values: np.ndarray, name: str) -> np.ndarray:
-    """float64; raises `ValueError` for complex numbers, missing values and what is no number."""
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name} is complex; give real and imaginary parts as columns of their own")
-    try:
-        return values.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} holds what is no number ({error})") from None
-
-
-def _named(values: np.ndarray, name: str) -> np.ndarray:
-    """Objects (n, K) as numbers: a column of texts counts them; raises `ValueError` for a mixed one."""
-    columns = []
-    for k, column in enumerate(values.T):
-        texts = [isinstance(value, str | bytes) for value in column]
-        if any(texts) and not all(texts):
-            i = texts.index(False)
-            raise ValueError(
-                f"{name}[{i}, {k}] is {column[i]!r} in a column of texts; leave out examples without factors"
-            )
-        columns.append(np.unique(column.astype(str), return_inverse=True)[1] if all(texts) else _real(column, name))
-    return np.stack(columns, 1)
-
-
 def sample(z: Any, factors: Any, *, name: str = "") -> Sample:
     """Check a code with its factors; `name` is the suffix of both arguments in messages.
 
@@ -103,24 +66,16 @@ def sample(z: Any, factors: Any, *, name: str = "") -> Sample:
     """
     checked = codes(z, f"z{name}")
     called = f"factors{name}"
-    given = _whole(factors, called)
-    if given.ndim != 2 or given.shape[1] == 0:
-        raise ValueError(f"{called} has shape {given.shape}; it must be (n, K): a column for each factor")
-    if len(given) != len(checked):
+    given = columns(factors, called)
+    check_rows(z, factors, (f"z{name}", called))
+    if len(given[0]) != len(checked):
         raise ValueError(
-            f"{called} has {len(given)} rows and z{name} has {len(checked)}; they must be the same examples"
+            f"{called} has {len(given[0])} rows and z{name} has {len(checked)}; they must be the same examples"
         )
-    if given.dtype.kind in "OUS":
-        given = _named(given, called)
-    if given.dtype.kind not in "iub":
-        given = _real(given, called)
-        if not np.isfinite(given).all():
-            row, column = np.argwhere(~np.isfinite(given))[0]
-            raise ValueError(f"{called}[{row}, {column}] is {given[row, column]}; leave out examples without factors")
-    columns = []
-    for k, column in enumerate(given.T):
+    found = []
+    for k, column in enumerate(given):
         values, index = np.unique(column, return_inverse=True)
-        if given.dtype.kind == "f" and len(values) > BINS_OF_A_REAL_FACTOR and (values % 1 != 0).any():
+        if column.dtype.kind == "f" and len(values) > BINS_OF_A_REAL_FACTOR and (values % 1 != 0).any():
             index = equal_mass(column[:, None], BINS_OF_A_REAL_FACTOR)[:, 0]
             values = np.unique(index)
         if len(values) == 1:
@@ -130,11 +85,11 @@ def sample(z: Any, factors: Any, *, name: str = "") -> Sample:
                 f"{called}[:, {k}] has {len(values)} values on {len(column)} examples; at least two examples a value "
                 "are needed"
             )
-        columns.append(index)
+        found.append(index)
     if (np.ptp(checked, axis=0) == 0).all():
         raise Undefined("every latent is constant, so the code says nothing")
-    y = np.stack(columns, 1).astype(np.int64)
-    return Sample(checked, y, tuple(int(c.max()) + 1 for c in columns))
+    y = np.stack(found, 1).astype(np.int64)
+    return Sample(checked, y, tuple(int(c.max()) + 1 for c in found))
 
 
 def pair(z: Any, factors: Any, z_test: Any, factors_test: Any) -> tuple[Sample, Sample]:
@@ -147,33 +102,44 @@ def pair(z: Any, factors: Any, z_test: Any, factors_test: Any) -> tuple[Sample, 
         raise ValueError("z_test and factors_test come together; one of them is missing")
     if z_test is None:
         whole = sample(z, factors)
-        order = np.random.default_rng(0).permutation(len(whole.z))
-        cut = (len(order) + 1) // 2
-        return _split(whole, order[:cut]), _split(whole, order[cut:])
-    train, given = sample(z, factors), array(factors_test)
-    z_checked = codes(z_test, "z_test")
-    if given.shape != (len(z_checked), train.y.shape[1]) or z_checked.shape[1] != train.z.shape[1]:
+        first, second = halves(len(whole.z))
+        return _split(whole, first), _split(whole, second)
+    train, z_checked = sample(z, factors), codes(z_test, "z_test")
+    fitted, given = columns(factors, "factors"), columns(factors_test, "factors_test")
+    check_columns(z, z_test, ("z", "z_test"))
+    check_columns(factors, factors_test, ("factors", "factors_test"))
+    check_rows(z_test, factors_test, ("z_test", "factors_test"))
+    shape = (len(given[0]), len(given))
+    if shape != (len(z_checked), train.y.shape[1]) or z_checked.shape[1] != train.z.shape[1]:
         raise ValueError(
-            f"z_test is {z_checked.shape} and factors_test {given.shape}; they must be (m, {train.z.shape[1]}) and "
+            f"z_test is {z_checked.shape} and factors_test {shape}; they must be (m, {train.z.shape[1]}) and "
             f"(m, {train.y.shape[1]}) as in training"
         )
-    fitted = array(factors)
-    columns = []
-    for k in range(given.shape[1]):
-        values = np.unique(fitted[:, k])
+    found = []
+    for k, (seen, new) in enumerate(zip(fitted, given, strict=True)):
+        if "U" in (seen.dtype.kind, new.dtype.kind) and seen.dtype.kind != new.dtype.kind:
+            kinds = ["texts" if column.dtype.kind == "U" else "numbers" for column in (seen, new)]
+            raise ValueError(f"factors[:, {k}] holds {kinds[0]} and factors_test[:, {k}] {kinds[1]}; give both alike")
+        values = np.unique(seen)
         if len(values) != train.sizes[k]:  # a real factor: the bins of training
-            edges = cut_points(fitted[:, k], train.y[:, k])
-            columns.append(np.searchsorted(edges, given[:, k], side="right"))
+            found.append(np.searchsorted(cut_points(seen, train.y[:, k]), new, side="right"))
             continue
-        at = np.minimum(np.searchsorted(values, given[:, k]), len(values) - 1)
-        unknown = values[at] != given[:, k]
+        at = np.minimum(np.searchsorted(values, new), len(values) - 1)
+        unknown = values[at] != new
         if unknown.any():
             raise ValueError(
-                f"factors_test[:, {k}] has the value {given[unknown, k][0]}, which factors[:, {k}] never has; "
+                f"factors_test[:, {k}] has the value {new[unknown][0]}, which factors[:, {k}] never has; "
                 "take the two sets from the same examples"
             )
-        columns.append(at)
-    return train, Sample(z_checked, np.stack(columns, 1).astype(np.int64), train.sizes)
+        found.append(at)
+    return train, Sample(z_checked, np.stack(found, 1).astype(np.int64), train.sizes)
+
+
+def halves(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The rows of n that are for training, and those that are for testing, where nobody says which."""
+    order = np.random.default_rng(0).permutation(n)
+    cut = (n + 1) // 2
+    return order[:cut], order[cut:]
 
 
 def _split(whole: Sample, rows: np.ndarray) -> Sample:

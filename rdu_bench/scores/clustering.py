@@ -14,7 +14,8 @@ from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score, nor
 from sklearn.metrics.cluster import contingency_matrix
 from sklearn.mixture import GaussianMixture
 
-from ._inputs import Undefined, array, codes
+from ._given import labels
+from ._inputs import Undefined, codes
 
 Method = Literal["k-means", "mixture"]
 METHODS: tuple[Method, ...] = ("k-means", "mixture")
@@ -41,8 +42,9 @@ class Clusters(NamedTuple):
 def clustering(labels_pred: Any, labels_true: Any) -> Agreement:
     """Compare clusters (n,) with classes (n,); names of either mean nothing, and their numbers may differ.
 
-    Raises `Undefined` when there is one class only: every clustering then scores 0 or 1 for no reason; `ValueError` for
-    two of different length.
+    −1 is a cluster as others are, also where it stands for noise, and no class.  Raises `Undefined` when there is one
+    class only: every clustering then scores 0 or 1 for no reason; `ValueError` for two of different length, and for
+    classes that are −1, which stands for unknown, as it does elsewhere.
     """
     guess, truth = (_labels(v, name) for v, name in ((labels_pred, "labels_pred"), (labels_true, "labels_true")))
     if len(guess) != len(truth):
@@ -129,8 +131,14 @@ def fit_each(z: Any, k: int, methods: Sequence[Method] = METHODS, *, seed: int =
     return {method: balls() if method == "k-means" else gaussians() for method in methods}
 
 
-def _labels(labels: Any, name: str) -> np.ndarray:
-    found = array(labels)
-    if found.ndim != 1 or len(found) == 0 or found.dtype.kind not in "iub":
-        raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}; it must be (n,) whole numbers")
-    return found
+def _labels(given: Any, name: str) -> np.ndarray:
+    """(n,) int64: labels of any kind as numbers, in the order of their values."""
+    found = labels(given, name)
+    if not len(found):
+        raise ValueError(f"{name} has shape {found.shape}; it must be (n,), a label for each example")
+    if name == "labels_true" and found.dtype.kind == "i" and found.min() == -1:
+        raise ValueError(
+            f"{name} is -1 for {int((found == -1).sum())} of {len(found)} examples, which stands for unknown; leave "
+            "these out, or number the classes from 0"
+        )
+    return np.unique(found, return_inverse=True)[1]

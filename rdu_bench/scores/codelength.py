@@ -14,7 +14,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from ._inputs import Undefined, array, codes
+from .._arrays import check_columns, check_rows
+from ._given import array
+from ._given import labels as any_labels
+from ._inputs import Undefined, codes
 from ._linear_head import Learner, fit, log_loss, with_bias
 from ._whitening import whitening
 
@@ -64,7 +67,9 @@ def n_label_curve(
     average, and doubled until all are used.  `most` keeps that many leading directions of z.  Raises `ValueError` for
     test codes of another shape and for fewer than two seeds.
     """
-    seen, scored = _paired(z, y, "z", "y"), array(z_test)
+    seen, scored = _paired(z, y, "z", "y"), array(z_test, "z_test")
+    check_columns(z, z_test, ("z", "z_test"))
+    check_rows(z_test, y_test, ("z_test", "y_test"))
     y_seen, y_scored = _labels(y, "y"), _labels(y_test, "y_test")
     if scored.ndim not in (2, 3) or scored.shape[-1] != seen.shape[1] or scored.shape[-2] != len(y_scored):
         raise ValueError(
@@ -191,19 +196,22 @@ def _checked(sizes: Any, n: int | None) -> np.ndarray:
 
 
 def _paired(z: Any, y: Any, of_z: str, of_y: str) -> np.ndarray:
-    checked, n = codes(z, of_z), len(array(y))
+    checked, n = codes(z, of_z), len(_labels(y, of_y))
     if len(checked) != n:
         raise ValueError(f"{of_z} has {len(checked)} rows and {of_y} has {n}; they must be the same examples")
+    check_rows(z, y, (of_z, of_y))
     return checked
 
 
 def _labels(y: Any, name: str) -> np.ndarray:
-    found = array(y)
-    if found.ndim != 1 or found.dtype.kind not in "iub":
-        raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}; it must be (n,) whole numbers")
+    found = any_labels(y, name)
+    if found.dtype.kind == "U":
+        fix = f"number its classes from 0, as numpy.unique({name}, return_inverse=True)[1]"
+        raise ValueError(f"{name} holds texts, such as {str(found[0])!r}; {fix}")
     if len(found) and found.min() < 0:
-        raise ValueError(f"{name} has the value {found.min()}; classes count from 0")
-    return found.astype(np.int64)
+        unknown = "; where -1 stands for unknown, leave these examples out" if found.min() == -1 else ""
+        raise ValueError(f"{name} has the value {found.min()}; classes count from 0{unknown}")
+    return found
 
 
 def _count(labels: np.ndarray, classes: int | None) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ._inputs import Protocol, Sample, Undefined, array, by_appearance, check_protocol, cut_points, pair
+from ._given import columns
+from ._inputs import Protocol, Sample, Undefined, by_appearance, check_protocol, cut_points, halves, pair
 from .information import discretise
 from .linear_svm import Feature, Machines
 
@@ -35,7 +36,7 @@ def sap(
     if continuous:
         if protocol == "robust":
             raise ValueError("continuous=True belongs to protocol='dlib'; the robust score takes factors of any kind")
-        found = _squared_correlation(train.z, array(factors).astype(float))
+        found = _squared_correlation(train.z, _numbers(factors, halved=z_test is None))
     else:
         found = _machines(train, test) if protocol == "dlib" else _lookup(train, test)
     ordered = np.sort(found, axis=0)
@@ -85,6 +86,18 @@ def _areas(p: np.ndarray, own: np.ndarray) -> np.ndarray:
 
     many = own.sum(0)
     return ((rankdata(p, axis=0) * own).sum(0) - many * (many + 1) / 2) / (many * (len(p) - many))
+
+
+def _numbers(factors: Any, *, halved: bool) -> np.ndarray:
+    """(n, K) values of factors, or of the half that is for training; raises `ValueError` for texts."""
+    given = columns(factors, "factors")
+    for k, column in enumerate(given):
+        if column.dtype.kind == "U":
+            raise ValueError(
+                f"continuous=True takes ordered numbers, and factors[:, {k}] holds texts, {str(column[0])!r}"
+            )
+    found = np.stack(given, 1).astype(np.float64)
+    return found[halves(len(found))[0]] if halved else found
 
 
 def _squared_correlation(z: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -216,6 +216,15 @@ def test_texts_of_any_language_are_classes_however_they_are_stored(place):
             assert data.notes == ("the values of y are zebra, äffchen, 猫; they are numbered from 0 in that order",)
 
 
+def test_minus_one_is_a_value_of_what_is_no_label_and_of_texts_that_are_no_numbers(place):
+    names = np.array(["-1", "a", "b"])[LABELS].astype(object)
+    put("a.h5", x=BITS, y=names, shift=LABELS - 1, low=LABELS - 2)
+    data = load("a.h5")
+    assert data.task == ("y",) and [data.factor(name).size for name in ("y", "shift", "low")] == [3, 3, 3]
+    assert "the values of shift are -1, 0, 1; they are numbered from 0 in that order" in data.notes
+    assert load("a.h5", task=["low"]).task == ("low",)
+
+
 def test_a_column_real_factors_and_roles(place):
     put("a.h5", x=BITS, table=np.stack([LABELS, 1 - LABELS % 2], 1), size=DRAW.random(N))
     told = {"factors": {"kind": "table:0", "s": "table:1", "size": "size"}, "task": ["kind", "size"], "sensitive": "s"}

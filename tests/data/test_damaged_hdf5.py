@@ -280,6 +280,43 @@ CASES = {
         "",
         "which float32 takes for 0; set scale",
     ),
+    "labels of which some are unknown": (
+        whole(y=LABELS - 1),
+        "",
+        "factor 'y' is -1 in 20 rows, which stands for unknown; leave them out, or number the classes from 0",
+    ),
+    "labels of 1 and -1": (whole(y=LABELS % 2 * 2 - 1), "", "factor 'y' is -1 in 40 rows, which stands for unknown"),
+    "unknown labels as texts": (whole(y=(LABELS - 1).astype("S")), "", "factor 'y' is -1 in 20 rows"),
+    "a sensitive factor of which some are unknown": (
+        whole(y=LABELS, s=LABELS - 1),
+        ", sensitive = 's'",
+        "factor 's' is -1 in 20 rows",
+    ),
+    "labels one-hot, of which some are unknown": (
+        whole(y=np.eye(4, 3, -1, dtype=np.uint8)[LABELS]),
+        "",
+        r"y has a 1 in one column of a row, but none in 20 of 60 rows; leave these out, or name its columns, .*'y:0'",
+    ),
+    "a missing value as a whole number": (
+        whole(y=LABELS, pose=np.where(LABELS, LABELS, np.iinfo(np.int64).min)),
+        "",
+        r"factor 'pose' \(pose\) holds -9223372036854775808, which a missing value becomes as int64; leave it out",
+    ),
+    "labels without a letter": (
+        whole(y=np.array([b"", b"a", b"b"])[LABELS]),
+        "",
+        r"factor 'y' \(y\) holds '', as a missing value is written; leave out examples without a class",
+    ),
+    "labels as pandas writes missing ones": (
+        whole(y=np.array([b"nan", b"a", b"b"])[LABELS]),
+        "",
+        "holds 'nan', as a missing value is written",
+    ),
+    "labels that differ in blanks": (
+        whole(y=np.array([b"a", b"a ", b"b"])[LABELS]),
+        "",
+        "holds 'a' and 'a ', which differ in blanks alone; strip these",
+    ),
     "texts without a letter": (
         whole(y=np.array([b""] * N)),
         ", factors = { d = 'y' }",
