@@ -10,7 +10,7 @@ WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # a text that says a whole number
 
 
 def doubtful_names(names: Collection[str]) -> str:
-    """What is doubtful_names of different texts as names of classes, in words with what to do; "" for nothing."""
+    """What is doubtful about different texts as names of classes, in words with what to do; "" for nothing."""
     if missing := [name for name in names if name.strip() in MISSING]:
         return (
             f"holds {missing[0]!r}, as a missing value is written; leave out examples without a class, or give that "

@@ -66,7 +66,7 @@ def _is_number(value: Any) -> bool:
 def columns(values: Any, name: str) -> list[np.ndarray]:
     """The columns (n,) of factors (n, K): whole numbers, finite reals, or texts.
 
-    Raises `ValueError` for another shape, and for a column that holds anything else, or names that are doubtful_names.
+    Raises `ValueError` for another shape, and for a column that holds anything else, or doubtful names of classes.
     """
     given = array(values, name)
     if given.ndim != 2 or given.shape[1] == 0:
