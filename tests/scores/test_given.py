@@ -81,7 +81,7 @@ NO_FACTORS = {
     "ragged": ([[1, 2], [3]], "factors is no array: its rows have several lengths"),
     "a dictionary": ({"a": Y[:, 0]}, "factors is a dict"),
     "fields": (np.array([*map(tuple, Y)], dtype=[("a", int), ("b", int)]), "factors has the fields a, b"),
-    "no UTF-8": (TEXT.astype("S3") + b"\xff", r"factors\[:, 0\] holds bytes that are no UTF-8"),
+    "no UTF-8": (np.char.add(TEXT.astype("S3"), b"\xff"), r"factors\[:, 0\] holds bytes that are no UTF-8"),
     "another order": (FRAME.sample(frac=1, random_state=0), "the same index in another order"),
 }
 
