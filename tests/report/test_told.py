@@ -156,5 +156,5 @@ def test_a_level_of_noise_says_what_it_is_a_level_of():
 def test_numbers_are_rounded_to_digits_that_count():
     assert (short(123456.7), short(0.000123456), short(np.inf), short(None)) == (123460.0, 0.00012346, None, None)
     assert (number(-0.004), number(-1.005, 1), number(2.5, 1, True), number(np.nan)) == ("0.00", "−1.0", "+2.5", "–")
-    assert (counted(1, "point"), counted(1234, "point")) == ("1 point", "1 234 points")
+    assert (counted(1, "point"), counted(1234, "point")) == ("1 point", "1,234 points")
     assert listed("abcde", 4) == "a, b, c and 2 more" and listed("ab") == "a and b"
