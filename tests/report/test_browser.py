@@ -1,6 +1,7 @@
 """The page as its reader meets it: in a browser, without a network."""
 
 import fake_records
+import pytest
 
 from rdu_bench.report import render
 
@@ -217,6 +218,25 @@ def test_a_legend_shows_how_a_point_as_asked_is_drawn(driver, opened, tmp_path):
     script = "return document.querySelector('[data-plot]').data.find(t => t.mode === 'markers' && t.name === 'VAE')"
     marker = driver.execute_script(script)["marker"]
     assert [s.endswith("-open") for s in marker["symbol"]] == [False, True] and marker["opacity"] == [1, 0.55]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_heading_that_is_jumped_to_is_not_behind_the_bar(rich, width):
+    rich.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    for place in ("#sprites", "#sprites-learning", "#digits"):
+        script = "const at = document.querySelector(arguments[0]); at.scrollIntoView(); return at.tagName"
+        heading = place if rich.execute_script(script, place) in ("H2", "H3") else f"{place} :is(h2, h3)"
+        top, bar = (
+            rich.execute_script(
+                "return document.querySelector(arguments[0]).getBoundingClientRect()[arguments[1]]", *part
+            )
+            for part in ((heading, "top"), (".bar", "bottom"))
+        )
+        assert bar > 30 and top >= bar - 1
+    rich.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def first(table):
