@@ -1,19 +1,17 @@
 """Which data sets of an HDF5 file are factors, and what their values are."""
 
 import math
-import re
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from rdu_bench.api import DataError, Factor, doubtful_names, in_order
+from rdu_bench.api import DataError, Factor, are_whole, class_order, doubtful_names, in_order
 
 from ._hdf5_file import check_size, dataset, is_numeric, is_text, listed, size_of
 
 LABELS = ("labels", "label", "y", "target", "targets", "digit", "class", "classes", "latents/classes")
 NAMES = ("class", "classes")  # of which some files have the names here, fewer than examples
-WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")  # a text that says a whole number
 CLASSES = 1000  # most values of a class
 COLUMNS = 64  # most columns of a table of factors
 
@@ -158,12 +156,12 @@ def column(file: h5py.File, name: str, keys: list[str]) -> Column:
         raise DataError(f"{where} has the same value everywhere, {known.tolist()[0]!r}; leave it out.")
     if len(known) > CLASSES:
         raise DataError(f"{where} has {len(known):,} values; a class may have {CLASSES:,}. Store reals as floats.")
-    whole = values.dtype.kind != "U" or all(map(WHOLE.fullmatch, known))
+    whole = values.dtype.kind != "U" or are_whole(known)
     if values.dtype.kind == "U":
         if wrong := doubtful_names(known.tolist()):
             raise DataError(f"{where} {wrong}.")
-        order = np.argsort([int(text) for text in known] if whole else known)  # 2 before 10, as if they were numbers
-        known, ranks = known[order], np.argsort(order)[ranks]
+        at = {name: i for i, name in enumerate(class_order(known))}
+        known, ranks = np.array(list(at)), np.array([at[name] for name in known])[ranks]
     elif values.dtype.kind == "i" and values.dtype.itemsize > 2 and known[0] == np.iinfo(values.dtype).min:
         raise DataError(f"{where} holds {known[0]}, which a missing value becomes as {values.dtype}; leave it out.")
     said = f"{name} has a 1 in one column of each row, and is the number of that column, from 0" if hot else ""

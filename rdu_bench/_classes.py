@@ -23,6 +23,11 @@ def doubtful_names(names: Collection[str]) -> str:
     return ""
 
 
+def are_whole(names: Collection[str]) -> bool:
+    """Whether all texts say whole numbers."""
+    return all(map(WHOLE.fullmatch, names))
+
+
 def class_order(names: Collection[str]) -> list[str]:
     """Different texts sorted, as numbers where all of them are whole ones: 2 before 10."""
-    return sorted(names, key=int if all(map(WHOLE.fullmatch, names)) else str)
+    return sorted(names, key=int if are_whole(names) else str)

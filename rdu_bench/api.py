@@ -1,6 +1,6 @@
 """Everything a model, probe or data-set file may import from here, and all it should need."""
 
-from ._classes import doubtful_names
+from ._classes import are_whole, class_order, doubtful_names
 from ._files import replacing
 from ._files import write as write_file
 from ._hash import digest, file_digest, named_seed
@@ -99,9 +99,10 @@ __all__ = [
     "Probe", "ProbeCard", "Redrawn", "Row", "Seen", "SequenceDraws", "SequenceGrid", "Sequences", "Source", "Spec",
     "StateSpace", "SymbolCritic", "Target", "Terms", "Trunk", "Unigram", "UnitGaussian", "Untrunk", "WindowedDecoder",
     "World",
-    "assign_splits", "bernoulli", "binarise", "cache_of", "check_counts", "class_weights", "concatenate",
-    "covariance", "data_file", "data_folder", "dataset", "deterministic_block", "digest", "doubtful_names",
-    "dsprites_npz", "enumerate_classes", "file_digest", "flatten", "gaussian", "gaussian_kernel", "gram", "hsic",
+    "are_whole", "assign_splits", "bernoulli", "binarise", "cache_of", "check_counts", "class_order", "class_weights",
+    "concatenate", "covariance", "data_file", "data_folder", "dataset", "deterministic_block", "digest",
+    "doubtful_names", "dsprites_npz", "enumerate_classes", "file_digest", "flatten", "gaussian", "gaussian_kernel",
+    "gram", "hsic",
     "images_among", "in_order", "label_block", "labelled_cross_entropy", "log_aggregates", "lost_file", "made",
     "made_folders", "made_sequences", "missing_files", "mlp", "mmd", "mmd_between", "multiquadric", "named_seed",
     "one_hot", "permute_dims", "pieces_of",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .._arrays import scalar
-from .._classes import WHOLE, class_order, doubtful_names
+from .._classes import are_whole, class_order, doubtful_names
 from .arrays import array_of
 
 
@@ -42,7 +42,7 @@ def labels(given: ArrayLike, n: int) -> Labels:
     unknown = [value is None or _is_minus_one(value) for value in plain]
     classes = _sorted({value for value, lost in zip(plain, unknown, strict=True) if not lost})
     one_of_two = len(classes) == 1 and any(map(_is_minus_one, plain))
-    if one_of_two or (classes[:1] == ["-1"] and all(map(WHOLE.fullmatch, classes))):
+    if one_of_two or (classes[:1] == ["-1"] and are_whole(classes)):
         raise ValueError(
             "y holds -1, which stands for unknown and seems to be a class here: number the classes from 0, or give "
             "None where a label is unknown"
